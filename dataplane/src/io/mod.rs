@@ -1,0 +1,81 @@
+//! Packets in and out.
+//!
+//! [`PacketIo`] is the one way by which the packet path reaches a network: AF_XDP in production, memory in tests
+//! and benchmarks, a pcap file in replays, and a wrapper that injects faults. One value serves one worker and all
+//! of its ports (interface queues), which share one region of frame memory, so that a frame received on one port
+//! can be sent on another without a copy.
+//!
+//! Frames are accounted for: a [`Frame`] is neither `Copy` nor `Clone`, it is given out by an implementation and
+//! must come back to the same one by [`PacketIo::transmit`] or [`PacketIo::recycle`].
+
+mod frame;
+
+pub use frame::{Frame, FrameBatch, FrameRegion, BATCH};
+
+use std::time::Duration;
+
+/// A port of a worker: the index of one interface in the configuration's list of interfaces. The same in every
+/// worker (the queue differs, the port does not), in the tables' next hops, and in the classifier's maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct PortId(pub u8);
+
+/// Where all the frames of a [`PacketIo`] are. `total` is always the sum of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FrameAccounts {
+    /// Frames the region was cut into.
+    pub total: usize,
+    /// Frames in the free list.
+    pub free: usize,
+    /// Frames given to the network for receiving (fill rings and receive rings).
+    pub receiving: usize,
+    /// Frames given to the network for sending and not yet completed.
+    pub sending: usize,
+    /// Frames in the hands of the caller.
+    pub outstanding: usize,
+}
+
+/// What one port did, since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PortCounters {
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Packets handed to the network.
+    pub tx_packets: u64,
+    /// Bytes handed to the network.
+    pub tx_bytes: u64,
+    /// Packets not sent because the transmit ring stayed full, or the port is down.
+    pub tx_dropped: u64,
+    /// Packets the network dropped before we saw them: no free frame, or the receive ring was full.
+    pub rx_missed: u64,
+}
+
+/// Batch input and output of one worker.
+pub trait PacketIo {
+    /// Moves up to the free room of `batch` received frames into it, taking turns between the ports, and returns
+    /// how many. Never blocks.
+    fn receive(&mut self, batch: &mut FrameBatch) -> usize;
+
+    /// Queues `frame` for sending on `port`. It leaves with the next [`flush`](Self::flush) at the latest. Where
+    /// the port cannot take it, the frame is recycled and counted in [`PortCounters::tx_dropped`].
+    fn transmit(&mut self, port: PortId, frame: Frame);
+
+    /// Ends a batch: makes queued frames leave, collects completed ones, refills the receive side.
+    fn flush(&mut self);
+
+    /// A free frame of length zero, to build a packet in; `None` if there is none.
+    fn allocate(&mut self) -> Option<Frame>;
+
+    /// Takes back a frame that is not to be sent.
+    fn recycle(&mut self, frame: Frame);
+
+    /// Sleeps until a packet may be there or `timeout` has passed.
+    fn wait(&mut self, timeout: Duration);
+
+    /// Where the frames are now.
+    fn accounts(&self) -> FrameAccounts;
+
+    /// The counters of `port`.
+    fn counters(&self, port: PortId) -> PortCounters;
+}

@@ -1,0 +1,3 @@
+//! The packet path of Penstock, a userspace dataplane for Kubernetes Services.
+
+pub mod io;
