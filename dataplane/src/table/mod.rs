@@ -1,0 +1,21 @@
+//! What a worker only reads, and what is swapped whole.
+//!
+//! The control plane compiles a [`Snapshot`] and [`publish`]es it; every worker sees either the old or the new one
+//! for a whole batch. Parts that did not change are shared between snapshots by `Arc`.
+
+mod name;
+mod hash;
+mod maglev;
+mod service;
+mod vip;
+mod next_hop;
+mod snapshot;
+pub mod publish;
+
+pub use hash::{FlowHash, stable_hash};
+pub use maglev::{Ring, ring_size};
+pub use name::{BackendId, NextHopId, ServiceId, ServiceName, Transport};
+pub use next_hop::{Link, NextHop};
+pub use service::{Backend, Endpoints, Service, TrafficPolicy};
+pub use snapshot::{Locality, Prefix, Snapshot, Tables};
+pub use vip::{Target, VipIndex, VipKind, VipMatch};

@@ -1,0 +1,39 @@
+//! How a backend address is reached: resolved ahead of traffic by the control plane, read per packet.
+//!
+//! There is one record per backend address, so a moved route and a neighbour's new MAC are both one write, and no
+//! flow has to be touched.
+
+use crate::{
+    io::PortId,
+    wire::{EtherAddr, Family, VlanTags},
+};
+
+/// The link layer of a way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// The port to send on.
+    pub port: PortId,
+    /// Our own MAC there.
+    pub source: EtherAddr,
+    /// The neighbour's MAC.
+    pub destination: EtherAddr,
+    /// The tags to send with.
+    pub vlan: VlanTags,
+}
+
+/// The way to one backend address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextHop<F: Family> {
+    /// The link layer; `None` while the neighbour or the route is unknown.
+    pub link: Option<Link>,
+    /// The source address of masqueraded flows that go this way, if no address pool is configured: what the
+    /// gateway itself would use on the egress interface. `None` if the interface has no address of the family.
+    pub source: Option<F::Addr>,
+    /// The largest packet that fits, in bytes of IP.
+    pub mtu: u16,
+}
+
+impl<F: Family> NextHop<F> {
+    /// A way that is not known yet.
+    pub const UNRESOLVED: Self = Self { link: None, source: None, mtu: 1500 };
+}

@@ -1,0 +1,60 @@
+//! A Service port as the packet path sees it: the endpoint lists and the policies that choose between them.
+
+use super::{BackendId, NextHopId, Prefix, Ring, ServiceId, ServiceName};
+use crate::wire::Family;
+use std::{sync::Arc, time::Duration};
+
+/// One endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backend<F: Family> {
+    /// Its stable number.
+    pub id: BackendId,
+    /// Where it listens.
+    pub addr: F::Addr,
+    /// The port it listens on.
+    pub port: u16,
+    /// How it is reached.
+    pub next_hop: NextHopId,
+}
+
+/// An endpoint list, or what happens to new flows if it is empty (`service-semantics.md` §3.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoints<F: Family> {
+    /// There are endpoints.
+    Ring(Arc<Ring<F>>),
+    /// None in this list, though the Service has some elsewhere: silence, so that the client tries again.
+    Drop,
+    /// The Service has none anywhere: the client is told.
+    Reject,
+}
+
+/// `internalTrafficPolicy` and `externalTrafficPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub enum TrafficPolicy {
+    /// Any endpoint of the cluster.
+    #[default]
+    Cluster,
+    /// Endpoints on this node.
+    Local,
+}
+
+/// One Service port of one family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service<F: Family> {
+    /// Its stable number.
+    pub id: ServiceId,
+    /// What people call it.
+    pub name: Arc<ServiceName>,
+    /// The cluster list of §3.4.
+    pub cluster: Endpoints<F>,
+    /// The local list of §3.4.
+    pub local: Endpoints<F>,
+    /// Which list cluster-IP traffic uses.
+    pub internal_policy: TrafficPolicy,
+    /// Which list external traffic uses.
+    pub external_policy: TrafficPolicy,
+    /// ClientIP affinity and its timeout.
+    pub affinity: Option<Duration>,
+    /// `loadBalancerSourceRanges` of this family: sources that may use the load-balancer IPs. `None` is everybody.
+    pub source_ranges: Option<Arc<[Prefix<F>]>>,
+}

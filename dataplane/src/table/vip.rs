@@ -1,0 +1,84 @@
+//! The index from a destination to the Service that serves it.
+//!
+//! Exact tuples (VIP, protocol, port) are looked up before NodePorts (§3.2), so a VIP beats a NodePort when both
+//! could match. A VIP's other ports are ours as well: the classifier sends them all here, and they are rejected.
+
+use super::{ServiceId, Transport};
+use crate::wire::Family;
+use hashbrown::{HashMap, HashSet};
+
+/// How a Service was addressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+pub enum VipKind {
+    /// By a cluster IP: internal traffic.
+    ClusterIp,
+    /// By one of `spec.externalIPs`.
+    ExternalIp,
+    /// By an IP of `status.loadBalancer`.
+    LoadBalancerIp,
+    /// By a node address and a NodePort.
+    NodePort,
+}
+
+/// What a tuple leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// The Service port.
+    pub service: ServiceId,
+    /// The kind of address it was reached by.
+    pub kind: VipKind,
+}
+
+/// The result of a look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VipMatch {
+    /// A Service port.
+    Service(Target),
+    /// A VIP, but not one of its ports or protocols.
+    UnservedPort(VipKind),
+    /// Not a Service address.
+    None,
+}
+
+/// Destinations of one family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VipIndex<F: Family> {
+    /// VIP tuples.
+    pub tuples: HashMap<(F::Addr, Transport, u16), Target>,
+    /// Every VIP, by the first kind that claimed it.
+    pub addresses: HashMap<F::Addr, VipKind>,
+    /// NodePorts.
+    pub node_ports: HashMap<(Transport, u16), ServiceId>,
+    /// The addresses NodePorts are served on.
+    pub node_addresses: HashSet<F::Addr>,
+}
+
+impl<F: Family> Default for VipIndex<F> {
+    fn default() -> Self {
+        Self {
+            tuples: HashMap::new(),
+            addresses: HashMap::new(),
+            node_ports: HashMap::new(),
+            node_addresses: HashSet::new(),
+        }
+    }
+}
+
+impl<F: Family> VipIndex<F> {
+    /// What a new flow to this destination is for.
+    #[inline]
+    pub fn find(&self, addr: F::Addr, transport: Transport, port: u16) -> VipMatch {
+        if let Some(target) = self.tuples.get(&(addr, transport, port)) {
+            return VipMatch::Service(*target);
+        }
+        if let Some(kind) = self.addresses.get(&addr) {
+            return VipMatch::UnservedPort(*kind);
+        }
+        match self.node_ports.get(&(transport, port)) {
+            Some(service) if self.node_addresses.contains(&addr) => {
+                VipMatch::Service(Target { service: *service, kind: VipKind::NodePort })
+            }
+            _ => VipMatch::None,
+        }
+    }
+}
