@@ -9,8 +9,11 @@
 //! must come back to the same one by [`PacketIo::transmit`] or [`PacketIo::recycle`].
 
 mod frame;
+mod pool;
+mod memory;
 
-pub use frame::{Frame, FrameBatch, FrameRegion, BATCH};
+pub use frame::{BATCH, Frame, FrameBatch, FrameRegion, FrameTooSmall};
+pub use memory::{InjectError, MemoryIo};
 
 use std::time::Duration;
 
