@@ -4,7 +4,7 @@
 //! for a whole batch. Parts that did not change are shared between snapshots by `Arc`.
 
 mod name;
-mod hash;
+pub(crate) mod hash;
 mod maglev;
 mod service;
 mod vip;

@@ -1,0 +1,229 @@
+//! The way of a packet, once it is in memory and before it leaves it.
+//!
+//! [`Path::process`] takes a batch of frames, the published tables and the time, and gives one [`Verdict`] for each
+//! frame, in the same order. It rewrites frames in place and changes the worker's own flows; it does no I/O, no
+//! allocation, no locking, and reads no clock, so all of it is tested without a network.
+//!
+//! Stages, in order: classify and steer (per packet), look up (two phases over the batch), then per packet track;
+//! a packet without a flow is selected a backend and opens one; rewrite, emit. Replies and ICMP are beside the road.
+
+mod verdict;
+mod counters;
+mod packet;
+mod classify;
+mod steer;
+mod lookup;
+mod conntrack;
+mod select;
+mod open;
+mod rewrite;
+mod emit;
+mod reply;
+mod icmp_error;
+mod explain;
+#[cfg(test)]
+mod world;
+
+pub use counters::Counters;
+pub use explain::{Explanation, explain};
+pub use packet::Packet;
+pub use select::{Decision, Masquerade, Refusal, SourceClass, decide};
+pub use steer::Steering;
+pub use verdict::{DropReason, ReplyKind, Verdict};
+
+use crate::{
+    io::{BATCH, Frame},
+    state::{Flows, Millis, SnatPorts, Timeouts, TokenBucket},
+    table::{Snapshot, Tables},
+    wire::{Family, V4, V6},
+};
+use arrayvec::ArrayVec;
+use classify::Classified;
+use packet::IcmpPacket;
+
+/// What a worker is told about its work, once.
+#[derive(Debug, Clone)]
+pub struct PathConfig {
+    /// Which worker this is, of how many, and which SNAT ports are its own.
+    pub steering: Steering,
+    /// Idle timeouts.
+    pub timeouts: Timeouts,
+    /// Room for IPv4 flows.
+    pub v4_flows: usize,
+    /// Room for IPv6 flows.
+    pub v6_flows: usize,
+    /// Seed of the flow tables' hashes: random, but for replays.
+    pub seed: u64,
+    /// How TCP is rejected.
+    pub tcp_reject: TcpReject,
+    /// Answers (resets, ICMP errors) a worker sends per second, and at once.
+    pub reply_rate: (u32, u32),
+}
+
+/// How a TCP segment that nobody serves is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TcpReject {
+    /// By a reset, as a closed port does (RFC 9293 §3.10.7.1).
+    #[default]
+    Reset,
+    /// By ICMP port unreachable, as kube-proxy does.
+    Icmp,
+}
+
+impl PathConfig {
+    /// The configuration of a single worker with these SNAT ports, and defaults for the rest.
+    pub fn single(ports: std::ops::RangeInclusive<u16>) -> Self {
+        Self {
+            steering: Steering::new(SnatPorts::new(ports, 0, 1), 0, 1),
+            timeouts: Timeouts::default(),
+            v4_flows: 1 << 16,
+            v6_flows: 1 << 16,
+            seed: 0,
+            tcp_reject: TcpReject::Reset,
+            reply_rate: (1000, 50),
+        }
+    }
+}
+
+/// Everything one worker changes while it handles packets.
+#[derive(Debug)]
+pub struct Path {
+    config: PathConfig,
+    v4: Half<V4>,
+    v6: Half<V6>,
+    replies: TokenBucket,
+    counters: Counters,
+    verdicts: ArrayVec<Verdict, BATCH>,
+}
+
+/// The part of a worker that belongs to one family.
+#[derive(Debug)]
+struct Half<F: Family> {
+    flows: Flows<F>,
+    packets: ArrayVec<Packet<F>, BATCH>,
+    icmp: ArrayVec<IcmpPacket<F>, BATCH>,
+}
+
+impl<F: Family> Half<F> {
+    fn new(capacity: usize, seed: u64) -> Self {
+        Self { flows: Flows::new(capacity, seed), packets: ArrayVec::new(), icmp: ArrayVec::new() }
+    }
+}
+
+/// What the per-packet stages of a batch share.
+struct Stage<'a, F: Family> {
+    config: &'a PathConfig,
+    tables: &'a Tables<F>,
+    flows: &'a mut Flows<F>,
+    replies: &'a mut TokenBucket,
+    counters: &'a mut Counters,
+    now: Millis,
+}
+
+impl Path {
+    /// A worker's state, with empty tables. All memory is taken here.
+    pub fn new(config: PathConfig) -> Self {
+        Self {
+            v4: Half::new(config.v4_flows, config.seed),
+            v6: Half::new(config.v6_flows, config.seed.rotate_left(32)),
+            replies: TokenBucket::new(config.reply_rate.0, config.reply_rate.1),
+            counters: Counters::default(),
+            verdicts: ArrayVec::new(),
+            config,
+        }
+    }
+
+    /// Decides and rewrites a batch; see the module. At most [`BATCH`] frames.
+    pub fn process(&mut self, frames: &mut [Frame], snapshot: &Snapshot, now: Millis) -> &[Verdict] {
+        self.verdicts.clear();
+        for (index, frame) in frames.iter().enumerate().take(BATCH) {
+            let verdict = match classify::classify(frame, index as u8) {
+                Classified::V4(packet) => self.config.steering.admit(packet, &snapshot.v4, &mut self.v4.packets),
+                Classified::V6(packet) => self.config.steering.admit(packet, &snapshot.v6, &mut self.v6.packets),
+                Classified::IcmpV4(packet) => self.config.steering.admit_icmp(packet, &snapshot.v4, &mut self.v4.icmp),
+                Classified::IcmpV6(packet) => self.config.steering.admit_icmp(packet, &snapshot.v6, &mut self.v6.icmp),
+                Classified::Drop(reason) => Verdict::Drop(reason),
+            };
+            self.verdicts.push(verdict);
+        }
+        let Self { config, v4, v6, replies, counters, verdicts } = self;
+        run(config, v4, &snapshot.v4, replies, counters, now, frames, verdicts);
+        run(config, v6, &snapshot.v6, replies, counters, now, frames, verdicts);
+        counters.count(verdicts);
+        verdicts
+    }
+
+    /// Ends idle flows: a bounded piece of work, to be done between batches. `examine` flows of each family are
+    /// looked at, and at most `most` ended.
+    pub fn expire(&mut self, now: Millis, examine: usize, most: usize) {
+        let timeouts = &self.config.timeouts;
+        let ended = self.v4.flows.sweep(now, timeouts, examine, most) + self.v6.flows.sweep(now, timeouts, examine, most);
+        self.counters.flows_expired += ended as u64;
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.counters;
+        counters.flows_v4 = self.v4.flows.table.len() as u64;
+        counters.flows_v6 = self.v6.flows.table.len() as u64;
+        counters.flows_evicted = self.v4.flows.evicted + self.v6.flows.evicted;
+        counters
+    }
+
+    /// The IPv4 flows.
+    pub fn flows_v4(&self) -> &Flows<V4> {
+        &self.v4.flows
+    }
+
+    /// The IPv6 flows.
+    pub fn flows_v6(&self) -> &Flows<V6> {
+        &self.v6.flows
+    }
+
+    /// The configuration it was made with.
+    pub fn config(&self) -> &PathConfig {
+        &self.config
+    }
+}
+
+/// The stages for the packets of one family.
+#[expect(clippy::too_many_arguments, reason = "the borrows of a Path, taken apart")]
+fn run<F: Family>(
+    config: &PathConfig,
+    half: &mut Half<F>,
+    tables: &Tables<F>,
+    replies: &mut TokenBucket,
+    counters: &mut Counters,
+    now: Millis,
+    frames: &mut [Frame],
+    verdicts: &mut [Verdict],
+) {
+    lookup::batch(&half.flows.table, &mut half.packets);
+    let mut stage = Stage { config, tables, flows: &mut half.flows, replies, counters, now };
+    for packet in half.packets.drain(..) {
+        let at = usize::from(packet.index);
+        verdicts[at] = forward(&mut stage, &packet, &mut frames[at]);
+    }
+    for packet in half.icmp.drain(..) {
+        let at = usize::from(packet.index);
+        verdicts[at] = icmp_error::translate(&mut stage, &packet, &mut frames[at]);
+    }
+}
+
+/// One packet of a flow, known or new.
+#[inline]
+fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut Frame) -> Verdict {
+    let tracked = match conntrack::track(stage, packet, frame) {
+        conntrack::Tracked::Flow(translation) => Ok(translation),
+        conntrack::Tracked::New => open::open(stage, packet, frame),
+        conntrack::Tracked::Drop(reason) => return Verdict::Drop(reason),
+    };
+    match tracked {
+        Ok(translation) => {
+            rewrite::translate(packet, frame, &translation);
+            emit::send(packet, frame, &translation.link)
+        }
+        Err(open::NotOpened::Drop(reason)) => Verdict::Drop(reason),
+        Err(open::NotOpened::Answer(kind)) => reply::answer(stage, packet, frame, kind),
+    }
+}

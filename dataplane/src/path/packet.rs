@@ -1,0 +1,117 @@
+//! What the stages know of a packet: offsets into its frame, and the values they decide by.
+
+use crate::{
+    io::{Frame, PortId},
+    state::{Entry, Tuple},
+    table::Link,
+    wire::{Ethernet, Family, NetworkHeader, TcpFlags, VlanTags},
+};
+
+/// Where things are in a frame. All offsets are from its first byte and inside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// The IP header.
+    pub l3: u16,
+    /// The header after it.
+    pub l4: u16,
+    /// The end of the IP packet; behind it may be padding.
+    pub end: u16,
+    /// The tags it came with.
+    pub vlan: VlanTags,
+}
+
+/// A TCP or UDP packet.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<F: Family> {
+    /// Its place in the batch.
+    pub index: u8,
+    /// Its TTL or hop limit.
+    pub hop_limit: u8,
+    /// IPv4: fragmenting is forbidden. IPv6: always.
+    pub dont_fragment: bool,
+    /// TCP's flags; empty for UDP.
+    pub flags: TcpFlags,
+    /// Offsets.
+    pub layout: Layout,
+    /// Its tuple, as it came.
+    pub tuple: Tuple<F>,
+    /// The hash of the tuple in the flow table; set by the look-up stage.
+    pub hash: u64,
+    /// The flow it most likely belongs to; set by the look-up stage.
+    pub likely: Option<Entry>,
+}
+
+/// An ICMP packet.
+#[derive(Debug, Clone, Copy)]
+pub struct IcmpPacket<F: Family> {
+    /// Its place in the batch.
+    pub index: u8,
+    /// Offsets.
+    pub layout: Layout,
+    /// Who sent it.
+    pub source: F::Addr,
+    /// Whom it was sent to.
+    pub destination: F::Addr,
+    /// Its TTL or hop limit.
+    pub hop_limit: u8,
+    /// The tuple of the packet it quotes, if it is an error about TCP or UDP: as *that* packet's sender sent it.
+    pub quoted: Option<Tuple<F>>,
+}
+
+impl Layout {
+    /// The layout of a frame with this Ethernet and IP header.
+    pub(super) fn of(ethernet: &Ethernet<'_>, header: &NetworkHeader) -> Self {
+        let l3 = ethernet.payload_offset() as u16;
+        Self { l3, l4: l3 + header.header_len, end: l3 + header.total_len, vlan: ethernet.vlan() }
+    }
+
+    /// From the IP header to the end of the IP packet.
+    #[inline]
+    pub fn l3<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
+        &frame[usize::from(self.l3)..usize::from(self.end)]
+    }
+
+    /// The same, to change.
+    #[inline]
+    pub fn l3_mut<'f>(&self, frame: &'f mut [u8]) -> &'f mut [u8] {
+        &mut frame[usize::from(self.l3)..usize::from(self.end)]
+    }
+
+    /// From the header after IP's to the end of the IP packet.
+    #[inline]
+    pub fn l4<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
+        &frame[usize::from(self.l4)..usize::from(self.end)]
+    }
+
+    /// The same, to change.
+    #[inline]
+    pub fn l4_mut<'f>(&self, frame: &'f mut [u8]) -> &'f mut [u8] {
+        &mut frame[usize::from(self.l4)..usize::from(self.end)]
+    }
+
+    /// Bytes of the IP packet.
+    #[inline]
+    pub fn ip_bytes(&self) -> u16 {
+        self.end - self.l3
+    }
+
+    /// The way back to whoever sent this frame to us ("auto last hop").
+    #[inline]
+    pub fn way_back(&self, frame: &Frame) -> Link {
+        let (destination, source) = (crate::wire::source(frame), crate::wire::destination(frame));
+        Link { port: frame.port(), source, destination, vlan: self.vlan }
+    }
+}
+
+impl Link {
+    /// Whether a frame that arrived with these tags came over this link.
+    #[inline]
+    pub(super) fn carried(&self, frame: &Frame, layout: &Layout) -> bool {
+        *self == layout.way_back(frame)
+    }
+}
+
+/// The port a frame came in by.
+pub(super) fn ingress(frame: &Frame) -> PortId {
+    frame.port()
+}

@@ -1,0 +1,105 @@
+//! How a packet leaves the path: a closed set. Every packet gets exactly one verdict, and every verdict has a counter.
+
+use crate::io::PortId;
+use serde::Serialize;
+
+/// What becomes of a packet. (What is not ours never comes here: the classifier leaves it to the kernel.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Translated: send the frame on this port.
+    Forward(PortId),
+    /// The frame now holds our answer: send it on this port.
+    Reply(PortId, ReplyKind),
+    /// Another worker's: give it this frame.
+    Handoff(u16),
+    /// Drop it.
+    Drop(DropReason),
+}
+
+macro_rules! counted {
+    ($(#[$meta:meta])* $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+        #[repr(u8)]
+        pub enum $name { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl $name {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name in counters and listings.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// What it means, for people.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+),)+ }
+            }
+        }
+    };
+}
+
+counted! {
+    /// Why a packet was dropped.
+    DropReason {
+        /// Neither IPv4 nor IPv6.
+        NotIp = "not_ip",
+        /// Shorter than its headers, or a header that contradicts itself.
+        Malformed = "malformed",
+        /// The IPv4 header checksum is wrong.
+        HeaderChecksum = "header_checksum",
+        /// An IPv6 UDP datagram without a checksum (RFC 8200 §8.1).
+        UdpChecksumMissing = "udp_checksum_missing",
+        /// A fragment. Fragments are not translated yet.
+        Fragment = "fragment",
+        /// A source that no host can have: unspecified, multicast, broadcast, loopback.
+        Martian = "martian",
+        /// A protocol that is neither TCP, UDP nor ICMP.
+        Protocol = "protocol",
+        /// A TCP segment that its connection's state forbids, or with illegal flags.
+        TcpInvalid = "tcp_invalid",
+        /// Not for a Service, and of no flow.
+        NoService = "no_service",
+        /// The source is outside loadBalancerSourceRanges.
+        SourceRange = "source_range",
+        /// The policy is Local and this node has no endpoint, though others have.
+        NoLocalEndpoint = "no_local_endpoint",
+        /// The backend's route or neighbour is not known yet.
+        NextHop = "next_hop",
+        /// The egress interface has no address of the family to masquerade with.
+        NoSnatAddress = "no_snat_address",
+        /// Every SNAT port to this backend is taken.
+        SnatExhausted = "snat_exhausted",
+        /// The flow table is full of flows in use.
+        TableFull = "table_full",
+        /// The other worker's handoff ring is full.
+        HandoffFull = "handoff_full",
+        /// An answer was due, but answers are rate-limited.
+        ReplyLimited = "reply_limited",
+        /// An answer was due, but must not be sent to this packet, or found no room.
+        ReplyForbidden = "reply_forbidden",
+        /// An ICMP error about no flow of ours.
+        IcmpUnrelated = "icmp_unrelated",
+        /// An ICMP message with a wrong checksum or a quotation too short to translate.
+        IcmpMalformed = "icmp_malformed",
+        /// An ICMP message that is not an error, such as an echo request to a VIP.
+        IcmpQuery = "icmp_query",
+        /// Longer than the MTU of the way out, and may be fragmented only by others.
+        TooBig = "too_big",
+    }
+}
+
+counted! {
+    /// Answers of our own.
+    ReplyKind {
+        /// A TCP reset.
+        Reset = "tcp_reset",
+        /// ICMP port unreachable.
+        PortUnreachable = "port_unreachable",
+        /// ICMP time exceeded.
+        TimeExceeded = "time_exceeded",
+        /// ICMP fragmentation needed, ICMPv6 packet too big.
+        TooBig = "packet_too_big",
+    }
+}

@@ -1,0 +1,107 @@
+//! One flow: both of its tuples and all that a packet of it needs.
+
+use super::{Millis, TcpState, Tuple};
+use crate::{
+    table::{BackendId, Link, NextHopId, ServiceId},
+    wire::{Delta, Family},
+};
+use serde::Serialize;
+
+/// Which way a packet of a flow goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[repr(u8)]
+pub enum Direction {
+    /// From the client to the VIP.
+    Forward = 0,
+    /// From the backend to the client.
+    Reply = 1,
+}
+
+/// Where a flow is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub enum FlowState {
+    /// A TCP connection.
+    Tcp(TcpState),
+    /// UDP that only the client has sent on.
+    UdpUnreplied,
+    /// UDP that the backend has answered.
+    UdpReplied,
+    /// UDP answered for longer than two seconds.
+    UdpStream,
+    /// An SCTP association.
+    Sctp,
+}
+
+/// Packets and bytes (of IP) of one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Traffic {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes, from the IP header on.
+    pub bytes: u64,
+}
+
+/// A tracked flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flow<F: Family> {
+    /// Client to VIP, as it arrives.
+    pub original: Tuple<F>,
+    /// Backend to us (or to the client, where its address is kept), as it arrives.
+    pub reply: Tuple<F>,
+    /// State.
+    pub state: FlowState,
+    /// What translating a forward packet adds to its L4 checksum; a reply's is the negative.
+    pub delta: Delta,
+    /// The same for the IPv4 header checksum.
+    pub header_delta: Delta,
+    /// The way to the backend.
+    pub next_hop: NextHopId,
+    /// The backend.
+    pub backend: BackendId,
+    /// The Service port it was opened for.
+    pub service: ServiceId,
+    /// The way back to the client: where its last packet came from.
+    pub client: Link,
+    /// When it was opened.
+    pub created: Millis,
+    /// When its last packet came, in either direction.
+    pub last_seen: Millis,
+    /// By [`Direction`].
+    pub traffic: [Traffic; 2],
+}
+
+impl<F: Family> Flow<F> {
+    /// The tuple of arriving packets of this direction.
+    #[inline]
+    pub fn tuple(&self, direction: Direction) -> &Tuple<F> {
+        match direction {
+            Direction::Forward => &self.original,
+            Direction::Reply => &self.reply,
+        }
+    }
+
+    /// The tuple that a packet of this direction leaves with.
+    #[inline]
+    pub fn translated(&self, direction: Direction) -> Tuple<F> {
+        match direction {
+            Direction::Forward => self.reply.reversed(),
+            Direction::Reply => self.original.reversed(),
+        }
+    }
+
+    /// Whether the backend sees an address of ours instead of the client's.
+    pub fn is_masqueraded(&self) -> bool {
+        self.reply.destination != self.original.source || self.reply.destination_port != self.original.source_port
+    }
+
+    /// How early a full table may evict it: 0 first, `None` never (§6.3, "resource exhaustion").
+    pub fn eviction_rank(&self) -> Option<u8> {
+        match self.state {
+            FlowState::Tcp(TcpState::None | TcpState::SynSent | TcpState::SynSent2 | TcpState::SynRecv) => Some(0),
+            FlowState::UdpUnreplied => Some(0),
+            FlowState::Tcp(TcpState::Close | TcpState::TimeWait | TcpState::LastAck) => Some(1),
+            FlowState::Tcp(TcpState::Established | TcpState::FinWait | TcpState::CloseWait) => None,
+            FlowState::UdpReplied | FlowState::UdpStream | FlowState::Sctp => None,
+        }
+    }
+}

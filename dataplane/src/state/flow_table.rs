@@ -1,0 +1,252 @@
+//! The flows of one worker and family: a slab of records, found by either of their tuples.
+//!
+//! In: tuples. Out: records. A look-up costs one line of the [`Index`] and the lines of the record; for a batch both
+//! are prefetched before they are read. Capacity is fixed at the start and all memory is touched then. Expiry is a
+//! hand that goes round over four bytes a flow ([`FlowTable::sweep`]): packets only write `last_seen`, and a flow is
+//! looked at again when the time noted for it has come.
+//!
+//! The hash is seeded, so that nobody outside can aim at one bucket.
+
+use super::{Direction, Entry, Flow, FlowState, Millis, Timeouts, Tuple, index::Index};
+use crate::{
+    prefetch::prefetch,
+    table::hash::{fold, words},
+    wire::Family,
+};
+
+/// The number of a flow in its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowId(u32);
+
+/// A flow that was found, and the direction by which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The flow.
+    pub id: FlowId,
+    /// Whether the tuple is its forward or its reply one.
+    pub direction: Direction,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct FlowTable<F: Family> {
+    seed: [u64; 4],
+    index: Index,
+    flows: Box<[Option<Flow<F>>]>,
+    /// By flow: when to look at it again. Not later than it expires.
+    due: Box<[Millis]>,
+    free: Vec<u32>,
+    sweep_hand: usize,
+    evict_hand: usize,
+}
+
+impl<F: Family> FlowTable<F> {
+    /// A table for `capacity` flows.
+    pub fn new(capacity: usize, seed: u64) -> Self {
+        let capacity = capacity.clamp(1, Entry::MAX_FLOWS);
+        let mut state = seed;
+        let seed = std::array::from_fn(|i| {
+            state = fold(state ^ 0x9e37_79b9_7f4a_7c15, 0xd1b5_4a32_d192_ed03 ^ i as u64);
+            state
+        });
+        Self {
+            seed,
+            index: Index::new(capacity * 2),
+            flows: vec![None; capacity].into_boxed_slice(),
+            due: vec![Millis::default(); capacity].into_boxed_slice(),
+            free: (0..capacity as u32).rev().collect(),
+            sweep_hand: 0,
+            evict_hand: 0,
+        }
+    }
+
+    /// How many flows it can hold.
+    pub fn capacity(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// How many flows it holds.
+    pub fn len(&self) -> usize {
+        self.flows.len() - self.free.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes of memory a flow takes at full load: record, both index entries, timer and free-list entry.
+    pub fn bytes_per_flow(&self) -> usize {
+        let each = size_of::<Option<Flow<F>>>() + size_of::<Millis>() + size_of::<u32>();
+        each + self.index.bytes().div_ceil(self.capacity())
+    }
+
+    /// The hash of a tuple in this table.
+    #[inline]
+    pub fn hash(&self, tuple: &Tuple<F>) -> u64 {
+        let (a, b) = words::<F>(tuple.source);
+        let (c, d) = words::<F>(tuple.destination);
+        let ports = u64::from(tuple.source_port) << 24 | u64::from(tuple.destination_port) << 8;
+        let ports = ports | tuple.transport as u64;
+        let addresses = if F::ADDR_LEN == 4 {
+            // Both IPv4 addresses fit in one word.
+            a << 32 | c
+        } else {
+            fold(a ^ self.seed[0], b ^ self.seed[1]) ^ fold(c ^ self.seed[2], d ^ self.seed[3]).rotate_left(17)
+        };
+        let mixed = fold(addresses ^ self.seed[0], ports ^ self.seed[1]);
+        fold(mixed ^ self.seed[2], self.seed[3] | 1)
+    }
+
+    /// First phase: brings the index bucket of `hash` into the cache.
+    #[inline]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        self.index.prefetch(hash);
+    }
+
+    /// Second phase: brings the record that `hash` most likely names into the cache.
+    #[inline]
+    pub fn prefetch_flow(&self, hash: u64) -> Option<Entry> {
+        let likely = self.index.likely(hash)?;
+        prefetch(&self.flows[likely.flow() as usize]);
+        Some(likely)
+    }
+
+    /// Third phase: the flow with this tuple. `likely` is what the second phase gave.
+    #[inline]
+    pub fn find_likely(&self, likely: Option<Entry>, hash: u64, tuple: &Tuple<F>) -> Option<Found> {
+        match likely {
+            Some(entry) if self.holds(entry, tuple) => Some(found(entry)),
+            _ => self.find(hash, tuple),
+        }
+    }
+
+    /// The flow with this tuple, whose hash is `hash`.
+    #[inline]
+    pub fn find(&self, hash: u64, tuple: &Tuple<F>) -> Option<Found> {
+        self.index.find(hash, |entry| self.holds(entry, tuple)).map(found)
+    }
+
+    #[inline]
+    fn holds(&self, entry: Entry, tuple: &Tuple<F>) -> bool {
+        let flow = &self.flows[entry.flow() as usize];
+        flow.as_ref().is_some_and(|flow| flow.tuple(entry.direction()) == tuple)
+    }
+
+    /// The record of a live flow.
+    #[inline]
+    pub fn get(&self, id: FlowId) -> Option<&Flow<F>> {
+        self.flows.get(id.0 as usize)?.as_ref()
+    }
+
+    /// The record of a live flow, to account a packet on. Its tuples must stay as they are, and its state changes
+    /// by [`set_state`](Self::set_state).
+    #[inline]
+    pub fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow<F>> {
+        self.flows.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    /// Changes the state of a flow, and looks at it again when the new state's timeout may have passed.
+    #[inline]
+    pub fn set_state(&mut self, id: FlowId, state: FlowState, now: Millis, timeouts: &Timeouts) {
+        let Some(flow) = self.flows.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
+        if flow.state != state {
+            flow.state = state;
+            let due = now.after(timeouts.of(state));
+            let noted = &mut self.due[id.0 as usize];
+            if noted.reached(due) {
+                *noted = due;
+            }
+        }
+    }
+
+    /// Adds a flow. `None`: the table is full. Both tuples must be new to the table.
+    pub fn insert(&mut self, flow: Flow<F>, timeouts: &Timeouts) -> Option<FlowId> {
+        let id = self.free.pop()?;
+        let (forward, reply) = (self.hash(&flow.original), self.hash(&flow.reply));
+        if !self.index.insert(forward, Entry::new(id, Direction::Forward)) {
+            self.free.push(id);
+            return None;
+        }
+        if !self.index.insert(reply, Entry::new(id, Direction::Reply)) {
+            self.index.remove(forward, Entry::new(id, Direction::Forward));
+            self.free.push(id);
+            return None;
+        }
+        self.due[id as usize] = flow.last_seen.after(timeouts.of(flow.state));
+        self.flows[id as usize] = Some(flow);
+        Some(FlowId(id))
+    }
+
+    /// Takes a flow out.
+    pub fn remove(&mut self, id: FlowId) -> Option<Flow<F>> {
+        let flow = self.flows.get_mut(id.0 as usize)?.take()?;
+        self.index.remove(self.hash(&flow.original), Entry::new(id.0, Direction::Forward));
+        self.index.remove(self.hash(&flow.reply), Entry::new(id.0, Direction::Reply));
+        self.free.push(id.0);
+        Some(flow)
+    }
+
+    /// Moves the expiry hand over up to `examine` places and takes out at most `most` flows whose time is over.
+    pub fn sweep(
+        &mut self,
+        now: Millis,
+        timeouts: &Timeouts,
+        examine: usize,
+        most: usize,
+        mut expired: impl FnMut(Flow<F>),
+    ) {
+        let mut removed = 0;
+        for _ in 0..examine.min(self.capacity()) {
+            let at = self.sweep_hand;
+            self.sweep_hand = if at + 1 == self.capacity() { 0 } else { at + 1 };
+            if !now.reached(self.due[at]) {
+                continue;
+            }
+            let Some(flow) = &self.flows[at] else { continue };
+            let end = flow.last_seen.after(timeouts.of(flow.state));
+            if !now.reached(end) {
+                self.due[at] = end;
+            } else if let Some(flow) = self.remove(FlowId(at as u32)) {
+                expired(flow);
+                removed += 1;
+                if removed == most {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Makes room in a full table: of the next [`EVICTION_SAMPLE`] flows the one that may go first, half-open before
+    /// closing ones. `None` if all of them are in use.
+    pub fn evict(&mut self) -> Option<Flow<F>> {
+        let mut best = None;
+        for _ in 0..EVICTION_SAMPLE.min(self.capacity()) {
+            let at = self.evict_hand;
+            self.evict_hand = if at + 1 == self.capacity() { 0 } else { at + 1 };
+            let rank = self.flows[at].as_ref().and_then(Flow::eviction_rank);
+            if let Some(rank) = rank
+                && best.is_none_or(|(best, _)| rank < best)
+            {
+                best = Some((rank, at));
+                if rank == 0 {
+                    break;
+                }
+            }
+        }
+        best.and_then(|(_, at)| self.remove(FlowId(at as u32)))
+    }
+
+    /// Live flows from place `from` on, for listings; a place is never negative work: `examine` at most are looked at.
+    pub fn list(&self, from: usize, examine: usize) -> impl Iterator<Item = &Flow<F>> {
+        self.flows.iter().skip(from).take(examine).flatten()
+    }
+}
+
+/// Flows an eviction looks at.
+const EVICTION_SAMPLE: usize = 64;
+
+#[inline]
+fn found(entry: Entry) -> Found {
+    Found { id: FlowId(entry.flow()), direction: entry.direction() }
+}

@@ -1,0 +1,126 @@
+//! All flows of one worker and family, with the SNAT ports they hold: the only way in which flows come and go.
+
+use super::{Flow, FlowId, FlowTable, Millis, SnatPorts, SnatUse, Timeouts, Tuple};
+use crate::{
+    table::{Backend, FlowHash, Transport},
+    wire::Family,
+};
+
+/// Why a flow could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenError {
+    /// The table is full of flows in use.
+    TableFull,
+    /// Every SNAT port to this backend is taken.
+    SnatExhausted,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Flows<F: Family> {
+    /// The records.
+    pub table: FlowTable<F>,
+    used: SnatUse,
+    /// Flows that a full table pushed out.
+    pub evicted: u64,
+}
+
+impl<F: Family> Flows<F> {
+    /// Room for `capacity` flows.
+    pub fn new(capacity: usize, seed: u64) -> Self {
+        Self { table: FlowTable::new(capacity, seed), used: SnatUse::with_capacity(4096), evicted: 0 }
+    }
+
+    /// The reply tuple of a masqueraded flow: the first free (address, port) of ours to this backend.
+    pub fn masquerade(
+        &self,
+        ports: &SnatPorts,
+        addresses: &[F::Addr],
+        original: &Tuple<F>,
+        backend: &Backend<F>,
+    ) -> Result<Tuple<F>, OpenError> {
+        let all = u64::from(ports.count()) * addresses.len() as u64;
+        if u64::from(self.used.of(backend.id)) >= all {
+            return Err(OpenError::SnatExhausted);
+        }
+        let hash = client_hash(original);
+        ports
+            .candidates(addresses.len(), hash)
+            .map(|(address, port)| reply_tuple(backend, original.transport, addresses[address], port))
+            .find(|reply| self.is_free(reply))
+            .ok_or(OpenError::SnatExhausted)
+    }
+
+    /// The reply tuple of a flow that keeps the client's address. Its port is kept too, but where the client uses
+    /// it with the same backend through another VIP.
+    pub fn keep_client(&self, original: &Tuple<F>, backend: &Backend<F>) -> Result<Tuple<F>, OpenError> {
+        let reply = reply_tuple(backend, original.transport, original.source, original.source_port);
+        if self.is_free(&reply) {
+            return Ok(reply);
+        }
+        SnatPorts::new(1024..=u16::MAX, 0, 1)
+            .candidates(1, client_hash(original))
+            .map(|(_, port)| reply_tuple(backend, original.transport, original.source, port))
+            .find(|reply| self.is_free(reply))
+            .ok_or(OpenError::SnatExhausted)
+    }
+
+    #[inline]
+    fn is_free(&self, reply: &Tuple<F>) -> bool {
+        self.table.find(self.table.hash(reply), reply).is_none()
+    }
+
+    /// Adds a flow whose tuples are new, evicting one that may go if the table is full.
+    pub fn open(&mut self, flow: Flow<F>, timeouts: &Timeouts) -> Result<FlowId, OpenError> {
+        if self.table.len() == self.table.capacity() {
+            let evicted = self.table.evict().ok_or(OpenError::TableFull)?;
+            self.evicted += 1;
+            self.released(&evicted);
+        }
+        let id = self.table.insert(flow, timeouts).ok_or(OpenError::TableFull)?;
+        if flow.is_masqueraded() {
+            self.used.add(flow.backend);
+        }
+        Ok(id)
+    }
+
+    /// Ends a flow.
+    pub fn close(&mut self, id: FlowId) {
+        if let Some(flow) = self.table.remove(id) {
+            self.released(&flow);
+        }
+    }
+
+    /// Ends flows whose time is over; see [`FlowTable::sweep`]. Returns how many.
+    pub fn sweep(&mut self, now: Millis, timeouts: &Timeouts, examine: usize, most: usize) -> usize {
+        let Self { table, used, .. } = self;
+        let mut count = 0;
+        table.sweep(now, timeouts, examine, most, |flow| {
+            count += 1;
+            if flow.is_masqueraded() {
+                used.sub(flow.backend);
+            }
+        });
+        count
+    }
+
+    fn released(&mut self, flow: &Flow<F>) {
+        if flow.is_masqueraded() {
+            self.used.sub(flow.backend);
+        }
+    }
+}
+
+fn client_hash<F: Family>(original: &Tuple<F>) -> u64 {
+    FlowHash::of_flow::<F>(original.source, original.source_port, original.destination, original.destination_port)
+}
+
+fn reply_tuple<F: Family>(backend: &Backend<F>, transport: Transport, to: F::Addr, port: u16) -> Tuple<F> {
+    Tuple {
+        source: backend.addr,
+        destination: to,
+        source_port: backend.port,
+        destination_port: port,
+        transport,
+    }
+}

@@ -1,0 +1,239 @@
+//! The hash index of a flow table: from a tuple's hash to the flows it may name.
+//!
+//! Buckets are one cache line: eight 16-bit tags, compared together, and eight 32-bit entries. A full bucket spills
+//! into the next ones and counts how many keys did so, which ends a search early and needs no tombstones (the scheme
+//! of F14). Two-phase use: [`Index::prefetch`] the bucket of a whole batch, then [`Index::candidates`].
+//!
+//! Memory: 64 bytes for 6.4 entries at full load; every flow has two entries. Sized once, never grows.
+
+use super::Direction;
+use crate::prefetch::prefetch;
+
+const SLOTS: usize = 8;
+/// Slots made per entry that may come, in tenths: a load of at most 80 %.
+const TENTHS_PER_ENTRY: usize = 125;
+const FREE: u16 = 0;
+
+/// A flow's number and one of its directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry(u32);
+
+impl Entry {
+    /// Flows that an index can name.
+    pub const MAX_FLOWS: usize = 1 << 31;
+
+    /// The entry of this direction of this flow.
+    #[inline]
+    pub fn new(flow: u32, direction: Direction) -> Self {
+        Self(flow << 1 | direction as u32)
+    }
+
+    /// The flow.
+    #[inline]
+    pub fn flow(self) -> u32 {
+        self.0 >> 1
+    }
+
+    /// The direction.
+    #[inline]
+    pub fn direction(self) -> Direction {
+        if self.0 & 1 == 0 { Direction::Forward } else { Direction::Reply }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Bucket {
+    tags: [u16; SLOTS],
+    entries: [u32; SLOTS],
+    /// Keys that belong here or before and were put further on. Sticks at the maximum.
+    spilled: u16,
+}
+
+impl Bucket {
+    const EMPTY: Self = Self { tags: [FREE; SLOTS], entries: [0; SLOTS], spilled: 0 };
+
+    /// A bit for each slot with this tag. Compiles to one SIMD compare.
+    #[inline]
+    fn matching(&self, tag: u16) -> u8 {
+        let mut mask = 0;
+        for (slot, mine) in self.tags.iter().enumerate() {
+            mask |= u8::from(*mine == tag) << slot;
+        }
+        mask
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Index {
+    buckets: Box<[Bucket]>,
+}
+
+impl Index {
+    /// An index for `entries` entries.
+    pub fn new(entries: usize) -> Self {
+        let buckets = (entries * TENTHS_PER_ENTRY / 100).div_ceil(SLOTS).max(2);
+        Self { buckets: vec![Bucket::EMPTY; buckets].into_boxed_slice() }
+    }
+
+    /// The bytes it takes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.buckets)
+    }
+
+    /// The high half of the hash, scaled.
+    #[inline]
+    fn home(&self, hash: u64) -> usize {
+        (((hash >> 32) * self.buckets.len() as u64) >> 32) as usize
+    }
+
+    /// The low bits of the hash; never [`FREE`].
+    #[inline]
+    fn tag(hash: u64) -> u16 {
+        (hash as u16).max(1)
+    }
+
+    #[inline]
+    fn next(&self, bucket: usize) -> usize {
+        if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 }
+    }
+
+    /// Brings the home bucket of `hash` into the cache.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        prefetch(&self.buckets[self.home(hash)]);
+    }
+
+    /// The first entry of the home bucket with the right tag: nearly always the one, good enough to prefetch.
+    #[inline]
+    pub fn likely(&self, hash: u64) -> Option<Entry> {
+        let bucket = &self.buckets[self.home(hash)];
+        let mask = bucket.matching(Self::tag(hash));
+        (mask != 0).then(|| Entry(bucket.entries[mask.trailing_zeros() as usize]))
+    }
+
+    /// The first entry with the tag of `hash` for which `is_it` says so.
+    #[inline]
+    pub fn find(&self, hash: u64, mut is_it: impl FnMut(Entry) -> bool) -> Option<Entry> {
+        let tag = Self::tag(hash);
+        let mut at = self.home(hash);
+        for _ in 0..self.buckets.len() {
+            let bucket = &self.buckets[at];
+            let mut mask = bucket.matching(tag);
+            while mask != 0 {
+                let entry = Entry(bucket.entries[mask.trailing_zeros() as usize]);
+                if is_it(entry) {
+                    return Some(entry);
+                }
+                mask &= mask - 1;
+            }
+            if bucket.spilled == 0 {
+                return None;
+            }
+            at = self.next(at);
+        }
+        None
+    }
+
+    /// Adds an entry, which the caller knows is not there yet. `false`: no room.
+    pub fn insert(&mut self, hash: u64, entry: Entry) -> bool {
+        let home = self.home(hash);
+        let mut at = home;
+        for distance in 0..self.buckets.len() {
+            let free = self.buckets[at].matching(FREE);
+            if free != 0 {
+                let slot = free.trailing_zeros() as usize;
+                self.buckets[at].tags[slot] = Self::tag(hash);
+                self.buckets[at].entries[slot] = entry.0;
+                self.count_spill(home, distance, |spilled| spilled.saturating_add(1));
+                return true;
+            }
+            at = self.next(at);
+        }
+        false
+    }
+
+    /// Removes an entry. `false`: it was not there.
+    pub fn remove(&mut self, hash: u64, entry: Entry) -> bool {
+        let tag = Self::tag(hash);
+        let home = self.home(hash);
+        let mut at = home;
+        for distance in 0..self.buckets.len() {
+            let bucket = &mut self.buckets[at];
+            let slot = (0..SLOTS).find(|slot| bucket.tags[*slot] == tag && bucket.entries[*slot] == entry.0);
+            if let Some(slot) = slot {
+                bucket.tags[slot] = FREE;
+                // A count that once reached the maximum is no longer exact, and stays.
+                let less = |spilled: u16| if spilled == u16::MAX { spilled } else { spilled - 1 };
+                self.count_spill(home, distance, less);
+                return true;
+            }
+            if bucket.spilled == 0 {
+                return false;
+            }
+            at = self.next(at);
+        }
+        false
+    }
+
+    fn count_spill(&mut self, home: usize, distance: usize, change: impl Fn(u16) -> u16) {
+        let mut at = home;
+        for _ in 0..distance {
+            self.buckets[at].spilled = change(self.buckets[at].spilled);
+            at = self.next(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_a_cache_line() {
+        assert_eq!(size_of::<Bucket>(), 64);
+    }
+
+    #[test]
+    fn keys_of_one_hash_spill_over_and_come_back_out() {
+        let mut index = Index::new(100);
+        let hash = 0xffff_ffff_1234_0007;
+        for flow in 0..60 {
+            assert!(index.insert(hash, Entry::new(flow, Direction::Reply)));
+        }
+        for flow in 0..60 {
+            assert!(index.find(hash, |entry| entry.flow() == flow).is_some());
+        }
+        for flow in (0..60).rev() {
+            assert!(index.remove(hash, Entry::new(flow, Direction::Reply)));
+            assert!(index.find(hash, |entry| entry.flow() == flow).is_none());
+        }
+        assert!(index.buckets.iter().all(|b| b.spilled == 0 && b.tags == [FREE; SLOTS]));
+    }
+
+    #[test]
+    fn a_full_index_says_so() {
+        let mut index = Index::new(1);
+        let room = index.buckets.len() * SLOTS;
+        for flow in 0..room as u32 {
+            assert!(index.insert(u64::from(flow) << 40, Entry::new(flow, Direction::Forward)));
+        }
+        assert!(!index.insert(7, Entry::new(99, Direction::Forward)));
+        assert!(index.find(7, |_| false).is_none());
+        assert!(!index.remove(7, Entry::new(99, Direction::Forward)));
+    }
+
+    /// The scalar search, one slot after the other, against the mask.
+    #[test]
+    fn the_mask_agrees_with_a_plain_search() {
+        let mut bucket = Bucket::EMPTY;
+        for step in 0..10_000u32 {
+            bucket.tags[(step % 8) as usize] = (step.wrapping_mul(2_654_435_761) >> 20) as u16 & 7;
+            for tag in 0..8 {
+                let plain = (0..SLOTS).filter(|slot| bucket.tags[*slot] == tag).fold(0, |m, slot| m | 1 << slot);
+                assert_eq!(bucket.matching(tag), plain);
+            }
+        }
+    }
+}

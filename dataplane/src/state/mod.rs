@@ -1,0 +1,23 @@
+//! What one worker changes, without locks: its flows, their timers, its share of the SNAT ports.
+
+mod clock;
+mod tuple;
+mod tcp;
+mod timeouts;
+mod flow;
+mod index;
+mod flow_table;
+mod snat;
+mod flows;
+mod bucket;
+
+pub use bucket::TokenBucket;
+pub use clock::Millis;
+pub use flow::{Direction, Flow, FlowState, Traffic};
+pub use flow_table::{FlowId, FlowTable, Found};
+pub use flows::{Flows, OpenError};
+pub use index::Entry;
+pub use snat::{SnatPorts, SnatUse};
+pub use tcp::{TcpEvent, TcpState, Transition};
+pub use timeouts::Timeouts;
+pub use tuple::Tuple;

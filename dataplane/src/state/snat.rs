@@ -1,0 +1,137 @@
+//! Source ports for masqueraded flows.
+//!
+//! A translation must be unique per (protocol, backend address and port, SNAT address and port), which is exactly
+//! the flow's reply tuple: so whether a port is free is asked of the flow table, and no second book is kept but a
+//! count per backend, which tells when there is none left without trying them all.
+//!
+//! The first candidate is a hash of the client's tuple, so that a peer that takes over the VIP and the SNAT address
+//! rebuilds the same translation; the following ones are a large prime apart, which visits every (address, port)
+//! once. A worker uses the ports of the range that name it (port mod workers), so replies tell their owner.
+
+use crate::table::BackendId;
+use hashbrown::HashMap;
+use std::ops::RangeInclusive;
+
+/// The ports one worker may use.
+#[derive(Debug, Clone)]
+pub struct SnatPorts {
+    range: RangeInclusive<u16>,
+    workers: u16,
+    first: u16,
+    count: u32,
+}
+
+/// Above any number of candidates, and prime: steps of it visit all of them.
+const STRIDE: u64 = 2_147_483_647;
+
+impl SnatPorts {
+    /// The share of `worker` (of `workers`) in `range`.
+    pub fn new(range: RangeInclusive<u16>, worker: u16, workers: u16) -> Self {
+        let workers = workers.max(1);
+        let (low, high) = (*range.start(), *range.end());
+        let offset = (worker + workers - low % workers) % workers;
+        let count = match low.checked_add(offset) {
+            Some(first) if first <= high => u32::from((high - first) / workers) + 1,
+            _ => 0,
+        };
+        Self { range, workers, first: low.saturating_add(offset), count }
+    }
+
+    /// The worker that uses `port`, if it is a SNAT port at all.
+    #[inline]
+    pub fn owner(&self, port: u16) -> Option<u16> {
+        self.range.contains(&port).then_some(port % self.workers)
+    }
+
+    /// How many ports this worker has.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// All (index of an address, port) pairs of `addresses` addresses, in the order in which `hash` tries them.
+    #[inline]
+    pub fn candidates(&self, addresses: usize, hash: u64) -> impl Iterator<Item = (usize, u16)> {
+        let (count, workers, first) = (u64::from(self.count), self.workers, self.first);
+        let all = addresses as u64 * count;
+        let mut at = if all == 0 { 0 } else { hash % all };
+        (0..all).map(move |_| {
+            let candidate = ((at / count) as usize, first + (at % count) as u16 * workers);
+            at = (at + STRIDE) % all;
+            candidate
+        })
+    }
+}
+
+/// How many translations each backend has.
+#[derive(Debug, Default)]
+pub struct SnatUse {
+    by_backend: HashMap<BackendId, u32>,
+}
+
+impl SnatUse {
+    /// Room for this many backends without allocating.
+    pub fn with_capacity(backends: usize) -> Self {
+        Self { by_backend: HashMap::with_capacity(backends) }
+    }
+
+    /// Translations to this backend.
+    #[inline]
+    pub fn of(&self, backend: BackendId) -> u32 {
+        self.by_backend.get(&backend).copied().unwrap_or(0)
+    }
+
+    /// One more.
+    #[inline]
+    pub fn add(&mut self, backend: BackendId) {
+        *self.by_backend.entry(backend).or_insert(0) += 1;
+    }
+
+    /// One less.
+    #[inline]
+    pub fn sub(&mut self, backend: BackendId) {
+        if let Some(count) = self.by_backend.get_mut(&backend) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.by_backend.remove(&backend);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn the_workers_share_the_range_without_overlap() {
+        for workers in 1..=5 {
+            let mut all = HashSet::new();
+            for worker in 0..workers {
+                let ports = SnatPorts::new(61000..=61100, worker, workers);
+                let mine: HashSet<u16> = ports.candidates(1, 99).map(|(_, port)| port).collect();
+                assert_eq!(mine.len() as u32, ports.count());
+                assert!(mine.iter().all(|port| ports.owner(*port) == Some(worker)));
+                assert!(mine.iter().all(|port| all.insert(*port)), "worker {worker} of {workers}");
+            }
+            assert_eq!(all.len(), 101);
+        }
+    }
+
+    #[test]
+    fn candidates_visit_every_address_and_port_once() {
+        let ports = SnatPorts::new(1024..=65535, 0, 1);
+        let tried: Vec<_> = ports.candidates(3, u64::MAX).collect();
+        assert_eq!(tried.len(), 3 * 64512);
+        assert_eq!(tried.iter().collect::<HashSet<_>>().len(), tried.len());
+        assert_eq!(tried, ports.candidates(3, u64::MAX).collect::<Vec<_>>(), "the order is the hash's alone");
+    }
+
+    #[test]
+    fn a_range_smaller_than_the_workers_leaves_some_without_ports() {
+        let counts: Vec<_> = (0..4).map(|worker| SnatPorts::new(65534..=65535, worker, 4).count()).collect();
+        assert_eq!(counts, [0, 0, 1, 1]);
+        assert_eq!(SnatPorts::new(65534..=65535, 0, 4).candidates(2, 5).count(), 0);
+        assert_eq!(SnatPorts::new(61000..=65535, 0, 2).owner(60999), None);
+    }
+}

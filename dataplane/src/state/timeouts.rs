@@ -1,0 +1,75 @@
+//! How long an idle flow is kept, by protocol and state: Linux conntrack's values with kube-proxy's changes (§6.1, §6.2).
+
+use super::{FlowState, TcpState};
+use std::time::Duration;
+
+/// Idle timeouts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP, SYN seen.
+    pub tcp_syn_sent: Duration,
+    /// TCP, SYN+ACK seen.
+    pub tcp_syn_recv: Duration,
+    /// TCP, open.
+    pub tcp_established: Duration,
+    /// TCP, one FIN seen.
+    pub tcp_fin_wait: Duration,
+    /// TCP, that FIN acknowledged.
+    pub tcp_close_wait: Duration,
+    /// TCP, both FINs seen.
+    pub tcp_last_ack: Duration,
+    /// TCP, both FINs acknowledged.
+    pub tcp_time_wait: Duration,
+    /// TCP, reset.
+    pub tcp_close: Duration,
+    /// UDP, no reply yet.
+    pub udp: Duration,
+    /// UDP, answered, and older than [`Self::UDP_STREAM_AGE`].
+    pub udp_stream: Duration,
+    /// SCTP.
+    pub sctp: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            tcp_syn_sent: seconds(120),
+            tcp_syn_recv: seconds(60),
+            tcp_established: seconds(86_400),
+            tcp_fin_wait: seconds(120),
+            tcp_close_wait: seconds(3600),
+            tcp_last_ack: seconds(30),
+            tcp_time_wait: seconds(120),
+            tcp_close: seconds(10),
+            udp: seconds(30),
+            udp_stream: seconds(120),
+            sctp: seconds(210),
+        }
+    }
+}
+
+impl Timeouts {
+    /// The age from which an answered UDP flow counts as a stream.
+    pub const UDP_STREAM_AGE: Duration = Duration::from_secs(2);
+    /// The longest timeout that can be set: the flows' clock must not wrap within it.
+    pub const LONGEST: Duration = Duration::from_secs(432_000);
+
+    /// The timeout of a flow in `state`.
+    #[inline]
+    pub fn of(&self, state: FlowState) -> Duration {
+        match state {
+            FlowState::Tcp(TcpState::SynSent | TcpState::SynSent2 | TcpState::None) => self.tcp_syn_sent,
+            FlowState::Tcp(TcpState::SynRecv) => self.tcp_syn_recv,
+            FlowState::Tcp(TcpState::Established) => self.tcp_established,
+            FlowState::Tcp(TcpState::FinWait) => self.tcp_fin_wait,
+            FlowState::Tcp(TcpState::CloseWait) => self.tcp_close_wait,
+            FlowState::Tcp(TcpState::LastAck) => self.tcp_last_ack,
+            FlowState::Tcp(TcpState::TimeWait) => self.tcp_time_wait,
+            FlowState::Tcp(TcpState::Close) => self.tcp_close,
+            FlowState::UdpUnreplied | FlowState::UdpReplied => self.udp,
+            FlowState::UdpStream => self.udp_stream,
+            FlowState::Sctp => self.sctp,
+        }
+    }
+}
