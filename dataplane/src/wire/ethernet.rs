@@ -1,0 +1,288 @@
+//! Ethernet II frames with at most two VLAN tags (IEEE 802.1Q, 802.1ad).
+//!
+//! In: a frame without preamble and FCS. Out: the addresses, the tags as they were (to be sent back out unchanged), the
+//! inner EtherType, and where the payload starts. Cost: one 14-byte check, and a step a tag.
+//! Limits: a third tag is refused; 802.3 frames with a length field are seen as an [`EtherType`] below 0x0600.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::bytes::{array, be16, put};
+use super::{Layer, ParseError};
+
+mod field {
+    pub(super) const DESTINATION: usize = 0;
+    pub(super) const SOURCE: usize = 6;
+    pub(super) const ETHER_TYPE: usize = 12;
+    pub(super) const LEN: usize = 14;
+    /// From the EtherType that is its TPID.
+    pub(super) mod tag {
+        pub(in super::super) const TCI: usize = 2;
+        pub(in super::super) const LEN: usize = 4;
+    }
+}
+
+/// A link-layer address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct EtherAddr(pub [u8; 6]);
+
+impl EtherAddr {
+    /// To all.
+    pub const BROADCAST: EtherAddr = EtherAddr([0xff; 6]);
+    /// No address at all.
+    pub const ZERO: EtherAddr = EtherAddr([0; 6]);
+
+    /// Whether it is a group address; broadcast is one.
+    #[inline]
+    pub const fn is_multicast(self) -> bool {
+        self.0[0] & 1 != 0
+    }
+
+    /// Whether it is the address of all.
+    #[inline]
+    pub fn is_broadcast(self) -> bool {
+        self == EtherAddr::BROADCAST
+    }
+
+    /// Whether a single interface can have it: neither a group address nor all zero.
+    #[inline]
+    pub fn is_unicast(self) -> bool {
+        !self.is_multicast() && self != EtherAddr::ZERO
+    }
+}
+
+impl fmt::Display for EtherAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl fmt::Debug for EtherAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text is not a link-layer address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a link-layer address: write six pairs of hexadecimal digits, such as 02:00:5e:10:00:01"
+)]
+pub struct EtherAddrParseError(String);
+
+impl FromStr for EtherAddr {
+    type Err = EtherAddrParseError;
+
+    fn from_str(text: &str) -> Result<EtherAddr, EtherAddrParseError> {
+        let wrong = || EtherAddrParseError(text.to_owned());
+        let mut octets = [0; 6];
+        let mut pairs = text.split([':', '-']);
+        for octet in &mut octets {
+            let pair = pairs.next().filter(|pair| pair.len() == 2).ok_or_else(wrong)?;
+            if !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return Err(wrong());
+            }
+            *octet = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+        }
+        if pairs.next().is_some() { Err(wrong()) } else { Ok(EtherAddr(octets)) }
+    }
+}
+
+impl serde::Serialize for EtherAddr {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for EtherAddr {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<EtherAddr, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What an Ethernet frame carries.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct EtherType(pub u16);
+
+impl EtherType {
+    /// IPv4.
+    pub const IPV4: EtherType = EtherType(0x0800);
+    /// ARP.
+    pub const ARP: EtherType = EtherType(0x0806);
+    /// A VLAN tag (802.1Q).
+    pub const VLAN: EtherType = EtherType(0x8100);
+    /// IPv6.
+    pub const IPV6: EtherType = EtherType(0x86dd);
+    /// A service VLAN tag (802.1ad).
+    pub const QINQ: EtherType = EtherType(0x88a8);
+
+    #[inline]
+    const fn is_tag(self) -> bool {
+        matches!(self, EtherType::VLAN | EtherType::QINQ)
+    }
+}
+
+impl fmt::Display for EtherType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            EtherType::IPV4 => f.pad("IPv4"),
+            EtherType::ARP => f.pad("ARP"),
+            EtherType::IPV6 => f.pad("IPv6"),
+            EtherType(number) => write!(f, "EtherType {number:#06x}"),
+        }
+    }
+}
+
+/// One VLAN tag.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct VlanTag {
+    /// [`EtherType::VLAN`] or [`EtherType::QINQ`].
+    pub tpid: EtherType,
+    /// Priority, drop eligibility and VLAN id.
+    pub tci: u16,
+}
+
+impl VlanTag {
+    /// The VLAN id; 0 means a tag for the priority's sake only.
+    #[inline]
+    pub const fn id(self) -> u16 {
+        self.tci & 0x0fff
+    }
+}
+
+/// The tags of a frame, the outer one first.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct VlanTags {
+    tags: [VlanTag; VlanTags::MAX],
+    len: u8,
+}
+
+impl VlanTags {
+    /// The most tags of a frame.
+    pub const MAX: usize = 2;
+    /// No tag.
+    pub const NONE: VlanTags = VlanTags { tags: [VlanTag { tpid: EtherType(0), tci: 0 }; 2], len: 0 };
+
+    /// How many there are.
+    #[inline]
+    pub const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The tags, the outer one first.
+    #[inline]
+    pub fn as_slice(&self) -> &[VlanTag] {
+        &self.tags[..self.len()]
+    }
+
+    /// Adds an inner tag; false if there are two already.
+    #[inline]
+    pub fn push(&mut self, tag: VlanTag) -> bool {
+        match self.tags.get_mut(usize::from(self.len)) {
+            Some(place) => {
+                *place = tag;
+                self.len += 1;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// A frame whose Ethernet header has been checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Ethernet<'a> {
+    frame: &'a [u8],
+    header: &'a [u8; field::LEN],
+    ether_type: EtherType,
+    vlan: VlanTags,
+}
+
+impl<'a> Ethernet<'a> {
+    /// Bytes of the header without tags.
+    pub const LEN: usize = field::LEN;
+
+    /// Checks a frame.
+    #[inline]
+    pub fn parse(frame: &'a [u8]) -> Result<Ethernet<'a>, ParseError> {
+        let Some(header) = frame.first_chunk::<{ field::LEN }>() else {
+            return Err(ParseError::truncated(Layer::Ethernet, field::LEN, frame.len()));
+        };
+        let ether_type = EtherType(be16(header, field::ETHER_TYPE));
+        let untagged = Ethernet { frame, header, ether_type, vlan: VlanTags::NONE };
+        if ether_type.is_tag() { untagged.tagged() } else { Ok(untagged) }
+    }
+
+    /// Steps over the tags.
+    fn tagged(mut self) -> Result<Ethernet<'a>, ParseError> {
+        while self.ether_type.is_tag() {
+            let tpid_at = self.payload_offset() - size_of::<EtherType>();
+            let Some(bytes) = self.frame.get(tpid_at..tpid_at + field::tag::LEN + size_of::<EtherType>())
+            else {
+                let need = self.payload_offset() + field::tag::LEN;
+                return Err(ParseError::truncated(Layer::Ethernet, need, self.frame.len()));
+            };
+            if !self.vlan.push(VlanTag { tpid: self.ether_type, tci: be16(bytes, field::tag::TCI) }) {
+                return Err(ParseError::TooManyTags);
+            }
+            self.ether_type = EtherType(be16(bytes, field::tag::LEN));
+        }
+        Ok(self)
+    }
+
+    /// Who sent it.
+    #[inline]
+    pub fn source(&self) -> EtherAddr {
+        EtherAddr(array(self.header, field::SOURCE))
+    }
+
+    /// Whom it is for.
+    #[inline]
+    pub fn destination(&self) -> EtherAddr {
+        EtherAddr(array(self.header, field::DESTINATION))
+    }
+
+    /// Its tags.
+    #[inline]
+    pub fn vlan(&self) -> VlanTags {
+        self.vlan
+    }
+
+    /// What it carries, behind the tags.
+    #[inline]
+    pub fn ether_type(&self) -> EtherType {
+        self.ether_type
+    }
+
+    /// Where the payload starts.
+    #[inline]
+    pub fn payload_offset(&self) -> usize {
+        field::LEN + self.vlan.len() * field::tag::LEN
+    }
+
+    /// The payload, with whatever padding there is.
+    #[inline]
+    pub fn payload(&self) -> &'a [u8] {
+        &self.frame[self.payload_offset()..]
+    }
+}
+
+/// Replaces the source of a frame.
+#[inline]
+pub fn set_source(frame: &mut [u8], address: EtherAddr) {
+    put(frame, field::SOURCE, address.0);
+}
+
+/// Replaces the destination of a frame.
+#[inline]
+pub fn set_destination(frame: &mut [u8], address: EtherAddr) {
+    put(frame, field::DESTINATION, address.0);
+}

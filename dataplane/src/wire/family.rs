@@ -1,0 +1,108 @@
+//! The two IP families behind one trait, so that everything above is written once.
+//!
+//! [`Family`] is sealed and implemented by two types without values, [`V4`] and [`V6`]; the code is in `ipv4.rs` and
+//! `ipv6.rs`. What takes `l3` wants the bytes from the network header on, and everything but the two parsers wants
+//! bytes that a parser has accepted. Setters touch no checksum unless they say so: the caller holds the
+//! [`Delta`] and applies it once.
+
+use std::fmt::{Debug, Display};
+use std::hash::Hash;
+use std::net::IpAddr;
+
+use super::{Delta, EtherType, IcmpKind, IpProtocol, Layer, NetworkHeader, ParseError, Sum};
+
+/// An IP family.
+pub trait Family: sealed::Sealed + Copy + Clone + Debug + Send + Sync + 'static {
+    /// Its address.
+    type Addr: Copy
+        + Eq
+        + Ord
+        + Hash
+        + Debug
+        + Display
+        + Send
+        + Sync
+        + Into<IpAddr>
+        + serde::Serialize
+        + 'static;
+    /// The bytes of an address.
+    type Octets: Copy + Eq + AsRef<[u8]> + Send + Sync + 'static;
+
+    /// "IPv4" or "IPv6".
+    const NAME: &'static str;
+    /// The address of nobody, for places that have none yet.
+    const UNSPECIFIED: Self::Addr;
+    /// What Ethernet calls it.
+    const ETHER_TYPE: EtherType;
+    /// Bytes of its header without options or extensions.
+    const MIN_HEADER: usize;
+    /// Bytes of an address.
+    const ADDR_LEN: usize;
+    /// Its ICMP.
+    const ICMP: IpProtocol;
+    /// How errors name it.
+    const ICMP_LAYER: Layer;
+    /// Whether UDP must have a checksum (RFC 8200 §8.1).
+    const UDP_CHECKSUM_REQUIRED: bool;
+    /// The least MTU of a link (RFC 791, RFC 8200 §5).
+    const MIN_MTU: u16;
+
+    /// Checks version, lengths, fragment fields and IPv4's header checksum, walks IPv6's extension headers, and says
+    /// what is there. Bytes after the packet (padding of short Ethernet frames) are allowed.
+    fn parse(l3: &[u8]) -> Result<NetworkHeader, ParseError>;
+
+    /// The same for a packet quoted by an ICMP error: it may end anywhere behind its header, and its header checksum
+    /// is not checked, since routers on the way back may have left anything there. `total_len` is what the packet had.
+    fn parse_quoted(l3: &[u8]) -> Result<NetworkHeader, ParseError>;
+
+    /// The source address.
+    fn source(l3: &[u8]) -> Self::Addr;
+    /// The destination address.
+    fn destination(l3: &[u8]) -> Self::Addr;
+    /// Replaces the source address.
+    fn set_source(l3: &mut [u8], address: Self::Addr);
+    /// Replaces the destination address.
+    fn set_destination(l3: &mut [u8], address: Self::Addr);
+    /// Repairs the header checksum after a change of addresses; IPv6 has none.
+    fn apply_header_delta(l3: &mut [u8], delta: Delta);
+
+    /// TTL or hop limit.
+    fn hop_limit(l3: &[u8]) -> u8;
+    /// One hop less, and IPv4's checksum with it. Zero stays zero.
+    fn decrement_hop_limit(l3: &mut [u8]);
+
+    /// The sum of an address.
+    fn addr_sum(address: Self::Addr) -> Sum;
+    /// The sum that TCP, UDP and ICMPv6 include (RFC 9293 §3.1, RFC 768, RFC 8200 §8.1).
+    fn pseudo_header_sum(source: Self::Addr, destination: Self::Addr, protocol: IpProtocol, len: u32) -> Sum;
+    /// The sum that this family's ICMP includes: nothing in IPv4, the pseudo-header in IPv6.
+    fn icmp_sum(source: Self::Addr, destination: Self::Addr, len: u32) -> Sum;
+    /// What an ICMP message of this type, code and second word is.
+    fn icmp_kind(message_type: u8, code: u8, rest: u32) -> IcmpKind;
+
+    /// The address with its family at run time.
+    fn to_ip(address: Self::Addr) -> IpAddr {
+        address.into()
+    }
+    /// The address, if it is of this family.
+    fn from_ip(address: IpAddr) -> Option<Self::Addr>;
+    /// Its bytes in network order.
+    fn octets(address: &Self::Addr) -> Self::Octets;
+    /// Whether a packet from another machine may come from it: not the unspecified address, a multicast, broadcast or
+    /// loopback one, nor an IPv4-mapped one.
+    fn is_unicast_source(address: Self::Addr) -> bool;
+}
+
+/// IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum V4 {}
+
+/// IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum V6 {}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::V4 {}
+    impl Sealed for super::V6 {}
+}

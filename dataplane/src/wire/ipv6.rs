@@ -1,0 +1,253 @@
+//! The IPv6 header and its extension headers (RFC 8200): the [`Family`] functions of [`V6`].
+//!
+//! Cost: without extension headers a few branches; each extension header is one more step, and a chain of more than
+//! [`MAX_EXTENSIONS`] is refused. Hop-by-hop options are accepted in the first place only, a fragment header once.
+//! Behind the fragment header of a later fragment nothing can be read, so the walk ends there.
+//! Refused: jumbograms (RFC 2675), packets of more than 65,535 bytes in all, and routing headers with segments left,
+//! whose destination address is not the one the checksum covers. ESP, mobility and unknown headers end the walk.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::bytes::{array, be16, be32, put, short};
+use super::{Delta, EtherType, Family, Fragment, IcmpKind, IpProtocol, Layer, NetworkHeader, icmpv6};
+use super::{ParseError, Sum, V6};
+
+/// The most extension headers walked.
+const MAX_EXTENSIONS: usize = 8;
+
+mod field {
+    pub(super) const VERSION: usize = 0;
+    pub(super) const PAYLOAD_LENGTH: usize = 4;
+    pub(super) const NEXT_HEADER: usize = 6;
+    pub(super) const HOP_LIMIT: usize = 7;
+    pub(super) const SOURCE: usize = 8;
+    pub(super) const DESTINATION: usize = 24;
+    pub(super) const LEN: usize = 40;
+
+    /// What all extension headers have in common.
+    pub(super) mod extension {
+        pub(in super::super) const NEXT_HEADER: usize = 0;
+        pub(in super::super) const LENGTH: usize = 1;
+        /// All are at least so long.
+        pub(in super::super) const MIN_LEN: usize = 8;
+    }
+    pub(super) mod routing {
+        pub(in super::super) const SEGMENTS_LEFT: usize = 3;
+    }
+    pub(super) mod fragment {
+        pub(in super::super) const OFFSET_MORE: usize = 2;
+        pub(in super::super) const IDENTIFICATION: usize = 4;
+        /// The offset sits three bits up, which is its unit of 8 bytes already.
+        pub(in super::super) const OFFSET: u16 = 0xfff8;
+        pub(in super::super) const MORE: u16 = 0x0001;
+    }
+}
+
+#[inline(always)]
+fn read<const WHOLE: bool>(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
+    let Some(header) = l3.first_chunk::<{ field::LEN }>() else {
+        return Err(ParseError::truncated(Layer::Ipv6, field::LEN, l3.len()));
+    };
+    let version = header[field::VERSION] >> 4;
+    if version != 6 {
+        return Err(ParseError::BadVersion { layer: Layer::Ipv6, found: version });
+    }
+    let payload_len = be16(header, field::PAYLOAD_LENGTH);
+    let protocol = IpProtocol(header[field::NEXT_HEADER]);
+    if payload_len == 0 && protocol == IpProtocol::HOP_BY_HOP {
+        return Err(ParseError::Jumbogram);
+    }
+    let total_len = usize::from(payload_len) + field::LEN;
+    if total_len > usize::from(u16::MAX) || (WHOLE && total_len > l3.len()) {
+        let have = short(l3.len());
+        return Err(ParseError::BadTotalLength { layer: Layer::Ipv6, stated: short(total_len), have });
+    }
+    let plain = NetworkHeader {
+        header_len: field::LEN as u16,
+        total_len: short(total_len),
+        protocol,
+        fragment: None,
+        dont_fragment: true,
+        has_options: false,
+        hop_limit: header[field::HOP_LIMIT],
+    };
+    if is_extension(protocol) { walk(l3, plain) } else { Ok(plain) }
+}
+
+#[inline(always)]
+const fn is_extension(protocol: IpProtocol) -> bool {
+    matches!(
+        protocol,
+        IpProtocol::HOP_BY_HOP
+            | IpProtocol::ROUTING
+            | IpProtocol::FRAGMENT
+            | IpProtocol::AUTHENTICATION
+            | IpProtocol::DESTINATION_OPTIONS
+    )
+}
+
+/// Follows the chain of extension headers to the upper layer.
+fn walk(l3: &[u8], mut network: NetworkHeader) -> Result<NetworkHeader, ParseError> {
+    let end = usize::from(network.total_len).min(l3.len());
+    let (mut offset, mut seen_fragment) = (field::LEN, false);
+    for step in 0..=MAX_EXTENSIONS {
+        let kind = network.protocol;
+        if !is_extension(kind) {
+            network.header_len = short(offset);
+            return Ok(network);
+        }
+        if step == MAX_EXTENSIONS || (kind == IpProtocol::HOP_BY_HOP && step > 0) {
+            break;
+        }
+        let rest = &l3[offset..end];
+        let Some(head) = rest.first_chunk::<{ field::extension::MIN_LEN }>() else {
+            return Err(ParseError::truncated(Layer::Ipv6, offset + field::extension::MIN_LEN, end));
+        };
+        let len = extension_len(kind, head[field::extension::LENGTH]);
+        if len > rest.len() {
+            return Err(ParseError::truncated(Layer::Ipv6, offset + len, end));
+        }
+        offset += len;
+        network.protocol = IpProtocol(head[field::extension::NEXT_HEADER]);
+        match kind {
+            IpProtocol::FRAGMENT if seen_fragment => break,
+            IpProtocol::FRAGMENT => {
+                seen_fragment = true;
+                network.fragment = fragment(head, usize::from(network.total_len) - offset)?;
+                if !network.has_upper_header() {
+                    network.header_len = short(offset);
+                    return Ok(network);
+                }
+            }
+            IpProtocol::ROUTING if head[field::routing::SEGMENTS_LEFT] != 0 => {
+                return Err(ParseError::SourceRoute);
+            }
+            _ => network.has_options = true,
+        }
+    }
+    Err(ParseError::ExtensionChain)
+}
+
+/// The bytes of an extension header, by its length field: 8-byte units without the first, but for AH (RFC 4302), which
+/// counts 4-byte units without the first two, and the fragment header, which has a fixed length.
+fn extension_len(kind: IpProtocol, field: u8) -> usize {
+    match kind {
+        IpProtocol::FRAGMENT => field::extension::MIN_LEN,
+        // Eight bytes at least, whatever it says: a shorter one could not hold its own fixed part.
+        IpProtocol::AUTHENTICATION => ((usize::from(field) + 2) * 4).max(field::extension::MIN_LEN),
+        _ => (usize::from(field) + 1) * 8,
+    }
+}
+
+/// The part that a fragment header with `len` bytes behind it describes.
+fn fragment(head: &[u8], len: usize) -> Result<Option<Fragment>, ParseError> {
+    let offset_more = be16(head, field::fragment::OFFSET_MORE);
+    let part = Fragment {
+        id: be32(head, field::fragment::IDENTIFICATION),
+        offset_bytes: offset_more & field::fragment::OFFSET,
+        more: offset_more & field::fragment::MORE != 0,
+    };
+    if !part.is_possible(len) {
+        return Err(ParseError::BadFragment { layer: Layer::Ipv6 });
+    }
+    let atomic = part.is_first() && !part.more;
+    Ok((!atomic).then_some(part))
+}
+
+impl Family for V6 {
+    type Addr = Ipv6Addr;
+    type Octets = [u8; 16];
+
+    const NAME: &'static str = "IPv6";
+    const UNSPECIFIED: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
+    const ETHER_TYPE: EtherType = EtherType::IPV6;
+    const MIN_HEADER: usize = field::LEN;
+    const ADDR_LEN: usize = 16;
+    const ICMP: IpProtocol = IpProtocol::ICMPV6;
+    const ICMP_LAYER: Layer = Layer::Icmpv6;
+    const UDP_CHECKSUM_REQUIRED: bool = true;
+    const MIN_MTU: u16 = 1280;
+
+    #[inline]
+    fn parse(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
+        read::<true>(l3)
+    }
+
+    #[inline]
+    fn parse_quoted(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
+        read::<false>(l3)
+    }
+
+    #[inline]
+    fn source(l3: &[u8]) -> Ipv6Addr {
+        array(l3, field::SOURCE).into()
+    }
+
+    #[inline]
+    fn destination(l3: &[u8]) -> Ipv6Addr {
+        array(l3, field::DESTINATION).into()
+    }
+
+    #[inline]
+    fn set_source(l3: &mut [u8], address: Ipv6Addr) {
+        put(l3, field::SOURCE, address.octets());
+    }
+
+    #[inline]
+    fn set_destination(l3: &mut [u8], address: Ipv6Addr) {
+        put(l3, field::DESTINATION, address.octets());
+    }
+
+    #[inline]
+    fn apply_header_delta(_: &mut [u8], _: Delta) {}
+
+    #[inline]
+    fn hop_limit(l3: &[u8]) -> u8 {
+        l3[field::HOP_LIMIT]
+    }
+
+    #[inline]
+    fn decrement_hop_limit(l3: &mut [u8]) {
+        l3[field::HOP_LIMIT] = l3[field::HOP_LIMIT].saturating_sub(1);
+    }
+
+    #[inline]
+    fn addr_sum(address: Ipv6Addr) -> Sum {
+        Sum::of(&address.octets())
+    }
+
+    #[inline]
+    fn pseudo_header_sum(source: Ipv6Addr, destination: Ipv6Addr, protocol: IpProtocol, len: u32) -> Sum {
+        let addresses = Self::addr_sum(source).plus(Self::addr_sum(destination));
+        addresses.add_u32_be(len).add_u16_be(u16::from(protocol.0))
+    }
+
+    #[inline]
+    fn icmp_sum(source: Ipv6Addr, destination: Ipv6Addr, len: u32) -> Sum {
+        Self::pseudo_header_sum(source, destination, IpProtocol::ICMPV6, len)
+    }
+
+    #[inline]
+    fn icmp_kind(message_type: u8, code: u8, rest: u32) -> IcmpKind {
+        icmpv6::kind(message_type, code, rest)
+    }
+
+    #[inline]
+    fn from_ip(address: IpAddr) -> Option<Ipv6Addr> {
+        match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(address),
+        }
+    }
+
+    #[inline]
+    fn octets(address: &Ipv6Addr) -> [u8; 16] {
+        address.octets()
+    }
+
+    #[inline]
+    fn is_unicast_source(address: Ipv6Addr) -> bool {
+        let mapped = address.to_ipv4_mapped().is_some();
+        !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || mapped)
+    }
+}

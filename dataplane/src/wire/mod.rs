@@ -1,0 +1,40 @@
+//! Bytes and nothing else: header views, addresses and checksums.
+//!
+//! A `parse` looks at a slice once and either says what is wrong with it or returns a view whose accessors cannot
+//! fail. Each file names the offsets of its header in a private `mod field`; no offset is written anywhere outside
+//! this folder. Nothing here allocates, and nothing here knows flows, services or configuration.
+//!
+//! Code for both IP families is written once against the sealed trait [`Family`], for [`V4`] and [`V6`].
+//!
+//! Functions that take a packet as a plain `&mut [u8]` (the setters) are for bytes that have passed the parser of the
+//! same header: they index, and a shorter slice is a defect of the caller. What may also be called on the shortened
+//! packets quoted by ICMP errors says so, and does nothing where the field is missing.
+
+mod bytes;
+mod error;
+mod checksum;
+mod ethernet;
+mod ip;
+mod family;
+mod ipv4;
+mod ipv6;
+mod ports;
+mod tcp;
+mod tcp_options;
+mod udp;
+mod icmp;
+mod icmpv6;
+
+pub use checksum::{Checksum, Delta, Sum};
+pub use error::{Layer, ParseError};
+pub use ethernet::{
+    EtherAddr, EtherAddrParseError, EtherType, Ethernet, VlanTag, VlanTags, set_destination, set_source,
+};
+pub use family::{Family, V4, V6};
+pub use icmp::{Icmp, IcmpError, IcmpKind, IcmpMessage};
+pub use icmpv6::Icmpv6;
+pub use ip::{Fragment, IpProtocol, NetworkHeader};
+pub use ports::{ports, set_destination_port, set_source_port};
+pub use tcp::{Tcp, TcpFlags};
+pub use tcp_options::{TcpOption, TcpOptions};
+pub use udp::Udp;
