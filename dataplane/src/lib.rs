@@ -6,4 +6,7 @@
 
 pub mod wire;
 pub mod io;
+pub mod path;
 pub mod table;
+pub mod state;
+mod prefetch;

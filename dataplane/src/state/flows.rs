@@ -111,7 +111,8 @@ impl<F: Family> Flows<F> {
     }
 }
 
-fn client_hash<F: Family>(original: &Tuple<F>) -> u64 {
+/// The hash that decides the first SNAT candidate: of the client's tuple, so that a peer gateway tries the same.
+pub fn client_hash<F: Family>(original: &Tuple<F>) -> u64 {
     FlowHash::of_flow::<F>(original.source, original.source_port, original.destination, original.destination_port)
 }
 

@@ -61,7 +61,13 @@ impl<F: Family> Ring<F> {
     /// The backend of the slot that `hash` falls into.
     #[inline]
     pub fn pick(&self, hash: u64) -> &Backend<F> {
-        &self.backends[usize::from(self.slots[self.slot(hash)])]
+        self.at(self.slot(hash))
+    }
+
+    /// The backend of a slot. A slot beyond the ring is the last one.
+    #[inline]
+    pub fn at(&self, slot: usize) -> &Backend<F> {
+        &self.backends[usize::from(self.slots[slot.min(self.slots.len() - 1)])]
     }
 
     /// The slot that `hash` falls into.

@@ -118,6 +118,9 @@ impl EtherType {
     /// A service VLAN tag (802.1ad).
     pub const QINQ: EtherType = EtherType(0x88a8);
 
+    /// Bytes that a VLAN tag adds to a frame.
+    pub const TAG_LEN: usize = field::tag::LEN;
+
     #[inline]
     const fn is_tag(self) -> bool {
         matches!(self, EtherType::VLAN | EtherType::QINQ)
@@ -273,6 +276,29 @@ impl<'a> Ethernet<'a> {
     pub fn payload(&self) -> &'a [u8] {
         &self.frame[self.payload_offset()..]
     }
+}
+
+/// Writes these tags behind the addresses of a frame, and behind them the type of what follows.
+pub fn write_tags(frame: &mut [u8], vlan: VlanTags, ether_type: EtherType) {
+    let mut at = field::ETHER_TYPE;
+    for tag in vlan.as_slice() {
+        put(frame, at, tag.tpid.0.to_be_bytes());
+        put(frame, at + field::tag::TCI, tag.tci.to_be_bytes());
+        at += field::tag::LEN;
+    }
+    put(frame, at, ether_type.0.to_be_bytes());
+}
+
+/// The source of a frame whose header has been checked.
+#[inline]
+pub fn source(frame: &[u8]) -> EtherAddr {
+    EtherAddr(array(frame, field::SOURCE))
+}
+
+/// The destination of a frame whose header has been checked.
+#[inline]
+pub fn destination(frame: &[u8]) -> EtherAddr {
+    EtherAddr(array(frame, field::DESTINATION))
 }
 
 /// Replaces the source of a frame.
