@@ -12,6 +12,9 @@ mod frame;
 mod pool;
 mod memory;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use frame::{BATCH, Frame, FrameBatch, FrameRegion, FrameTooSmall};
 pub use memory::{InjectError, MemoryIo};
 
