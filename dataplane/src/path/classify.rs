@@ -13,8 +13,8 @@ use crate::{
     state::Tuple,
     table::Transport,
     wire::{
-        EtherType, Ethernet, Family, IcmpKind, IcmpMessage, NetworkHeader, ParseError, Tcp, TcpFlags, Udp, V4, V6,
-        ports,
+        EtherType, Ethernet, Family, IcmpKind, IcmpMessage, NetworkHeader, ParseError, Tcp, TcpFlags, Udp,
+        V4, V6, ports,
     },
 };
 
@@ -81,7 +81,9 @@ fn network<F: Family>(ethernet: &Ethernet<'_>, frame: &Frame, index: u8) -> Resu
                 likely: None,
             }))
         }
-        None if header.protocol == F::ICMP => icmp(l4, layout, &header, source, destination, index).map(Layer4::Icmp),
+        None if header.protocol == F::ICMP => {
+            icmp(l4, layout, &header, source, destination, index).map(Layer4::Icmp)
+        }
         Some(Transport::Sctp) | None => Err(DropReason::Protocol),
     }
 }
@@ -123,7 +125,8 @@ fn icmp<F: Family>(
 fn quotation<F: Family>(quoted: &[u8]) -> Result<Tuple<F>, DropReason> {
     let header = F::parse_quoted(quoted).map_err(|_| DropReason::IcmpMalformed)?;
     let later = header.fragment.is_some_and(|fragment| !fragment.is_first());
-    let transport = Transport::from_protocol(header.protocol).filter(|_| !later).ok_or(DropReason::IcmpUnrelated)?;
+    let transport =
+        Transport::from_protocol(header.protocol).filter(|_| !later).ok_or(DropReason::IcmpUnrelated)?;
     let l4 = quoted.get(usize::from(header.header_len)..).ok_or(DropReason::IcmpMalformed)?;
     let (source_port, destination_port) = ports(l4).ok_or(DropReason::IcmpMalformed)?;
     let (source, destination) = (F::source(quoted), F::destination(quoted));

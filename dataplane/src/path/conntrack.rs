@@ -111,10 +111,12 @@ fn next_state<F: Family>(flow: &Flow<F>, direction: Direction, packet: &Packet<F
 /// that a peer gateway can take over; others but SYN are invalid (§6.1).
 pub(super) fn first_state<F: Family>(packet: &Packet<F>) -> Result<FlowState, Refused> {
     match packet.tuple.transport {
-        crate::table::Transport::Tcp => match TcpState::None.on(Direction::Forward, TcpEvent::of(packet.flags)) {
-            Transition::To(state) => Ok(FlowState::Tcp(state)),
-            Transition::Ignore | Transition::Invalid => Err(Refused::Drop(DropReason::TcpInvalid)),
-        },
+        crate::table::Transport::Tcp => {
+            match TcpState::None.on(Direction::Forward, TcpEvent::of(packet.flags)) {
+                Transition::To(state) => Ok(FlowState::Tcp(state)),
+                Transition::Ignore | Transition::Invalid => Err(Refused::Drop(DropReason::TcpInvalid)),
+            }
+        }
         crate::table::Transport::Udp => Ok(FlowState::UdpUnreplied),
         crate::table::Transport::Sctp => Ok(FlowState::Sctp),
     }

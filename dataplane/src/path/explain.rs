@@ -101,10 +101,18 @@ pub fn explain<F: Family>(
         decision: None,
     };
     let (outcome, because) = match decide(tables, tuple) {
-        Decision::NotAService => ("drop", "no Service has this destination, and it is no VIP of ours".to_owned()),
+        Decision::NotAService => {
+            ("drop", "no Service has this destination, and it is no VIP of ours".to_owned())
+        }
         Decision::UnservedPort(kind) => {
             explanation.kind = Some(kind);
-            ("reject", format!("the address is a {kind:?}, but no Service serves {} {} on it", tuple.transport, tuple.destination_port))
+            (
+                "reject",
+                format!(
+                    "the address is a {kind:?}, but no Service serves {} {} on it",
+                    tuple.transport, tuple.destination_port
+                ),
+            )
         }
         Decision::Refused { service, kind, refusal } => {
             explanation.kind = Some(kind);
@@ -130,7 +138,10 @@ pub fn explain<F: Family>(
                 others: others(choice.ring, choice.slot),
             });
             match next_hop.link {
-                Some(_) => ("forward", format!("slot {} of {} belongs to this backend", choice.slot, choice.ring.size())),
+                Some(_) => (
+                    "forward",
+                    format!("slot {} of {} belongs to this backend", choice.slot, choice.ring.size()),
+                ),
                 None => ("drop", "the chosen backend's route or neighbour is not known yet".to_owned()),
             }
         }
@@ -153,7 +164,9 @@ fn existing<F: Family>(flow: &Flow<F>) -> ExistingFlow {
 
 fn refusal_text(refusal: Refusal) -> (&'static str, String) {
     match refusal {
-        Refusal::SourceRange => ("drop", "the source is in none of the Service's loadBalancerSourceRanges".to_owned()),
+        Refusal::SourceRange => {
+            ("drop", "the source is in none of the Service's loadBalancerSourceRanges".to_owned())
+        }
         Refusal::NoLocalEndpoint => {
             ("drop", "the policy is Local and this node has no endpoint, though others have".to_owned())
         }

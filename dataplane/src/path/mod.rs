@@ -22,7 +22,6 @@ mod reply;
 mod icmp_error;
 mod explain;
 
-
 pub use counters::Counters;
 pub use explain::{Explanation, explain};
 pub use packet::Packet;
@@ -137,10 +136,18 @@ impl Path {
         self.verdicts.clear();
         for (index, frame) in frames.iter().enumerate().take(BATCH) {
             let verdict = match classify::classify(frame, index as u8) {
-                Classified::V4(packet) => self.config.steering.admit(packet, &snapshot.v4, &mut self.v4.packets),
-                Classified::V6(packet) => self.config.steering.admit(packet, &snapshot.v6, &mut self.v6.packets),
-                Classified::IcmpV4(packet) => self.config.steering.admit_icmp(packet, &snapshot.v4, &mut self.v4.icmp),
-                Classified::IcmpV6(packet) => self.config.steering.admit_icmp(packet, &snapshot.v6, &mut self.v6.icmp),
+                Classified::V4(packet) => {
+                    self.config.steering.admit(packet, &snapshot.v4, &mut self.v4.packets)
+                }
+                Classified::V6(packet) => {
+                    self.config.steering.admit(packet, &snapshot.v6, &mut self.v6.packets)
+                }
+                Classified::IcmpV4(packet) => {
+                    self.config.steering.admit_icmp(packet, &snapshot.v4, &mut self.v4.icmp)
+                }
+                Classified::IcmpV6(packet) => {
+                    self.config.steering.admit_icmp(packet, &snapshot.v6, &mut self.v6.icmp)
+                }
                 Classified::Drop(reason) => Verdict::Drop(reason),
             };
             self.verdicts.push(verdict);
@@ -156,7 +163,8 @@ impl Path {
     /// looked at, and at most `most` ended.
     pub fn expire(&mut self, now: Millis, examine: usize, most: usize) {
         let timeouts = &self.config.timeouts;
-        let ended = self.v4.flows.sweep(now, timeouts, examine, most) + self.v6.flows.sweep(now, timeouts, examine, most);
+        let ended = self.v4.flows.sweep(now, timeouts, examine, most)
+            + self.v6.flows.sweep(now, timeouts, examine, most);
         self.counters.flows_expired += ended as u64;
     }
 

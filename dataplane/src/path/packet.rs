@@ -43,7 +43,7 @@ pub struct Packet<F: Family> {
 
 /// An ICMP packet.
 #[derive(Debug, Clone, Copy)]
-pub struct IcmpPacket<F: Family> {
+pub(super) struct IcmpPacket<F: Family> {
     /// Its place in the batch.
     pub index: u8,
     /// Offsets.

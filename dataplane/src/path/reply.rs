@@ -13,8 +13,8 @@ use crate::{
 };
 use arrayvec::ArrayVec;
 use etherparse::{
-    Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpNumber, Ipv4Header, Ipv6Header, TcpHeader,
-    icmpv4, icmpv6,
+    Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpNumber, Ipv4Header, Ipv6Header, TcpHeader, icmpv4,
+    icmpv6,
 };
 use std::net::IpAddr;
 
@@ -115,7 +115,8 @@ fn write_packet<'f, F: Family>(
 ) -> Result<&'f mut [u8], FrameTooSmall> {
     let l3 = usize::from(packet.layout.l3);
     let payload_len = header.len() + quoted;
-    let network = network_header::<F>(packet.tuple.destination, packet.tuple.source, protocol, payload_len as u16);
+    let network =
+        network_header::<F>(packet.tuple.destination, packet.tuple.source, protocol, payload_len as u16);
     let l4 = l3 + network.len();
     let len = l4 + payload_len;
     if len > frame.len() {
@@ -128,12 +129,18 @@ fn write_packet<'f, F: Family>(
     Ok(&mut frame[l4..])
 }
 
-fn network_header<F: Family>(from: F::Addr, to: F::Addr, protocol: IpProtocol, payload_len: u16) -> ArrayVec<u8, 60> {
+fn network_header<F: Family>(
+    from: F::Addr,
+    to: F::Addr,
+    protocol: IpProtocol,
+    payload_len: u16,
+) -> ArrayVec<u8, 60> {
     let mut bytes = ArrayVec::new();
     let next = IpNumber(protocol.0);
     match (F::to_ip(from), F::to_ip(to)) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
-            if let Ok(mut header) = Ipv4Header::new(payload_len, HOP_LIMIT, next, from.octets(), to.octets()) {
+            if let Ok(mut header) = Ipv4Header::new(payload_len, HOP_LIMIT, next, from.octets(), to.octets())
+            {
                 header.dont_fragment = true;
                 header.header_checksum = header.calc_header_checksum();
                 bytes.extend(header.to_bytes());

@@ -100,19 +100,26 @@ impl Masquerade {
     pub fn is_on(self) -> bool {
         match self {
             Self::NoPodToClusterIp | Self::NoDetector | Self::NoExternalLocal => false,
-            Self::YesNotLocal | Self::YesAll | Self::YesExternalCluster | Self::YesHost | Self::YesHairpin => true,
+            Self::YesNotLocal
+            | Self::YesAll
+            | Self::YesExternalCluster
+            | Self::YesHost
+            | Self::YesHairpin => true,
         }
     }
 }
 
 /// Decides for a new flow with this tuple.
 pub fn decide<'t, F: Family>(tables: &'t Tables<F>, tuple: &Tuple<F>) -> Decision<'t, F> {
-    let Target { service, kind } = match tables.vips.find(tuple.destination, tuple.transport, tuple.destination_port) {
-        VipMatch::Service(target) => target,
-        VipMatch::UnservedPort(kind) => return Decision::UnservedPort(kind),
-        VipMatch::None => return Decision::NotAService,
+    let Target { service, kind } =
+        match tables.vips.find(tuple.destination, tuple.transport, tuple.destination_port) {
+            VipMatch::Service(target) => target,
+            VipMatch::UnservedPort(kind) => return Decision::UnservedPort(kind),
+            VipMatch::None => return Decision::NotAService,
+        };
+    let Some(service) = tables.service(service).map(AsRef::as_ref) else {
+        return Decision::UnservedPort(kind);
     };
-    let Some(service) = tables.service(service).map(AsRef::as_ref) else { return Decision::UnservedPort(kind) };
     let refused = |refusal| Decision::Refused { service, kind, refusal };
     if kind == VipKind::LoadBalancerIp
         && let Some(ranges) = &service.source_ranges

@@ -91,13 +91,16 @@ impl<F: Family> Flow<F> {
 
     /// Whether the backend sees an address of ours instead of the client's.
     pub fn is_masqueraded(&self) -> bool {
-        self.reply.destination != self.original.source || self.reply.destination_port != self.original.source_port
+        self.reply.destination != self.original.source
+            || self.reply.destination_port != self.original.source_port
     }
 
     /// How early a full table may evict it: 0 first, `None` never (§6.3, "resource exhaustion").
     pub fn eviction_rank(&self) -> Option<u8> {
         match self.state {
-            FlowState::Tcp(TcpState::None | TcpState::SynSent | TcpState::SynSent2 | TcpState::SynRecv) => Some(0),
+            FlowState::Tcp(TcpState::None | TcpState::SynSent | TcpState::SynSent2 | TcpState::SynRecv) => {
+                Some(0)
+            }
             FlowState::UdpUnreplied => Some(0),
             FlowState::Tcp(TcpState::Close | TcpState::TimeWait | TcpState::LastAck) => Some(1),
             FlowState::Tcp(TcpState::Established | TcpState::FinWait | TcpState::CloseWait) => None,

@@ -192,9 +192,15 @@ mod tests {
     // S-192
     #[test]
     fn illegal_flags_are_invalid_everywhere() {
-        for flags in [TcpFlags::SYN | TcpFlags::FIN, TcpFlags::SYN | TcpFlags::RST, TcpFlags::default(), TcpFlags::FIN] {
+        for flags in
+            [TcpFlags::SYN | TcpFlags::FIN, TcpFlags::SYN | TcpFlags::RST, TcpFlags::default(), TcpFlags::FIN]
+        {
             for state in COLUMNS {
-                assert_eq!(state.on(Direction::Forward, TcpEvent::of(flags)), Transition::Invalid, "{flags:?}");
+                assert_eq!(
+                    state.on(Direction::Forward, TcpEvent::of(flags)),
+                    Transition::Invalid,
+                    "{flags:?}"
+                );
             }
         }
     }

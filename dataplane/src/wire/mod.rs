@@ -28,8 +28,8 @@ mod icmpv6;
 pub use checksum::{Checksum, Delta, Sum};
 pub use error::{Layer, ParseError};
 pub use ethernet::{
-    EtherAddr, EtherAddrParseError, EtherType, Ethernet, VlanTag, VlanTags, destination, set_destination, set_source, source,
-    write_tags,
+    EtherAddr, EtherAddrParseError, EtherType, Ethernet, VlanTag, VlanTags, destination, set_destination,
+    set_source, source, write_tags,
 };
 pub use family::{Family, V4, V6};
 pub use icmp::{Icmp, IcmpError, IcmpKind, IcmpMessage};
