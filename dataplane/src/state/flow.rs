@@ -32,6 +32,18 @@ pub enum FlowState {
     Sctp,
 }
 
+impl std::fmt::Display for FlowState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Tcp(state) => state.name(),
+            Self::UdpUnreplied => "UNREPLIED",
+            Self::UdpReplied => "REPLIED",
+            Self::UdpStream => "STREAM",
+            Self::Sctp => "SCTP",
+        })
+    }
+}
+
 /// Packets and bytes (of IP) of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Traffic {

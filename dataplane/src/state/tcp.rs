@@ -96,9 +96,20 @@ impl TcpState {
         matches!(self, Self::TimeWait | Self::Close)
     }
 
-    /// Whether both sides have been heard, and neither has begun to close.
-    pub fn is_assured(self) -> bool {
-        matches!(self, Self::Established)
+    /// The name that conntrack tools print.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::SynSent => "SYN_SENT",
+            Self::SynRecv => "SYN_RECV",
+            Self::Established => "ESTABLISHED",
+            Self::FinWait => "FIN_WAIT",
+            Self::CloseWait => "CLOSE_WAIT",
+            Self::LastAck => "LAST_ACK",
+            Self::TimeWait => "TIME_WAIT",
+            Self::Close => "CLOSE",
+            Self::SynSent2 => "SYN_SENT2",
+        }
     }
 }
 
