@@ -35,7 +35,8 @@ impl EtherAddr {
     /// Whether it is a group address; broadcast is one.
     #[inline]
     pub const fn is_multicast(self) -> bool {
-        self.0[0] & 1 != 0
+        let [first, ..] = self.0;
+        first & 1 != 0
     }
 
     /// Whether it is the address of all.
