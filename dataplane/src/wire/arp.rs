@@ -6,7 +6,7 @@
 use std::net::Ipv4Addr;
 
 use super::bytes::{array, be16, put};
-use super::{EtherAddr, EtherType, Layer, ParseError};
+use super::{EtherAddr, EtherType, Field, Layer, ParseError};
 
 mod field {
     pub(super) const HARDWARE_TYPE: usize = 0;
@@ -69,18 +69,18 @@ impl Arp {
         };
         let wrong = |field| Err(ParseError::BadField { layer: Layer::Arp, field });
         if be16(packet, field::HARDWARE_TYPE) != ETHERNET {
-            return wrong("hardware type");
+            return wrong(Field::HardwareType);
         }
         if be16(packet, field::PROTOCOL_TYPE) != EtherType::IPV4.0 {
-            return wrong("protocol type");
+            return wrong(Field::ProtocolType);
         }
         if packet[field::HARDWARE_LEN] != ETHER_LEN || packet[field::PROTOCOL_LEN] != IPV4_LEN {
-            return wrong("address length");
+            return wrong(Field::AddressLength);
         }
         let number = be16(packet, field::OPERATION);
         let known = [ArpOperation::Request, ArpOperation::Reply];
         let Some(operation) = known.into_iter().find(|operation| operation.number() == number) else {
-            return wrong("operation");
+            return wrong(Field::Operation);
         };
         Ok(Arp {
             operation,
@@ -161,11 +161,11 @@ mod tests {
     #[test]
     fn what_is_not_ethernet_and_ipv4_is_refused() {
         for (at, field) in [
-            (field::HARDWARE_TYPE, "hardware type"),
-            (field::PROTOCOL_TYPE, "protocol type"),
-            (field::HARDWARE_LEN, "address length"),
-            (field::PROTOCOL_LEN, "address length"),
-            (field::OPERATION, "operation"),
+            (field::HARDWARE_TYPE, Field::HardwareType),
+            (field::PROTOCOL_TYPE, Field::ProtocolType),
+            (field::HARDWARE_LEN, Field::AddressLength),
+            (field::PROTOCOL_LEN, Field::AddressLength),
+            (field::OPERATION, Field::Operation),
         ] {
             let mut packet = REQUEST;
             packet[at] ^= 0x40;

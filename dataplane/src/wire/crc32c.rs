@@ -98,16 +98,25 @@ pub(super) fn replacement(old: [u8; 4], new: [u8; 4], following: usize) -> u32 {
     zeros(run_tables(0, &difference.to_ne_bytes()), following)
 }
 
-/// The register after `count` zero bytes: times x to the 8 × `count`, by squaring.
-fn zeros(mut register: u32, mut count: usize) -> u32 {
+/// `POWERS[k]` is x to the 8 × 2^k: what 2^k zero bytes multiply the register by.
+static POWERS: [u32; usize::BITS as usize] = powers();
+
+const fn powers() -> [u32; usize::BITS as usize] {
     // x^8: the coefficient of x^0 is the highest bit.
-    let mut power = 1 << (31 - 8);
+    let mut powers = [1 << (31 - 8); usize::BITS as usize];
+    let mut k = 1;
+    while k < powers.len() {
+        powers[k] = times(powers[k - 1], powers[k - 1]);
+        k += 1;
+    }
+    powers
+}
+
+/// The register after `count` zero bytes, a multiplication for each bit set in it.
+fn zeros(mut register: u32, mut count: usize) -> u32 {
     while count != 0 {
-        if count & 1 != 0 {
-            register = times(register, power);
-        }
-        power = times(power, power);
-        count >>= 1;
+        register = times(register, POWERS[count.trailing_zeros() as usize]);
+        count &= count - 1;
     }
     register
 }

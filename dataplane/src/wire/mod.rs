@@ -32,7 +32,7 @@ mod nd;
 pub use arp::{Arp, ArpOperation};
 pub use checksum::{Checksum, Delta, Sum};
 pub use crc32c::{Crc32c, crc32c};
-pub use error::{Layer, ParseError};
+pub use error::{Field, Layer, ParseError};
 pub use ethernet::{
     EtherAddr, EtherAddrParseError, EtherType, Ethernet, VlanTag, VlanTags, set_destination, set_source,
 };

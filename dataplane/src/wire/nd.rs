@@ -9,7 +9,7 @@
 use std::net::Ipv6Addr;
 
 use super::bytes::{array, put};
-use super::{EtherAddr, Family, Icmpv6, Layer, ParseError, V6};
+use super::{EtherAddr, Family, Field, Icmpv6, Layer, ParseError, V6};
 
 /// The hop limit that every message of neighbour discovery has.
 pub const ND_HOP_LIMIT: u8 = 255;
@@ -132,13 +132,13 @@ fn read(l4: &[u8], message_type: u8, link: u8) -> Result<(&[u8; field::LEN], Opt
         return Err(ParseError::truncated(Layer::Nd, field::LEN, l4.len()));
     };
     if header[field::TYPE] != message_type {
-        return wrong("type");
+        return wrong(Field::Type);
     }
     if header[field::CODE] != 0 {
-        return wrong("code");
+        return wrong(Field::Code);
     }
     if Ipv6Addr::from(array(header, field::TARGET)).is_multicast() {
-        return wrong("target");
+        return wrong(Field::Target);
     }
     let mut ether = None;
     while !options.is_empty() {
@@ -146,7 +146,7 @@ fn read(l4: &[u8], message_type: u8, link: u8) -> Result<(&[u8; field::LEN], Opt
         let len =
             options.get(field::option::LENGTH).map_or(0, |units| usize::from(*units) * field::option::UNIT);
         let Some((option, rest)) = options.split_at_checked(len).filter(|_| len > 0) else {
-            return wrong("option length");
+            return wrong(Field::OptionLength);
         };
         if option[field::option::KIND] == link && ether.is_none() {
             ether = Some(EtherAddr(array(option, field::option::ETHER)));
@@ -243,10 +243,10 @@ mod tests {
         let asked = NeighbourSolicitation { target: ip(TARGET), source_ether: Some(EtherAddr::default()) };
         asked.write(&mut bytes, ip(ASKER), ip(TARGET)).unwrap();
         for (at, value, field) in [
-            (field::CODE, 1, "code"),
-            (field::TARGET, 0xff, "target"),
-            (field::LEN + field::option::LENGTH, 0, "option length"),
-            (field::LEN + field::option::LENGTH, 2, "option length"),
+            (field::CODE, 1, Field::Code),
+            (field::TARGET, 0xff, Field::Target),
+            (field::LEN + field::option::LENGTH, 0, Field::OptionLength),
+            (field::LEN + field::option::LENGTH, 2, Field::OptionLength),
         ] {
             let mut message = bytes;
             message[at] = value;

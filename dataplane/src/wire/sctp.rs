@@ -3,7 +3,7 @@
 //! In: the upper layer of a packet. Out: a view; the chunks are iterated, not checked ahead. The checksum is a CRC-32C
 //! over the whole packet without a pseudo-header, so a change of addresses leaves it alone and a change of ports is
 //! repaired by the CRC of the difference ([`Sctp::apply_ports`]): a packet that came corrupt leaves corrupt.
-//! Cost of that: 32 steps for each set bit of the length, and as many to square, about half a microsecond.
+//! Cost of that: 32 steps for each bit set in the length, well under half a microsecond.
 //! Limits: a first fragment cannot be repaired, since its CRC depends on how many bytes follow in the others; addresses
 //! inside chunks (multi-homing) are not translated.
 

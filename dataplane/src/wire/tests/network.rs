@@ -231,3 +231,9 @@ fn sources_that_no_machine_has() {
     assert!(V4::is_unicast_source(V4::client()) && V6::is_unicast_source(V6::client()));
     assert!(V6::is_unicast_source(V6::address("fe80::1")));
 }
+
+#[test]
+fn results_fit_in_two_registers() {
+    assert_eq!(size_of::<Result<NetworkHeader, ParseError>>(), 16);
+    assert!(size_of::<ParseError>() <= 8);
+}
