@@ -62,7 +62,7 @@ fn reply_tuple<F: Family>(
     if !choice.masquerade.is_on() {
         return Ok(flows.keep_client(&packet.tuple, &choice.backend)?);
     }
-    let own = next_hop.source.as_ref().map(std::slice::from_ref).unwrap_or_default();
+    let own = next_hop.source.as_slice();
     let pool = &*stage.tables.snat_addresses;
     let addresses = if pool.is_empty() { own } else { pool };
     if addresses.is_empty() {
