@@ -7,7 +7,8 @@
 
 pub mod fault;
 pub mod config;
-//pub mod manifests;
+pub mod objects;
+pub mod manifests;
 //pub mod model;
 //pub mod compile;
 //pub mod cli;
