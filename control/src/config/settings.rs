@@ -1,0 +1,277 @@
+//! The configuration as the rest of the program sees it: checked, and without holes.
+
+use ipnet::IpNet;
+use penstock_dataplane::wire::EtherAddr;
+use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+
+/// Everything `penstock run` is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// This node's name in Kubernetes: what endpoints' `nodeName` is compared with. Empty: nothing is local.
+    pub node_name: String,
+    /// Where the objects come from.
+    pub manifests: Manifests,
+    /// The interfaces; the index in this list is the port number of the dataplane.
+    pub interfaces: Vec<Interface>,
+    /// The packet threads.
+    pub workers: Workers,
+    /// What masqueraded flows come from.
+    pub snat: Snat,
+    /// The rings of each socket.
+    pub ring: Ring,
+    /// The frame memory of each worker.
+    pub umem: Umem,
+    /// How many entries the tables hold.
+    pub tables: TableSizes,
+    /// When silent flows are forgotten.
+    pub timeouts: Timeouts,
+    /// Masquerade all cluster-IP traffic.
+    pub masquerade_all: bool,
+    /// The local detector: sources in here are pods. At most one of each family.
+    pub cluster_cidr: Vec<IpNet>,
+    /// Where NodePorts answer.
+    pub node_port_addresses: NodePortAddresses,
+    /// How a TCP connection to a Service without endpoints is refused.
+    pub tcp_reject: TcpReject,
+    /// The unix socket for `penstock show` and `explain`.
+    pub socket: PathBuf,
+    /// What netlink would tell, for replays.
+    pub replay: Replay,
+    /// The log.
+    pub logging: Logging,
+}
+
+/// A folder of Kubernetes YAML.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifests {
+    /// The folder.
+    pub path: PathBuf,
+}
+
+/// One interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name in the kernel.
+    pub name: String,
+    /// Who is behind it.
+    pub roles: Roles,
+    /// The receive queues that are ours.
+    pub queues: Queues,
+    /// Where the classifier runs.
+    pub mode: XdpMode,
+    /// Whether frames are shared with the driver.
+    pub zero_copy: ZeroCopy,
+    /// Its addresses, where netlink does not tell.
+    pub addresses: Vec<IpNet>,
+    /// The VLAN its traffic is tagged with, where netlink does not tell.
+    pub vlan: Option<u16>,
+}
+
+/// Who is behind an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roles {
+    /// Clients.
+    pub client: bool,
+    /// Backends.
+    pub backend: bool,
+}
+
+/// Receive queues of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queues {
+    /// Every queue there is.
+    All,
+    /// Some of them.
+    Range {
+        /// The first.
+        first: u32,
+        /// How many.
+        count: u32,
+    },
+}
+
+/// Where the XDP classifier runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XdpMode {
+    /// In the driver, or in the stack if the driver cannot.
+    Auto,
+    /// In the driver only.
+    Native,
+    /// In the stack only.
+    Generic,
+}
+
+/// Whether frames are shared with the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ZeroCopy {
+    /// Where the driver can.
+    Auto,
+    /// Always; the appliance does not start without.
+    On,
+    /// Never.
+    Off,
+}
+
+/// The packet threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workers {
+    /// How many.
+    pub count: usize,
+    /// The core of each; empty: not pinned.
+    pub cores: Vec<usize>,
+    /// What they do when there is nothing to do.
+    pub idle: Idle,
+}
+
+/// What an idle worker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// Polls on.
+    Busy,
+    /// Sleeps until a packet comes.
+    Adaptive,
+}
+
+/// What masqueraded flows come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snat {
+    /// The ports.
+    pub ports: RangeInclusive<u16>,
+    /// The addresses; empty: the egress interface's own.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The rings of each socket, in descriptors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ring {
+    /// Receive and fill.
+    pub rx: u32,
+    /// Transmit and completion.
+    pub tx: u32,
+}
+
+/// The frame memory of each worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Umem {
+    /// How many frames.
+    pub frames: u32,
+    /// Bytes of each.
+    pub frame_size: u32,
+    /// Whether to ask for huge pages.
+    pub huge_pages: bool,
+}
+
+/// How many entries the tables hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableSizes {
+    /// IPv4 flows of each worker.
+    pub ipv4_flows: usize,
+    /// IPv6 flows of each worker.
+    pub ipv6_flows: usize,
+    /// Affinity records, shared by all workers.
+    pub affinity: usize,
+}
+
+/// When silent flows are forgotten, by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A SYN was seen.
+    pub tcp_syn_sent: Duration,
+    /// SYNs were seen both ways: a simultaneous open.
+    pub tcp_syn_sent2: Duration,
+    /// SYN and SYN+ACK were seen.
+    pub tcp_syn_recv: Duration,
+    /// The handshake is done.
+    pub tcp_established: Duration,
+    /// One side has sent its FIN.
+    pub tcp_fin_wait: Duration,
+    /// That FIN was acknowledged.
+    pub tcp_close_wait: Duration,
+    /// Both sides have sent a FIN.
+    pub tcp_last_ack: Duration,
+    /// Both are acknowledged.
+    pub tcp_time_wait: Duration,
+    /// A RST was seen.
+    pub tcp_close: Duration,
+    /// UDP, one way only.
+    pub udp_unreplied: Duration,
+    /// UDP, both ways.
+    pub udp_stream: Duration,
+}
+
+impl Default for Timeouts {
+    /// Linux conntrack's, with the two that kube-proxy sets (`service-semantics.md` §6.1, §6.2).
+    fn default() -> Self {
+        Self {
+            tcp_syn_sent: Duration::from_secs(120),
+            tcp_syn_sent2: Duration::from_secs(120),
+            tcp_syn_recv: Duration::from_secs(60),
+            tcp_established: Duration::from_secs(86_400),
+            tcp_fin_wait: Duration::from_secs(120),
+            tcp_close_wait: Duration::from_secs(3600),
+            tcp_last_ack: Duration::from_secs(30),
+            tcp_time_wait: Duration::from_secs(120),
+            tcp_close: Duration::from_secs(10),
+            udp_unreplied: Duration::from_secs(30),
+            udp_stream: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Where NodePorts answer (§3.8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodePortAddresses {
+    /// On the node's addresses inside these CIDRs; a family without a CIDR is unrestricted.
+    Cidrs(Vec<IpNet>),
+    /// On the addresses in the Node object's status only.
+    Primary,
+}
+
+/// How a TCP connection to a Service without endpoints is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpReject {
+    /// As a closed port does.
+    Rst,
+    /// Port unreachable, as kube-proxy does.
+    Icmp,
+}
+
+/// What netlink would tell, for replays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Replay {
+    /// Ways to backends; the longest prefix wins, and what matches none is synthesised.
+    pub next_hops: Vec<ReplayNextHop>,
+}
+
+/// The way to the backends of one prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayNextHop {
+    /// The prefix.
+    pub destination: IpNet,
+    /// The index of the interface.
+    pub interface: usize,
+    /// The neighbour's MAC; `None`: synthesised.
+    pub mac: Option<EtherAddr>,
+    /// What masqueraded flows come from; `None`: the interface's first address of the family.
+    pub source: Option<IpAddr>,
+    /// The largest packet that fits.
+    pub mtu: u16,
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logging {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// A level, or a filter as `info,penstock::compile=debug`.
+    pub level: String,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
