@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The control plane of Penstock.
+
+pub mod routes;
