@@ -93,7 +93,8 @@ impl State {
         let needed = self.next_hops();
         self.silent.retain(|key| needed.contains(key));
         let unneeded: Vec<_> = self.asks.asked.extract_if(|key, _| !needed.contains(key)).collect();
-        let managed = |key: &NeighbourKey| self.neighbours.get(key).is_some_and(|neighbour| neighbour.managed);
+        let managed =
+            |key: &NeighbourKey| self.neighbours.get(key).is_some_and(|neighbour| neighbour.managed);
         unneeded.into_iter().map(|(key, _)| key).filter(managed).collect()
     }
 }

@@ -235,7 +235,9 @@ fn report(change: &Change, before: &View, after: &View) {
     for event in &change.interfaces {
         match event {
             InterfaceEvent::Appeared { name, index, .. } => info!(%name, index, "interface appeared"),
-            InterfaceEvent::Vanished { name, .. } => warn!(%name, "interface vanished; waiting for its return"),
+            InterfaceEvent::Vanished { name, .. } => {
+                warn!(%name, "interface vanished; waiting for its return")
+            }
             InterfaceEvent::Altered { name, .. } => info!(%name, "interface changed"),
         }
     }

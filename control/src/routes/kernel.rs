@@ -13,6 +13,7 @@ use futures::channel::mpsc::UnboundedReceiver;
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::AddressMessage;
 use rtnetlink::packet_route::link::LinkMessage;
@@ -20,7 +21,6 @@ use rtnetlink::packet_route::neighbour::{
     NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage};
-use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::sys::{AsyncSocket, SocketAddr};
 use rtnetlink::{Handle, MulticastGroup};
 use thiserror::Error;
@@ -189,10 +189,8 @@ impl Kernel {
         entry.header.ifindex = key.interface;
         entry.header.state = NeighbourState::None;
         entry.header.flags = NeighbourFlags::Use;
-        entry.attributes = vec![
-            NeighbourAttribute::Destination(key.address.into()),
-            NeighbourAttribute::ExtFlags(extended),
-        ];
+        entry.attributes =
+            vec![NeighbourAttribute::Destination(key.address.into()), NeighbourAttribute::ExtFlags(extended)];
         let request = RouteNetlinkMessage::NewNeighbour(entry);
         for payload in self.exchange(request, NLM_F_REQUEST | NLM_F_ACK | flags).await? {
             if let NetlinkPayload::Error(error) = payload {

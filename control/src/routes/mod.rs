@@ -26,4 +26,6 @@ pub mod hints;
 mod netns_tests;
 
 pub use follow::{Routes, RoutesError};
-pub use view::{Change, Interface, InterfaceEvent, LinkStatus, Mac, NodeAddress, Unresolved, View, Way, WayLink};
+pub use view::{
+    Change, Interface, InterfaceEvent, LinkStatus, Mac, NodeAddress, Unresolved, View, Way, WayLink,
+};

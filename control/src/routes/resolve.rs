@@ -70,7 +70,9 @@ impl State {
         let key = NeighbourKey { interface: via.interface, address: via.next_hop };
         let (next_hop, interface) = (via.next_hop, egress.link.name.clone());
         match self.neighbours.get(&key).map(|neighbour| (neighbour.state, neighbour.mac)) {
-            Some((NeighbourState::Valid | NeighbourState::Stale | NeighbourState::Fixed, Some(mac))) => Ok(mac),
+            Some((NeighbourState::Valid | NeighbourState::Stale | NeighbourState::Fixed, Some(mac))) => {
+                Ok(mac)
+            }
             _ => Err(match self.asks.refusal(key) {
                 Some(error) => Unresolved::NeighbourRefused { next_hop, interface, error: error.to_owned() },
                 None if self.silent.contains(&key) => Unresolved::NeighbourSilent { next_hop, interface },

@@ -14,7 +14,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::asks::Asks;
-use super::facts::{AddressFacts, AddressKey, Answer, Event, IfIndex, Link, Neighbour, NeighbourKey, NeighbourState};
+use super::facts::{
+    AddressFacts, AddressKey, Answer, Event, IfIndex, Link, Neighbour, NeighbourKey, NeighbourState,
+};
 
 /// What is known and what was concluded.
 #[derive(Debug, Default)]
@@ -153,9 +155,10 @@ impl State {
         if self.links.get(&index).is_some_and(|link| self.place(link).is_ours()) {
             return self.doubt_all();
         }
-        let by_it = self.targets.iter().filter(
-            |(_, answer)| matches!(answer, Some(Answer::Via(via)) if via.interface == index),
-        );
+        let by_it = self
+            .targets
+            .iter()
+            .filter(|(_, answer)| matches!(answer, Some(Answer::Via(via)) if via.interface == index));
         self.doubtful.extend(by_it.map(|(target, _)| target));
     }
 
