@@ -1,3 +1,8 @@
 //! Conversations through the whole path.
 
 mod forwarding;
+mod decisions;
+mod answers;
+mod batches;
+mod limits;
+mod workers;
