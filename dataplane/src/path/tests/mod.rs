@@ -3,6 +3,7 @@
 mod forwarding;
 mod decisions;
 mod answers;
+mod icmp;
 mod batches;
 mod limits;
 mod workers;
