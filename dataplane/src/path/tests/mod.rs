@@ -4,6 +4,7 @@ mod forwarding;
 mod decisions;
 mod answers;
 mod icmp;
+mod links;
 mod batches;
 mod limits;
 mod workers;

@@ -55,12 +55,7 @@ impl<F: Net> World<F> {
 
     /// Goes on with a conversation.
     pub(crate) fn resume(&mut self, who: &Speakers<F>) -> Talk<'_, F> {
-        Talk {
-            world: self,
-            sent: Spec::new(who.original, NO_FLAGS),
-            who: who.clone(),
-            outcome: None,
-        }
+        Talk { world: self, sent: Spec::new(who.original, NO_FLAGS), who: who.clone(), outcome: None }
     }
 }
 
