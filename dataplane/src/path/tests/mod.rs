@@ -8,3 +8,5 @@ mod links;
 mod batches;
 mod limits;
 mod workers;
+mod properties;
+mod maglev;
