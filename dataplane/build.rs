@@ -12,7 +12,9 @@ fn main() {
     println!("cargo::rerun-if-changed={HEADER}");
     println!("cargo::rerun-if-env-changed=CLANG");
     if let Err(message) = build() {
-        eprintln!("{message}");
+        for line in message.lines() {
+            println!("cargo::error={line}");
+        }
         exit(1);
     }
 }
