@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::io::testing::{RawSocket, eventually, ifindex, in_namespace, ip, veth};
-use crate::xdp::{AddressFlags, Classifier, ClassifierState, InterfaceEntry, XdpMode};
+use crate::xdp::{AddressFlags, AttachPreference, Classifier, ClassifierState, InterfaceEntry, XdpMode};
 
 const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 99);
@@ -34,7 +34,7 @@ fn open(interfaces: &[&str], queues: u32) -> (Classifier, AfXdp) {
     for (index, interface) in interfaces.iter().enumerate() {
         let port = PortId(index as u8);
         state.interfaces.insert(ifindex(interface), InterfaceEntry { port, backend: false });
-        assert_eq!(classifier.attach(interface).unwrap(), XdpMode::Native);
+        assert_eq!(classifier.attach(interface, AttachPreference::Auto).unwrap(), XdpMode::Native);
         ports.extend((0..queues).map(|queue| (port, *interface, queue)));
     }
     let io = AfXdp::open(&config(), &ports).unwrap();
@@ -348,14 +348,20 @@ fn af_xdp_a_second_classifier_is_refused() {
     in_namespace(|| {
         veth("a", "b", 1);
         let mut first = Classifier::load().unwrap();
-        first.attach("a").unwrap();
-        first.attach("a").unwrap();
+        first.attach("a", AttachPreference::Auto).unwrap();
+        first.attach("a", AttachPreference::Auto).unwrap();
         let mut second = Classifier::load().unwrap();
-        let refused = second.attach("a").unwrap_err().to_string();
+        let refused = second.attach("a", AttachPreference::Auto).unwrap_err().to_string();
         assert!(refused.contains("a already has an XDP program"), "{refused}");
-        assert!(second.attach("nothere").unwrap_err().to_string().contains("no network interface"));
+        assert!(
+            second
+                .attach("nothere", AttachPreference::Auto)
+                .unwrap_err()
+                .to_string()
+                .contains("no network interface")
+        );
         first.detach("a").unwrap();
-        second.attach("a").unwrap();
+        second.attach("a", AttachPreference::Auto).unwrap();
     });
 }
 
@@ -365,7 +371,7 @@ fn af_xdp_generic_mode_is_the_fall_back() {
     in_namespace(|| {
         ip("link set dev lo mtu 1500 up");
         let mut classifier = Classifier::load().unwrap();
-        assert_eq!(classifier.attach("lo").unwrap(), XdpMode::Generic);
+        assert_eq!(classifier.attach("lo", AttachPreference::Auto).unwrap(), XdpMode::Generic);
         assert_eq!(classifier.mode(ifindex("lo")), Some(XdpMode::Generic));
         AfXdp::open(&config(), &[(PortId(0), "lo", 0)]).unwrap();
     });
