@@ -9,6 +9,6 @@ pub mod fault;
 pub mod config;
 pub mod objects;
 pub mod manifests;
-//pub mod model;
+pub mod model;
 //pub mod compile;
 //pub mod cli;
