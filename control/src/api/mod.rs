@@ -8,6 +8,7 @@
 mod client;
 mod server;
 pub mod views;
+pub mod render;
 
 pub use client::{ClientError, ask};
 pub use server::{Server, ServerError};

@@ -7,6 +7,8 @@ mod workers;
 mod flows;
 mod explain;
 
+pub use workers::PortView;
+
 use super::{Reply, Request, Show};
 use crate::runtime::Appliance;
 use serde::Serialize;
