@@ -12,6 +12,7 @@ mod frame;
 mod pool;
 mod memory;
 pub mod af_xdp;
+pub mod pcap;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -19,6 +20,7 @@ pub(crate) mod testing;
 pub use af_xdp::{AfXdp, AfXdpConfig};
 pub use frame::{BATCH, Frame, FrameBatch, FrameRegion, FrameTooSmall};
 pub use memory::{InjectError, MemoryIo};
+pub use pcap::PcapIo;
 
 use std::ops::AddAssign;
 use std::time::Duration;
