@@ -13,11 +13,13 @@ mod pool;
 mod memory;
 pub mod af_xdp;
 pub mod pcap;
+pub mod fault;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use af_xdp::{AfXdp, AfXdpConfig};
+pub use fault::{FaultPlan, FaultyIo};
 pub use frame::{BATCH, Frame, FrameBatch, FrameRegion, FrameTooSmall};
 pub use memory::{InjectError, MemoryIo};
 pub use pcap::PcapIo;
