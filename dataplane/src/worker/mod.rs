@@ -105,7 +105,13 @@ impl<I: PacketIo> Worker<I> {
         }
     }
 
-    /// The state of this worker for people.
+    /// What is done a few times a second only. Returns the state of this worker for people.
+    pub fn housekeep(&mut self) -> Report {
+        self.io.housekeep();
+        self.report()
+    }
+
+    /// The state of this worker.
     pub fn report(&self) -> Report {
         Report {
             counters: self.path.counters(),

@@ -86,7 +86,7 @@ fn run<I: PacketIo>(
         let handled = worker.poll(now);
         worker.answer(now);
         if time - reported >= REPORT_EVERY {
-            report.leave(worker.report());
+            report.leave(worker.housekeep());
             reported = time;
         }
         if let Some(longest) = idle.after(handled) {

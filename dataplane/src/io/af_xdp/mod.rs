@@ -121,6 +121,12 @@ impl PacketIo for AfXdp {
         self.poll.wait(timeout);
     }
 
+    fn housekeep(&mut self) {
+        for event in self.take_events() {
+            tracing::warn!(%event, "a socket is in trouble");
+        }
+    }
+
     fn accounts(&self) -> FrameAccounts {
         FrameAccounts {
             total: self.pool.total(),

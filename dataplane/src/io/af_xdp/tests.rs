@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::io::testing::{RawSocket, eventually, ifindex, in_namespace, ip, veth};
+use crate::io::testing::{RawSocket, drop_capabilities, eventually, ifindex, in_namespace, ip, veth};
 use crate::xdp::{AddressFlags, AttachPreference, Classifier, ClassifierState, InterfaceEntry, XdpMode};
 
 const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
@@ -311,6 +311,33 @@ fn af_xdp_a_vanished_interface_is_reported() {
             io.flush();
             peer.receive().is_some()
         });
+    });
+}
+
+#[test]
+fn af_xdp_an_interface_that_vanishes_in_silence_is_reported() {
+    in_namespace(|| {
+        veth("a", "b", 1);
+        let (_classifier, mut io) = open(&["a"], 1);
+        assert_eq!(io.take_events(), []);
+        ip("link delete dev a");
+        let event = io.take_events().pop().expect("nothing was sent, and it shows all the same");
+        assert!(event.is_gone(), "{event:?}");
+        let start = Instant::now();
+        io.wait(Duration::from_millis(20));
+        assert!(start.elapsed() >= Duration::from_millis(19), "waiting does not become spinning");
+    });
+}
+
+#[test]
+fn af_xdp_missing_capabilities_are_named() {
+    in_namespace(|| {
+        veth("a", "b", 1);
+        drop_capabilities();
+        let refused = AfXdp::open(&config(), &[(PortId(0), "a", 0)]).unwrap_err().to_string();
+        assert!(refused.contains("CAP_NET_RAW"), "{refused}");
+        let refused = Classifier::load().unwrap_err().to_string();
+        assert!(refused.contains("CAP_BPF"), "{refused}");
     });
 }
 
