@@ -83,7 +83,7 @@ fn run<I: PacketIo>(
     while !stop.load(Ordering::Relaxed) {
         let time = Instant::now();
         let now = Millis((time - start).as_millis() as u32);
-        let handled = worker.poll(now);
+        let handled = worker.poll(|_| now);
         worker.answer(now);
         if time - reported >= REPORT_EVERY {
             report.leave(worker.housekeep());

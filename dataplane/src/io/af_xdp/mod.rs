@@ -123,7 +123,8 @@ impl PacketIo for AfXdp {
 
     fn housekeep(&mut self) {
         for event in self.take_events() {
-            tracing::warn!(%event, "a socket is in trouble");
+            let SocketEvent { interface, queue, .. } = &event;
+            tracing::warn!(interface, queue, ?event, "a socket is in trouble");
         }
     }
 
