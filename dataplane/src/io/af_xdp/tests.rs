@@ -15,6 +15,13 @@ fn config() -> AfXdpConfig {
     AfXdpConfig { ring_size: 256, ..AfXdpConfig::default() }
 }
 
+/// A worker's thread is not the one that opens its sockets.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<AfXdp>();
+    is_send::<Classifier>();
+};
+
 /// A UDP packet to an address, told apart by its source port and number.
 fn packet(to: Ipv4Addr, source_port: u16, number: u32) -> Vec<u8> {
     let builder = etherparse::PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2])
