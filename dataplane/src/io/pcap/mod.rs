@@ -54,7 +54,7 @@ pub enum ReplayError {
 }
 
 /// What a replay read and wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct ReplaySummary {
     /// Packets received.
     pub received: u64,
