@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The control plane and the command line of Penstock.
+
+pub mod netns;
