@@ -5,7 +5,7 @@
 //! what the packet path reads, with what the kernel knows of reaching backends from [`routes`]; `runtime` publishes it
 //! to the workers and keeps everything going, `api` answers questions about it. What is wrong on the way is a
 //! [`fault`] of one field of one object, reported there, and never empties the tables. `cli` is the command line over
-//! all of it.
+//! all of it; [`demo`] shows it at work in a network of namespaces, which [`netns`] builds.
 
 pub mod fault;
 pub mod config;
@@ -13,3 +13,5 @@ pub mod objects;
 pub mod manifests;
 pub mod model;
 pub mod routes;
+pub mod netns;
+pub mod demo;
