@@ -6,7 +6,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use penstock::netns::{find_program, require_root};
 
 /// Programs without which hardly a test makes sense.
-const TOOLS: [&str; 8] = ["ip", "ethtool", "nginx", "curl", "sshd", "ssh", "ping", "bpftool"];
+const TOOLS: [&str; 7] = ["ip", "ethtool", "nginx", "curl", "sshd", "ssh", "ping"];
 
 /// Whether tests that make namespaces can run here. Says so if they cannot, and panics where `CI=true`.
 #[expect(clippy::panic, reason = "a test fails by panicking")]

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
     process::{Child, Command, Stdio},
@@ -11,6 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aya::{
+    maps::loaded_maps,
+    programs::{ProgramInfo, loaded_programs},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -24,8 +28,8 @@ use serde_json::Value;
 struct Traces {
     namespaces: BTreeSet<String>,
     processes: BTreeSet<u32>,
-    xdp_programs: BTreeSet<u64>,
-    maps: BTreeSet<u64>,
+    xdp_programs: BTreeSet<u32>,
+    maps: BTreeSet<u32>,
 }
 
 fn text(program: &str, arguments: &[&str]) -> Option<String> {
@@ -33,23 +37,20 @@ fn text(program: &str, arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
-fn json(program: &str, arguments: &[&str]) -> Value {
-    serde_json::from_str(&text(program, arguments).unwrap_or_default()).unwrap_or_default()
-}
-
-fn numbers(value: &Value) -> Vec<u64> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_u64).collect()
+/// The BPF programs in the machine with the maps that they use.
+fn programs() -> BTreeMap<u32, Vec<u32>> {
+    let maps = |program: &ProgramInfo| program.map_ids().ok().flatten().unwrap_or_default();
+    loaded_programs().flatten().map(|program| (program.id(), maps(&program))).collect()
 }
 
 /// The ids of XDP programs on the interfaces of the namespace `name`.
-fn xdp_programs(name: &str) -> Vec<u64> {
-    let links = json("ip", &["-n", name, "-details", "-json", "link", "show"]);
+fn xdp_programs(name: &str) -> Vec<u32> {
+    let links = text("ip", &["-n", name, "-details", "-json", "link", "show"]).unwrap_or_default();
+    let links: Value = serde_json::from_str(&links).unwrap_or_default();
+    let id = |program: &Value| program["prog"]["id"].as_u64().and_then(|id| u32::try_from(id).ok());
     let programs = |link: &Value| {
-        let one = link["xdp"]["prog"]["id"].as_u64();
         let several = link["xdp"]["attached"].as_array().cloned().unwrap_or_default();
-        one.into_iter()
-            .chain(several.into_iter().filter_map(|program| program["prog"]["id"].as_u64()))
-            .collect::<Vec<_>>()
+        id(&link["xdp"]).into_iter().chain(several.iter().filter_map(id)).collect::<Vec<_>>()
     };
     links.as_array().into_iter().flatten().flat_map(programs).collect()
 }
@@ -69,16 +70,15 @@ impl Traces {
             traces.processes.extend(pids.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
             traces.xdp_programs.extend(xdp_programs(name));
         }
-        for program in &traces.xdp_programs {
-            let shown = json("bpftool", &["-j", "prog", "show", "id", &program.to_string()]);
-            traces.maps.extend(numbers(&shown["map_ids"]));
-        }
+        let programs = programs();
+        traces.maps.extend(traces.xdp_programs.iter().filter_map(|id| programs.get(id)).flatten());
         traces
     }
 
     /// What of it is still there.
     fn remaining(&self, pid: u32) -> Traces {
-        let shown = |kind: &str, id: &u64| text("bpftool", &[kind, "show", "id", &id.to_string()]).is_some();
+        let programs = programs();
+        let maps: BTreeSet<u32> = loaded_maps().flatten().map(|map| map.id()).collect();
         let runs = |pid: &u32| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.rsplit(')')
@@ -88,8 +88,8 @@ impl Traces {
         Traces {
             namespaces: namespaces_of(pid),
             processes: self.processes.iter().filter(|pid| runs(pid)).copied().collect(),
-            xdp_programs: self.xdp_programs.iter().filter(|id| shown("prog", id)).copied().collect(),
-            maps: self.maps.iter().filter(|id| shown("map", id)).copied().collect(),
+            xdp_programs: self.xdp_programs.iter().filter(|id| programs.contains_key(id)).copied().collect(),
+            maps: self.maps.intersection(&maps).copied().collect(),
         }
     }
 

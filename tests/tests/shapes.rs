@@ -9,7 +9,7 @@ use serde_json::Value;
 
 const REQUESTS: u64 = 300;
 
-fn demonstration(arguments: &[&str]) {
+fn demonstration(arguments: &[&str], workers: usize) {
     let output = Command::new(penstock())
         .args(["demo", "-o", "json", "--requests", &REQUESTS.to_string()])
         .args(arguments)
@@ -24,13 +24,22 @@ fn demonstration(arguments: &[&str]) {
     let modes = result["modes"].as_array().unwrap();
     let names: std::collections::BTreeSet<_> = modes.iter().map(|mode| mode["interface"].as_str()).collect();
     assert_eq!(names.len(), interfaces, "{result:#}");
+    let received: Vec<_> =
+        result["receivedByWorker"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+    assert_eq!(received.len(), workers, "{result:#}");
+    // A request is at least ten packets, both ways; flows are spread over the queues by hash.
+    let fair_share = 6 * REQUESTS * 10 / workers as u64;
+    assert!(
+        received.iter().all(|packets| *packets > fair_share / 4),
+        "a worker has hardly worked: {result:#}"
+    );
 }
 
 #[test]
 fn netns_demonstrations_succeed_in_every_shape() {
     require_root!();
-    demonstration(&[]);
-    demonstration(&["--one-arm"]);
-    demonstration(&["--workers", "2"]);
-    demonstration(&["--one-arm", "--workers", "2"]);
+    demonstration(&[], 1);
+    demonstration(&["--one-arm"], 1);
+    demonstration(&["--workers", "2"], 2);
+    demonstration(&["--one-arm", "--workers", "2"], 2);
 }
