@@ -114,10 +114,14 @@ impl Contents {
         }
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         match (group, kind.as_str()) {
-            ("", "Service") => self.object(document, prefix, "v1", "Service", tree, Manifest::Service),
-            ("", "Node") => self.object(document, prefix, "v1", "Node", tree, Manifest::Node),
+            ("", "Service") => self.object(document, prefix, "v1", "Service", tree, |service| {
+                Manifest::Service(Arc::new(service))
+            }),
+            ("", "Node") => {
+                self.object(document, prefix, "v1", "Node", tree, |node| Manifest::Node(Arc::new(node)))
+            }
             ("discovery.k8s.io", "EndpointSlice") => {
-                self.object(document, prefix, "discovery.k8s.io/v1", "EndpointSlice", tree, Manifest::Slice);
+                self.object(document, prefix, "discovery.k8s.io/v1", "EndpointSlice", tree, slice);
             }
             (_, list) if list.ends_with("List") && tree.get("items").is_some_and(Value::is_array) => {
                 let item_kind = list.strip_suffix("List").unwrap_or_default();
@@ -142,7 +146,7 @@ impl Contents {
         api_version: &str,
         kind: &'static str,
         mut tree: Value,
-        wrap: fn(Arc<T>) -> Manifest,
+        wrap: fn(T) -> Manifest,
     ) {
         let metadata = |field: &str| tree.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
         let namespace = match kind {
@@ -182,7 +186,7 @@ impl Contents {
                     let identity = Some(identity.clone());
                     self.findings.push(Finding { severity: Severity::Warning, document, identity, fault });
                 }
-                self.objects.push((document, identity, wrap(Arc::new(object))));
+                self.objects.push((document, identity, wrap(object)));
             }
         }
     }
@@ -191,6 +195,14 @@ impl Contents {
         let fault = Fault { path: path.to_owned(), message };
         self.findings.push(Finding { severity: Severity::Error, document, identity, fault });
     }
+}
+
+/// The API server gives a port without a name the empty one (§2.1); whoever reads slices relies on it.
+fn slice(mut slice: EndpointSlice) -> Manifest {
+    for port in slice.ports.iter_mut().flatten() {
+        port.name.get_or_insert_default();
+    }
+    Manifest::Slice(Arc::new(slice))
 }
 
 /// A path within a path.

@@ -61,6 +61,14 @@ fn documents_and_lists_and_both_notations_are_read() {
 }
 
 #[test]
+fn a_port_without_a_name_has_the_empty_one() {
+    let place = Place::new();
+    place.write("a.yaml", &SLICE.replace("name: '', ", ""));
+    let slice = &place.read().slices[&ObjectKey::new("default", "web-1")].value;
+    assert_eq!(slice.ports.as_ref().unwrap()[0].name.as_deref(), Some(""));
+}
+
+#[test]
 fn a_wrong_shape_names_file_document_object_and_field() {
     let place = Place::new();
     place.write("a.yaml", &format!("{DNS}---\n{}", WEB.replace("port: 80", "port: eighty")));

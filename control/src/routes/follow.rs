@@ -21,6 +21,8 @@ use super::state::State;
 use super::view::{Change, InterfaceEvent, Unresolved, View};
 
 const GATHER: Duration = Duration::from_millis(2);
+/// How long a burst is given to pass.
+const AFTER_OVERRUN: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_secs(1);
 /// How often all targets are looked up without a reason: path MTUs that expire and the like are not told.
 const REFRESH: Duration = Duration::from_secs(30);
@@ -186,14 +188,17 @@ impl Follower {
         }
     }
 
-    async fn take(&mut self, kernel: &Kernel, first: News, rest: News) -> Result<(), NetlinkError> {
+    async fn take(&mut self, kernel: &mut Kernel, first: News, rest: News) -> Result<(), NetlinkError> {
         match (first, rest) {
             (News::Events(first), News::Events(rest)) => {
                 first.into_iter().chain(rest).for_each(|event| self.state.apply(event));
             }
             (News::Overrun, _) | (_, News::Overrun) => {
                 warn!("the kernel had more news than its buffer holds; reading everything again");
-                self.state.restart(kernel.read_all().await?);
+                // A socket that has overrun goes on losing news, without saying so again, until it has been emptied
+                // once. A new one, which listens before everything is read, loses nothing.
+                sleep(AFTER_OVERRUN).await;
+                *kernel = self.reopen().await?;
             }
         }
         Ok(())
@@ -241,13 +246,25 @@ fn report(change: &Change, before: &View, after: &View) {
             InterfaceEvent::Altered { name, .. } => info!(%name, "interface changed"),
         }
     }
-    for (target, way) in after.ways.iter().filter(|_| change.ways) {
+    if !change.ways {
+        return;
+    }
+    let (mut lost, mut example) = (0_u32, None);
+    for (target, way) in &after.ways {
         let was = before.ways.get(target).map(|way| &way.link);
         match &way.link {
             link if was == Some(link) => {}
             Ok(link) => debug!(%target, ?link, "way found"),
             Err(reason) if reason.is_pending() => debug!(%target, %reason, "no way yet"),
-            Err(reason) => warn!(%target, %reason, "no way"),
+            Err(reason) => {
+                debug!(%target, %reason, "no way");
+                lost += 1;
+                example = Some((target, reason));
+            }
         }
+    }
+    // One line, however many: a link that fails may take thousands along.
+    if let Some((target, reason)) = example {
+        warn!(%target, %reason, also = lost - 1, "no way to a backend");
     }
 }

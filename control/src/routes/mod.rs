@@ -9,7 +9,8 @@
 //! Nothing is copied that the kernel can be asked for: the routing tables are never read as a whole.
 //!
 //! Read in this order: plain data, the pure state ("events in, view out"), then the only two files that do I/O.
-//! Cost: one look-up (about 15 µs) per target that a route change may concern, and all of them every 30 s.
+//! Cost: one look-up per target that a change may concern, and all of them every 30 s (5,000 take 0.3 s in a debug
+//! build, off the packet path).
 //! Limits: look-ups are those of the node's own traffic, so rules by source or incoming interface are not seen;
 //! of a multipath route, a target uses the one path the kernel's hash gives it; one 802.1Q tag.
 
@@ -22,6 +23,8 @@ mod parse;
 mod kernel;
 mod follow;
 pub mod hints;
+#[cfg(test)]
+mod netns_lab;
 #[cfg(test)]
 mod netns_tests;
 

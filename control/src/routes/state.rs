@@ -8,6 +8,7 @@
 //! a rule or of a configured interface, all of them, as the kernel drops routes and changes its choice of source
 //! then without telling; a change of another interface, those that leave by it.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -60,8 +61,8 @@ impl State {
         self.doubtful.retain(|target| targets.contains(target));
         self.touched |= self.targets.len() != before;
         for &target in targets {
-            if !self.targets.contains_key(&target) {
-                self.targets.insert(target, None);
+            if let Entry::Vacant(unknown) = self.targets.entry(target) {
+                unknown.insert(None);
                 self.doubtful.insert(target);
                 self.touched = true;
             }

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use penstock_dataplane::io::PortId;
+use penstock_dataplane::table;
+use penstock_dataplane::wire::{EtherAddr, EtherType, VlanTag, VlanTags};
 use thiserror::Error;
 
 /// An Ethernet address.
@@ -42,6 +45,22 @@ pub struct WayLink {
     pub dest_mac: Mac,
     /// The 802.1Q tag to send with.
     pub vlan: Option<u16>,
+}
+
+impl From<WayLink> for table::Link {
+    fn from(way: WayLink) -> Self {
+        let mut vlan = VlanTags::NONE;
+        if let Some(id) = way.vlan {
+            // There is room: it is the first.
+            vlan.push(VlanTag { tpid: EtherType::VLAN, tci: id });
+        }
+        Self {
+            port: PortId(way.port),
+            source: EtherAddr(way.source_mac),
+            destination: EtherAddr(way.dest_mac),
+            vlan,
+        }
+    }
 }
 
 /// Why a target has no way.
@@ -252,5 +271,20 @@ fn interface_event(before: &Interface, after: &Interface) -> Option<InterfaceEve
         (Some(old), Some(new)) if old == new => None,
         (Some(old), Some(new)) if old.index == new.index => Some(InterfaceEvent::Altered { port, name }),
         (_, Some(new)) => Some(InterfaceEvent::Appeared { port, name, index: new.index }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_becomes_the_link_of_a_next_hop() {
+        let way = WayLink { port: 3, source_mac: [1; 6], dest_mac: [2; 6], vlan: Some(100) };
+        let link = table::Link::from(way);
+        assert_eq!(link.port, PortId(3));
+        assert_eq!((link.source, link.destination), (EtherAddr([1; 6]), EtherAddr([2; 6])));
+        assert_eq!(link.vlan.as_slice(), [VlanTag { tpid: EtherType::VLAN, tci: 100 }]);
+        assert!(table::Link::from(WayLink { vlan: None, ..way }).vlan.is_empty());
     }
 }

@@ -11,13 +11,20 @@
 mod frame;
 mod pool;
 mod memory;
+pub mod af_xdp;
+pub mod pcap;
+pub mod fault;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use af_xdp::{AfXdp, AfXdpConfig};
+pub use fault::{FaultPlan, FaultyIo};
 pub use frame::{BATCH, Frame, FrameBatch, FrameRegion, FrameTooSmall};
 pub use memory::{InjectError, MemoryIo};
+pub use pcap::PcapIo;
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 /// A port of a worker: the index of one interface in the configuration's list of interfaces. The same in every
@@ -57,6 +64,17 @@ pub struct PortCounters {
     pub rx_missed: u64,
 }
 
+impl AddAssign for PortCounters {
+    fn add_assign(&mut self, other: PortCounters) {
+        self.rx_packets += other.rx_packets;
+        self.rx_bytes += other.rx_bytes;
+        self.tx_packets += other.tx_packets;
+        self.tx_bytes += other.tx_bytes;
+        self.tx_dropped += other.tx_dropped;
+        self.rx_missed += other.rx_missed;
+    }
+}
+
 /// Batch input and output of one worker.
 pub trait PacketIo {
     /// Moves up to the free room of `batch` received frames into it, taking turns between the ports, and returns
@@ -78,6 +96,10 @@ pub trait PacketIo {
 
     /// Sleeps until a packet may be there or `timeout` has passed.
     fn wait(&mut self, timeout: Duration);
+
+    /// Called a few times a second: the place to look after what need not be looked after per batch, and to report
+    /// what went wrong since the last time.
+    fn housekeep(&mut self) {}
 
     /// Where the frames are now.
     fn accounts(&self) -> FrameAccounts;

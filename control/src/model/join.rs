@@ -1,0 +1,199 @@
+//! All objects, joined by Service, kept up to date.
+//!
+//! Cost of an update: a pointer comparison an object, and the reading and joining of what changed.
+
+use super::{Node, Reading, Service, Slice};
+use crate::{
+    fault::{Fault, Origin, Problem, Severity},
+    objects::{Object, ObjectKey, Objects},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// A Service and its slices of both families, in order of their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// The Service.
+    pub service: Arc<Service>,
+    /// Its slices.
+    pub slices: Vec<Arc<Slice>>,
+}
+
+/// All there is.
+#[derive(Debug, Default)]
+pub struct Model {
+    services: Kind<k8s_openapi::api::core::v1::Service, Service>,
+    slices: Kind<k8s_openapi::api::discovery::v1::EndpointSlice, Slice>,
+    nodes: Kind<k8s_openapi::api::core::v1::Node, Node>,
+    /// Slices by the Service they are of, whether or not it exists yet.
+    slices_of: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
+    joined: BTreeMap<ObjectKey, Arc<Joined>>,
+}
+
+impl Model {
+    /// Takes in a source's objects: reads what changed, forgets what is gone. Returns all that is wrong, the source's
+    /// own findings included.
+    pub fn update(&mut self, objects: &Objects) -> Vec<Problem> {
+        let mut dirty = BTreeSet::new();
+        for change in self.services.update(&objects.services, Service::read) {
+            dirty.insert(change.key);
+        }
+        for change in self.slices.update(&objects.slices, Slice::read) {
+            if let Some(old) = change.old {
+                if let Some(slices) = self.slices_of.get_mut(&old.service) {
+                    slices.remove(&change.key);
+                }
+                dirty.insert(old.service.clone());
+            }
+            if let Some(new) = change.new {
+                self.slices_of.entry(new.service.clone()).or_default().insert(change.key);
+                dirty.insert(new.service.clone());
+            }
+        }
+        for _ in self.nodes.update(&objects.nodes, Node::read) {}
+        for key in dirty {
+            self.join(key);
+        }
+        let mut problems = objects.problems.clone();
+        self.services.problems("Service", &mut problems);
+        self.slices.problems("EndpointSlice", &mut problems);
+        self.nodes.problems("Node", &mut problems);
+        problems
+    }
+
+    fn join(&mut self, key: ObjectKey) {
+        let slices: Vec<_> = match self.slices_of.get(&key) {
+            Some(names) if names.is_empty() => {
+                self.slices_of.remove(&key);
+                Vec::new()
+            }
+            names => names.into_iter().flatten().filter_map(|name| self.slices.get(name).cloned()).collect(),
+        };
+        match self.services.get(&key) {
+            Some(service) => {
+                let joined = Joined { service: Arc::clone(service), slices };
+                self.joined.insert(key, Arc::new(joined));
+            }
+            None => drop(self.joined.remove(&key)),
+        }
+    }
+
+    /// The Services to be proxied, in order of their names. One that did not change is the same `Arc` as before.
+    pub fn services(&self) -> &BTreeMap<ObjectKey, Arc<Joined>> {
+        &self.joined
+    }
+
+    /// The Node with this name.
+    pub fn node(&self, name: &str) -> Option<&Arc<Node>> {
+        self.nodes.get(&ObjectKey::new("", name))
+    }
+}
+
+/// The objects of one kind.
+#[derive(Debug)]
+struct Kind<R, T>(BTreeMap<ObjectKey, Entry<R, T>>);
+
+#[derive(Debug)]
+struct Entry<R, T> {
+    /// As it was read last, by which a change is known.
+    raw: Arc<R>,
+    origin: Option<Origin>,
+    /// The last good version, if it is of use.
+    good: Option<Arc<T>>,
+    findings: Vec<(Severity, Fault)>,
+}
+
+/// What became of an object.
+struct Change<T> {
+    key: ObjectKey,
+    old: Option<Arc<T>>,
+    new: Option<Arc<T>>,
+}
+
+impl<R, T> Default for Kind<R, T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<R, T: PartialEq> Kind<R, T> {
+    fn get(&self, key: &ObjectKey) -> Option<&Arc<T>> {
+        self.0.get(key)?.good.as_ref()
+    }
+
+    fn update(
+        &mut self,
+        objects: &BTreeMap<ObjectKey, Object<R>>,
+        read: fn(&ObjectKey, &R) -> Reading<T>,
+    ) -> Vec<Change<T>> {
+        let mut changes = Vec::new();
+        self.0.retain(|key, entry| {
+            let stays = objects.contains_key(key);
+            if !stays && let Some(old) = entry.good.take() {
+                changes.push(Change { key: key.clone(), old: Some(old), new: None });
+            }
+            stays
+        });
+        for (key, object) in objects {
+            let known = self.0.get_mut(key);
+            if let Some(entry) = known {
+                entry.origin.clone_from(&object.origin);
+                if Arc::ptr_eq(&entry.raw, &object.value) {
+                    continue;
+                }
+                let old = entry.good.clone();
+                entry.take(&object.value, read(key, &object.value));
+                changes.extend(change(key, old, entry.good.clone()));
+            } else {
+                let mut entry = Entry {
+                    raw: Arc::clone(&object.value),
+                    origin: object.origin.clone(),
+                    good: None,
+                    findings: Vec::new(),
+                };
+                entry.take(&object.value, read(key, &object.value));
+                changes.extend(change(key, None, entry.good.clone()));
+                self.0.insert(key.clone(), entry);
+            }
+        }
+        changes
+    }
+
+    fn problems(&self, kind: &str, problems: &mut Vec<Problem>) {
+        for (key, entry) in &self.0 {
+            problems.extend(entry.findings.iter().map(|(severity, fault)| Problem {
+                severity: *severity,
+                origin: entry.origin.clone(),
+                object: Some(format!("{kind} {key}")),
+                fault: fault.clone(),
+            }));
+        }
+    }
+}
+
+fn change<T>(key: &ObjectKey, old: Option<Arc<T>>, new: Option<Arc<T>>) -> Option<Change<T>> {
+    let same = match (&old, &new) {
+        (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+        (None, None) => true,
+        _ => false,
+    };
+    (!same).then(|| Change { key: key.clone(), old, new })
+}
+
+impl<R, T: PartialEq> Entry<R, T> {
+    /// Takes in a newer version. A wrong one leaves the last good one in place, an equal one its `Arc`.
+    fn take(&mut self, raw: &Arc<R>, reading: Reading<T>) {
+        self.raw = Arc::clone(raw);
+        self.findings = reading.warnings.into_iter().map(|fault| (Severity::Warning, fault)).collect();
+        match reading.value {
+            Err(faults) => self.findings.extend(faults.into_iter().map(|fault| (Severity::Error, fault))),
+            Ok(Some(new)) if self.good.as_deref() == Some(&new) => {}
+            Ok(new) => self.good = new.map(Arc::new),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
