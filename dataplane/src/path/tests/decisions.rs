@@ -151,7 +151,7 @@ fn local_policies_use_the_local_list<F: Net>() {
         service.external_policy = TrafficPolicy::Local;
     });
     for (_, source) in sources::<F>() {
-        world.client(0).from(source, 7).to_vip(CLUSTER_IP).syn().expect_at(2);
+        world.client(0).from(source, 7).vip(CLUSTER_IP).syn().expect_at(2);
     }
     let outside = F::addr(Network::Clients, 9);
     for (from, (addr, port)) in (100..).zip(external::<F>()) {
@@ -186,8 +186,8 @@ fn the_policies_do_not_affect_each_other<F: Net>() {
             (service.internal_policy, service.external_policy) =
                 if internal_local { (local, cluster) } else { (cluster, local) };
         });
-        world.client(0).to_vip(CLUSTER_IP).syn().expect_at(usize::from(internal_local));
-        world.client(0).to_vip(LB_IP).syn().expect_at(usize::from(!internal_local));
+        world.client(0).vip(CLUSTER_IP).syn().expect_at(usize::from(internal_local));
+        world.client(0).vip(LB_IP).syn().expect_at(usize::from(!internal_local));
     }
 }
 
@@ -283,7 +283,7 @@ fn an_external_ip_that_is_a_node_address_leaves_node_ports_alone<F: Net>() {
         vips.addresses.insert(node, VipKind::ExternalIp);
     });
     world.client(0).to(node, SERVICE_PORT).syn().expect_at_backend();
-    world.client(0).to_node_port().syn().expect_at_backend();
+    world.client(0).node_port().syn().expect_at_backend();
     world.client(0).to(node, 81).syn().expect_reset();
     // A VIP that is no node address has no NodePorts.
     world.client(0).to(F::addr(Network::Vips, EXTERNAL_IP), NODE_PORT).syn().expect_reset();
@@ -297,8 +297,8 @@ fn affinity_keeps_a_client_on_one_backend<F: Net>() {
         let home = world.client(client).syn().expect_at_backend().who.backend;
         used.insert(home);
         for port in 1..20 {
-            world.client(client).from_port(port).syn().expect_at(home);
-            world.client(client).from_port(port).to_vip(CLUSTER_IP).syn().expect_at(home);
+            world.client(client).source_port(port).syn().expect_at(home);
+            world.client(client).source_port(port).vip(CLUSTER_IP).syn().expect_at(home);
         }
     }
     assert_eq!(used.len(), 3, "clients spread");
@@ -309,7 +309,7 @@ fn flows_spread_over_the_backends<F: Net>() {
     let mut world = World::<F>::new();
     let mut hits = [0u32; 3];
     for flow in 0..3000u32 {
-        let talk = world.client(flow / 10).from_port(1024 + (flow % 10) as u16).syn().expect_at_backend();
+        let talk = world.client(flow / 10).source_port(1024 + (flow % 10) as u16).syn().expect_at_backend();
         hits[talk.who.backend] += 1;
     }
     // Chi-square with two degrees of freedom; 13.8 is the 0.1 % point.

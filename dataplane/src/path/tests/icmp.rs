@@ -20,7 +20,7 @@ const KINDS: [IcmpErrorKind; 3] =
     [IcmpErrorKind::PortUnreachable, IcmpErrorKind::TooBig(1300), IcmpErrorKind::TimeExceeded];
 
 fn speak<F: Net>(world: &mut World<F>, udp: bool, vip: u32) -> Speakers<F> {
-    let client = world.client(0).to_vip(vip).from(F::addr(Network::Pods, 3), 40_000);
+    let client = world.client(0).vip(vip).from(F::addr(Network::Pods, 3), 40_000);
     let talk = if udp { client.datagram().expect_at_backend().reply(NO_FLAGS) } else { client.connect() };
     talk.who()
 }

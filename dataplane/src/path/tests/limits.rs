@@ -81,7 +81,7 @@ fn a_client_port_that_clashes_is_replaced_and_costs_no_snat_port<F: Net>() {
         vips.tuples.insert((other, Transport::Tcp, SERVICE_PORT), target);
         vips.addresses.insert(other, VipKind::ClusterIp);
     });
-    let first = world.client(0).to_vip(CLUSTER_IP).connect().expect_client_kept().who();
+    let first = world.client(0).vip(CLUSTER_IP).connect().expect_client_kept().who();
     let second = world.client(0).to(other, SERVICE_PORT).connect().who();
     let (one, two) = (first.at_backend.unwrap(), second.at_backend.unwrap());
     assert_eq!((one.source, one.destination), (two.source, two.destination));
@@ -90,8 +90,8 @@ fn a_client_port_that_clashes_is_replaced_and_costs_no_snat_port<F: Net>() {
     for who in [&first, &second] {
         world.resume(who).reply(ACK).expect_at_client().send(ACK).expect_at(0);
     }
-    world.client(1).to_vip(LB_IP).syn().expect_at(0).expect_masqueraded();
-    world.client(2).to_vip(LB_IP).syn().expect_drop(DropReason::SnatExhausted);
+    world.client(1).vip(LB_IP).syn().expect_at(0).expect_masqueraded();
+    world.client(2).vip(LB_IP).syn().expect_drop(DropReason::SnatExhausted);
 }
 
 // S-126
@@ -146,10 +146,13 @@ fn a_table_full_of_flows_in_use_refuses<F: Net>() {
     world.client(9).syn().expect_at_backend().moved("evicted forwarded opened received");
 }
 
+/// Flags of segments, and whether the client sends them.
+type Segments = &'static [(bool, TcpFlags)];
+
 // S-193
 fn flows_expire_by_their_state<F: Net>() {
     let tcp = FlowState::Tcp;
-    let cases: [(FlowState, u64, &[(bool, TcpFlags)]); 8] = [
+    let cases: [(FlowState, u64, Segments); 8] = [
         (tcp(TcpState::SynSent), 120, &[]),
         (tcp(TcpState::SynRecv), 60, &[(false, SYN_ACK)]),
         (tcp(TcpState::Established), 86_400, &[(false, SYN_ACK), (true, ACK)]),

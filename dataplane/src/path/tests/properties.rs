@@ -141,9 +141,9 @@ fn shot() -> impl Strategy<Value = Shot> {
 impl Shot {
     fn frame<F: Net>(&self, world: &mut World<F>) -> (PortId, Vec<u8>) {
         let vip = 1 + u32::from(self.flags) % 4;
-        let talk = world.client(self.client.into()).to_vip(vip);
+        let talk = world.client(self.client.into()).vip(vip);
         let talk = match self.kind {
-            1 => talk.to_node_port(),
+            1 => talk.node_port(),
             2 | 3 => talk.udp(),
             _ => talk,
         };

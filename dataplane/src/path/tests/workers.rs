@@ -22,11 +22,11 @@ fn both_directions_meet_wherever_they_arrive<F: Net>() {
         }
         for client in 0..60u32 {
             let mut owners = HashSet::new();
-            let mut here = |world: &mut World<F>, step: usize| world.arrive_at = (client as usize + step) % 3;
+            let here = |world: &mut World<F>, step: usize| world.arrive_at = (client as usize + step) % 3;
             here(&mut world, 0);
             let talk = match client % 3 {
-                0 => world.client(client).to_node_port().syn(),
-                1 => world.client(client).to_vip(EXTERNAL_IP).syn(),
+                0 => world.client(client).node_port().syn(),
+                1 => world.client(client).vip(EXTERNAL_IP).syn(),
                 _ => world.client(client).syn(),
             };
             let talk = talk.expect_at_backend();
@@ -49,7 +49,7 @@ fn icmp_errors_meet_their_flow<F: Net>() {
         let mut world = World::<F>::with(WORKERS, |_| {});
         for client in 0..12 {
             let pod = F::addr(Network::Pods, client);
-            let who = world.client(0).from(pod, 5).to_vip(vip).datagram().expect_at_backend().who();
+            let who = world.client(0).from(pod, 5).vip(vip).datagram().expect_at_backend().who();
             for worker in 0..usize::from(WORKERS) {
                 world.arrive_at = worker;
                 let (kind, router) = (IcmpErrorKind::TooBig(1300), F::addr(Network::Routers, 1));
