@@ -6,4 +6,9 @@
 
 pub mod wire;
 pub mod io;
+pub mod xdp;
+pub mod path;
 pub mod table;
+pub mod state;
+pub mod worker;
+mod prefetch;

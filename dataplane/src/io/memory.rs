@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn a_dropped_frame_stays_outstanding() {
         let mut io = MemoryIo::new(1, 2);
-        drop(io.allocate());
+        let _lost = io.allocate();
         assert_eq!(io.accounts().outstanding, 1);
     }
 

@@ -11,10 +11,16 @@
 mod frame;
 mod pool;
 mod memory;
+pub mod af_xdp;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use af_xdp::{AfXdp, AfXdpConfig};
 pub use frame::{BATCH, Frame, FrameBatch, FrameRegion, FrameTooSmall};
 pub use memory::{InjectError, MemoryIo};
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 /// A port of a worker: the index of one interface in the configuration's list of interfaces. The same in every
@@ -52,6 +58,17 @@ pub struct PortCounters {
     pub tx_dropped: u64,
     /// Packets the network dropped before we saw them: no free frame, or the receive ring was full.
     pub rx_missed: u64,
+}
+
+impl AddAssign for PortCounters {
+    fn add_assign(&mut self, other: PortCounters) {
+        self.rx_packets += other.rx_packets;
+        self.rx_bytes += other.rx_bytes;
+        self.tx_packets += other.tx_packets;
+        self.tx_bytes += other.tx_bytes;
+        self.tx_dropped += other.tx_dropped;
+        self.rx_missed += other.rx_missed;
+    }
 }
 
 /// Batch input and output of one worker.

@@ -21,8 +21,6 @@ mod emit;
 mod reply;
 mod icmp_error;
 mod explain;
-#[cfg(test)]
-mod world;
 
 pub use counters::Counters;
 pub use explain::{Explanation, explain};
@@ -138,10 +136,18 @@ impl Path {
         self.verdicts.clear();
         for (index, frame) in frames.iter().enumerate().take(BATCH) {
             let verdict = match classify::classify(frame, index as u8) {
-                Classified::V4(packet) => self.config.steering.admit(packet, &snapshot.v4, &mut self.v4.packets),
-                Classified::V6(packet) => self.config.steering.admit(packet, &snapshot.v6, &mut self.v6.packets),
-                Classified::IcmpV4(packet) => self.config.steering.admit_icmp(packet, &snapshot.v4, &mut self.v4.icmp),
-                Classified::IcmpV6(packet) => self.config.steering.admit_icmp(packet, &snapshot.v6, &mut self.v6.icmp),
+                Classified::V4(packet) => {
+                    self.config.steering.admit(packet, &snapshot.v4, &mut self.v4.packets)
+                }
+                Classified::V6(packet) => {
+                    self.config.steering.admit(packet, &snapshot.v6, &mut self.v6.packets)
+                }
+                Classified::IcmpV4(packet) => {
+                    self.config.steering.admit_icmp(packet, &snapshot.v4, &mut self.v4.icmp)
+                }
+                Classified::IcmpV6(packet) => {
+                    self.config.steering.admit_icmp(packet, &snapshot.v6, &mut self.v6.icmp)
+                }
                 Classified::Drop(reason) => Verdict::Drop(reason),
             };
             self.verdicts.push(verdict);
@@ -157,7 +163,8 @@ impl Path {
     /// looked at, and at most `most` ended.
     pub fn expire(&mut self, now: Millis, examine: usize, most: usize) {
         let timeouts = &self.config.timeouts;
-        let ended = self.v4.flows.sweep(now, timeouts, examine, most) + self.v6.flows.sweep(now, timeouts, examine, most);
+        let ended = self.v4.flows.sweep(now, timeouts, examine, most)
+            + self.v6.flows.sweep(now, timeouts, examine, most);
         self.counters.flows_expired += ended as u64;
     }
 
@@ -213,17 +220,38 @@ fn run<F: Family>(
 /// One packet of a flow, known or new.
 #[inline]
 fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut Frame) -> Verdict {
-    let tracked = match conntrack::track(stage, packet, frame) {
-        conntrack::Tracked::Flow(translation) => Ok(translation),
-        conntrack::Tracked::New => open::open(stage, packet, frame),
-        conntrack::Tracked::Drop(reason) => return Verdict::Drop(reason),
+    let translation = match conntrack::track(stage, packet, frame) {
+        Ok(Some(translation)) => Ok(translation),
+        Ok(None) => open::open(stage, packet, frame),
+        Err(refused) => Err(refused),
     };
-    match tracked {
+    match translation {
         Ok(translation) => {
             rewrite::translate(packet, frame, &translation);
-            emit::send(packet, frame, &translation.link)
+            emit::send(frame, &packet.layout, &translation.link)
         }
-        Err(open::NotOpened::Drop(reason)) => Verdict::Drop(reason),
-        Err(open::NotOpened::Answer(kind)) => reply::answer(stage, packet, frame, kind),
+        Err(Refused::Drop(reason)) => Verdict::Drop(reason),
+        Err(Refused::Answer(answer)) => reply::answer(stage, packet, frame, answer),
     }
+}
+
+/// Why a packet is not forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    Drop(DropReason),
+    Answer(Answer),
+}
+
+/// What its sender is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// Nobody serves this.
+    Reject,
+    /// It has made too many hops.
+    TimeExceeded,
+    /// It is longer than the way out takes.
+    TooBig {
+        /// What the way takes, in bytes of IP.
+        mtu: u16,
+    },
 }

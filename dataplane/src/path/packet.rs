@@ -1,7 +1,7 @@
 //! What the stages know of a packet: offsets into its frame, and the values they decide by.
 
 use crate::{
-    io::{Frame, PortId},
+    io::Frame,
     state::{Entry, Tuple},
     table::Link,
     wire::{Ethernet, Family, NetworkHeader, TcpFlags, VlanTags},
@@ -43,7 +43,7 @@ pub struct Packet<F: Family> {
 
 /// An ICMP packet.
 #[derive(Debug, Clone, Copy)]
-pub struct IcmpPacket<F: Family> {
+pub(super) struct IcmpPacket<F: Family> {
     /// Its place in the batch.
     pub index: u8,
     /// Offsets.
@@ -101,17 +101,4 @@ impl Layout {
         let (destination, source) = (crate::wire::source(frame), crate::wire::destination(frame));
         Link { port: frame.port(), source, destination, vlan: self.vlan }
     }
-}
-
-impl Link {
-    /// Whether a frame that arrived with these tags came over this link.
-    #[inline]
-    pub(super) fn carried(&self, frame: &Frame, layout: &Layout) -> bool {
-        *self == layout.way_back(frame)
-    }
-}
-
-/// The port a frame came in by.
-pub(super) fn ingress(frame: &Frame) -> PortId {
-    frame.port()
 }

@@ -73,8 +73,6 @@ counted! {
         SnatExhausted = "snat_exhausted",
         /// The flow table is full of flows in use.
         TableFull = "table_full",
-        /// The other worker's handoff ring is full.
-        HandoffFull = "handoff_full",
         /// An answer was due, but answers are rate-limited.
         ReplyLimited = "reply_limited",
         /// An answer was due, but must not be sent to this packet, or found no room.

@@ -32,6 +32,18 @@ pub enum FlowState {
     Sctp,
 }
 
+impl std::fmt::Display for FlowState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Tcp(state) => state.name(),
+            Self::UdpUnreplied => "UNREPLIED",
+            Self::UdpReplied => "REPLIED",
+            Self::UdpStream => "STREAM",
+            Self::Sctp => "SCTP",
+        })
+    }
+}
+
 /// Packets and bytes (of IP) of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Traffic {
@@ -91,13 +103,16 @@ impl<F: Family> Flow<F> {
 
     /// Whether the backend sees an address of ours instead of the client's.
     pub fn is_masqueraded(&self) -> bool {
-        self.reply.destination != self.original.source || self.reply.destination_port != self.original.source_port
+        self.reply.destination != self.original.source
+            || self.reply.destination_port != self.original.source_port
     }
 
     /// How early a full table may evict it: 0 first, `None` never (§6.3, "resource exhaustion").
     pub fn eviction_rank(&self) -> Option<u8> {
         match self.state {
-            FlowState::Tcp(TcpState::None | TcpState::SynSent | TcpState::SynSent2 | TcpState::SynRecv) => Some(0),
+            FlowState::Tcp(TcpState::None | TcpState::SynSent | TcpState::SynSent2 | TcpState::SynRecv) => {
+                Some(0)
+            }
             FlowState::UdpUnreplied => Some(0),
             FlowState::Tcp(TcpState::Close | TcpState::TimeWait | TcpState::LastAck) => Some(1),
             FlowState::Tcp(TcpState::Established | TcpState::FinWait | TcpState::CloseWait) => None,

@@ -92,7 +92,8 @@ impl<F: Family> FlowTable<F> {
             // Both IPv4 addresses fit in one word.
             a << 32 | c
         } else {
-            fold(a ^ self.seed[0], b ^ self.seed[1]) ^ fold(c ^ self.seed[2], d ^ self.seed[3]).rotate_left(17)
+            fold(a ^ self.seed[0], b ^ self.seed[1])
+                ^ fold(c ^ self.seed[2], d ^ self.seed[3]).rotate_left(17)
         };
         let mixed = fold(addresses ^ self.seed[0], ports ^ self.seed[1]);
         fold(mixed ^ self.seed[2], self.seed[3] | 1)

@@ -111,8 +111,14 @@ impl<F: Family> Flows<F> {
     }
 }
 
-fn client_hash<F: Family>(original: &Tuple<F>) -> u64 {
-    FlowHash::of_flow::<F>(original.source, original.source_port, original.destination, original.destination_port)
+/// The hash that decides the first SNAT candidate: of the client's tuple, so that a peer gateway tries the same.
+pub fn client_hash<F: Family>(original: &Tuple<F>) -> u64 {
+    FlowHash::of_flow::<F>(
+        original.source,
+        original.source_port,
+        original.destination,
+        original.destination_port,
+    )
 }
 
 fn reply_tuple<F: Family>(backend: &Backend<F>, transport: Transport, to: F::Addr, port: u16) -> Tuple<F> {

@@ -66,19 +66,19 @@ impl Bucket {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Index {
+pub(super) struct Index {
     buckets: Box<[Bucket]>,
 }
 
 impl Index {
     /// An index for `entries` entries.
-    pub fn new(entries: usize) -> Self {
+    pub(super) fn new(entries: usize) -> Self {
         let buckets = (entries * TENTHS_PER_ENTRY / 100).div_ceil(SLOTS).max(2);
         Self { buckets: vec![Bucket::EMPTY; buckets].into_boxed_slice() }
     }
 
     /// The bytes it takes.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         size_of_val(&*self.buckets)
     }
 
@@ -101,13 +101,13 @@ impl Index {
 
     /// Brings the home bucket of `hash` into the cache.
     #[inline]
-    pub fn prefetch(&self, hash: u64) {
+    pub(super) fn prefetch(&self, hash: u64) {
         prefetch(&self.buckets[self.home(hash)]);
     }
 
     /// The first entry of the home bucket with the right tag: nearly always the one, good enough to prefetch.
     #[inline]
-    pub fn likely(&self, hash: u64) -> Option<Entry> {
+    pub(super) fn likely(&self, hash: u64) -> Option<Entry> {
         let bucket = &self.buckets[self.home(hash)];
         let mask = bucket.matching(Self::tag(hash));
         (mask != 0).then(|| Entry(bucket.entries[mask.trailing_zeros() as usize]))
@@ -115,7 +115,7 @@ impl Index {
 
     /// The first entry with the tag of `hash` for which `is_it` says so.
     #[inline]
-    pub fn find(&self, hash: u64, mut is_it: impl FnMut(Entry) -> bool) -> Option<Entry> {
+    pub(super) fn find(&self, hash: u64, mut is_it: impl FnMut(Entry) -> bool) -> Option<Entry> {
         let tag = Self::tag(hash);
         let mut at = self.home(hash);
         for _ in 0..self.buckets.len() {
@@ -137,7 +137,7 @@ impl Index {
     }
 
     /// Adds an entry, which the caller knows is not there yet. `false`: no room.
-    pub fn insert(&mut self, hash: u64, entry: Entry) -> bool {
+    pub(super) fn insert(&mut self, hash: u64, entry: Entry) -> bool {
         let home = self.home(hash);
         let mut at = home;
         for distance in 0..self.buckets.len() {
@@ -155,7 +155,7 @@ impl Index {
     }
 
     /// Removes an entry. `false`: it was not there.
-    pub fn remove(&mut self, hash: u64, entry: Entry) -> bool {
+    pub(super) fn remove(&mut self, hash: u64, entry: Entry) -> bool {
         let tag = Self::tag(hash);
         let home = self.home(hash);
         let mut at = home;
@@ -231,7 +231,8 @@ mod tests {
         for step in 0..10_000u32 {
             bucket.tags[(step % 8) as usize] = (step.wrapping_mul(2_654_435_761) >> 20) as u16 & 7;
             for tag in 0..8 {
-                let plain = (0..SLOTS).filter(|slot| bucket.tags[*slot] == tag).fold(0, |m, slot| m | 1 << slot);
+                let plain =
+                    (0..SLOTS).filter(|slot| bucket.tags[*slot] == tag).fold(0, |m, slot| m | 1 << slot);
                 assert_eq!(bucket.matching(tag), plain);
             }
         }

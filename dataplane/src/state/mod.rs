@@ -15,7 +15,7 @@ pub use bucket::TokenBucket;
 pub use clock::Millis;
 pub use flow::{Direction, Flow, FlowState, Traffic};
 pub use flow_table::{FlowId, FlowTable, Found};
-pub use flows::{Flows, OpenError};
+pub use flows::{Flows, OpenError, client_hash};
 pub use index::Entry;
 pub use snat::{SnatPorts, SnatUse};
 pub use tcp::{TcpEvent, TcpState, Transition};

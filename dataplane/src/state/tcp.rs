@@ -96,9 +96,20 @@ impl TcpState {
         matches!(self, Self::TimeWait | Self::Close)
     }
 
-    /// Whether both sides have been heard, and neither has begun to close.
-    pub fn is_assured(self) -> bool {
-        matches!(self, Self::Established)
+    /// The name that conntrack tools print.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::SynSent => "SYN_SENT",
+            Self::SynRecv => "SYN_RECV",
+            Self::Established => "ESTABLISHED",
+            Self::FinWait => "FIN_WAIT",
+            Self::CloseWait => "CLOSE_WAIT",
+            Self::LastAck => "LAST_ACK",
+            Self::TimeWait => "TIME_WAIT",
+            Self::Close => "CLOSE",
+            Self::SynSent2 => "SYN_SENT2",
+        }
     }
 }
 
@@ -192,9 +203,15 @@ mod tests {
     // S-192
     #[test]
     fn illegal_flags_are_invalid_everywhere() {
-        for flags in [TcpFlags::SYN | TcpFlags::FIN, TcpFlags::SYN | TcpFlags::RST, TcpFlags::default(), TcpFlags::FIN] {
+        for flags in
+            [TcpFlags::SYN | TcpFlags::FIN, TcpFlags::SYN | TcpFlags::RST, TcpFlags::default(), TcpFlags::FIN]
+        {
             for state in COLUMNS {
-                assert_eq!(state.on(Direction::Forward, TcpEvent::of(flags)), Transition::Invalid, "{flags:?}");
+                assert_eq!(
+                    state.on(Direction::Forward, TcpEvent::of(flags)),
+                    Transition::Invalid,
+                    "{flags:?}"
+                );
             }
         }
     }

@@ -1,9 +1,6 @@
 //! The five values that name one direction of a flow.
 
-use crate::{
-    table::Transport,
-    wire::Family,
-};
+use crate::{table::Transport, wire::Family};
 use std::fmt;
 
 /// One direction of a flow, as its packets carry it.

@@ -74,9 +74,9 @@ mod tests {
         assert_eq!(FlowHash::of_flow::<V6>(client6, 40000, vip6, 80), FLOW6);
     }
 
-    const CLIENT: u64 = 0;
-    const FLOW: u64 = 0;
-    const FLOW6: u64 = 0;
+    const CLIENT: u64 = 0x8419_791e_3539_35d7;
+    const FLOW: u64 = 0xdf0a_3ea2_ce4b_cce8;
+    const FLOW6: u64 = 0x8e2a_744b_564c_fb66;
 
     #[test]
     fn neighbouring_flows_spread_over_all_bits() {
@@ -91,7 +91,10 @@ mod tests {
             }
         }
         for (bit, count) in ones.iter().enumerate() {
-            assert!((flows * 45 / 100..flows * 55 / 100).contains(count), "bit {bit} is set in {count} of {flows}");
+            assert!(
+                (flows * 45 / 100..flows * 55 / 100).contains(count),
+                "bit {bit} is set in {count} of {flows}"
+            );
         }
     }
 }

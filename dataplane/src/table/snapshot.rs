@@ -65,6 +65,12 @@ impl<F: Family> Tables<F> {
         self.services.get(id.0 as usize)?.as_ref()
     }
 
+    /// Whether packets to `addr` are addressed to the gateway itself: an address of the node, or of the SNAT pool.
+    #[inline]
+    pub fn is_own(&self, addr: F::Addr) -> bool {
+        self.locality.host.contains(&addr) || self.snat_addresses.contains(&addr)
+    }
+
     /// The way with this number; an unknown number is an unresolved way.
     #[inline]
     pub fn next_hop(&self, id: NextHopId) -> NextHop<F> {

@@ -47,6 +47,42 @@ impl fmt::Display for Layer {
     }
 }
 
+/// The field a [`ParseError::BadField`] speaks of. Not a text, so that a result of a parser fits in two registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// The length of the addresses in ARP.
+    AddressLength,
+    /// The code of an ICMP message.
+    Code,
+    /// ARP's hardware type.
+    HardwareType,
+    /// ARP's operation.
+    Operation,
+    /// The length of an option.
+    OptionLength,
+    /// ARP's protocol type.
+    ProtocolType,
+    /// The address that neighbour discovery is about.
+    Target,
+    /// The type of an ICMP message.
+    Type,
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Field::AddressLength => "address length",
+            Field::Code => "code",
+            Field::HardwareType => "hardware type",
+            Field::Operation => "operation",
+            Field::OptionLength => "option length",
+            Field::ProtocolType => "protocol type",
+            Field::Target => "target address",
+            Field::Type => "type",
+        })
+    }
+}
+
 /// Why a packet could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
@@ -122,7 +158,7 @@ pub enum ParseError {
         /// The header.
         layer: Layer,
         /// The field.
-        field: &'static str,
+        field: Field,
     },
 }
 

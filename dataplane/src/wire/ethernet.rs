@@ -35,7 +35,8 @@ impl EtherAddr {
     /// Whether it is a group address; broadcast is one.
     #[inline]
     pub const fn is_multicast(self) -> bool {
-        self.0[0] & 1 != 0
+        let [first, ..] = self.0;
+        first & 1 != 0
     }
 
     /// Whether it is the address of all.
@@ -117,6 +118,9 @@ impl EtherType {
     pub const IPV6: EtherType = EtherType(0x86dd);
     /// A service VLAN tag (802.1ad).
     pub const QINQ: EtherType = EtherType(0x88a8);
+
+    /// Bytes that a VLAN tag adds to a frame.
+    pub const TAG_LEN: usize = field::tag::LEN;
 
     #[inline]
     const fn is_tag(self) -> bool {
@@ -216,26 +220,12 @@ impl<'a> Ethernet<'a> {
         let Some(header) = frame.first_chunk::<{ field::LEN }>() else {
             return Err(ParseError::truncated(Layer::Ethernet, field::LEN, frame.len()));
         };
-        let ether_type = EtherType(be16(header, field::ETHER_TYPE));
-        let untagged = Ethernet { frame, header, ether_type, vlan: VlanTags::NONE };
-        if ether_type.is_tag() { untagged.tagged() } else { Ok(untagged) }
-    }
-
-    /// Steps over the tags.
-    fn tagged(mut self) -> Result<Ethernet<'a>, ParseError> {
-        while self.ether_type.is_tag() {
-            let tpid_at = self.payload_offset() - size_of::<EtherType>();
-            let Some(bytes) = self.frame.get(tpid_at..tpid_at + field::tag::LEN + size_of::<EtherType>())
-            else {
-                let need = self.payload_offset() + field::tag::LEN;
-                return Err(ParseError::truncated(Layer::Ethernet, need, self.frame.len()));
-            };
-            if !self.vlan.push(VlanTag { tpid: self.ether_type, tci: be16(bytes, field::tag::TCI) }) {
-                return Err(ParseError::TooManyTags);
-            }
-            self.ether_type = EtherType(be16(bytes, field::tag::LEN));
+        let mut ether_type = EtherType(be16(header, field::ETHER_TYPE));
+        let mut vlan = VlanTags::NONE;
+        if ether_type.is_tag() {
+            (ether_type, vlan) = tags(frame, ether_type)?;
         }
-        Ok(self)
+        Ok(Ethernet { frame, header, ether_type, vlan })
     }
 
     /// Who sent it.
@@ -273,6 +263,47 @@ impl<'a> Ethernet<'a> {
     pub fn payload(&self) -> &'a [u8] {
         &self.frame[self.payload_offset()..]
     }
+}
+
+/// Writes these tags behind the addresses of a frame, and behind them the type of what follows.
+pub fn write_tags(frame: &mut [u8], vlan: VlanTags, ether_type: EtherType) {
+    let mut at = field::ETHER_TYPE;
+    for tag in vlan.as_slice() {
+        put(frame, at, tag.tpid.0.to_be_bytes());
+        put(frame, at + field::tag::TCI, tag.tci.to_be_bytes());
+        at += field::tag::LEN;
+    }
+    put(frame, at, ether_type.0.to_be_bytes());
+}
+
+/// The source of a frame whose header has been checked.
+#[inline]
+pub fn source(frame: &[u8]) -> EtherAddr {
+    EtherAddr(array(frame, field::SOURCE))
+}
+
+/// The destination of a frame whose header has been checked.
+#[inline]
+pub fn destination(frame: &[u8]) -> EtherAddr {
+    EtherAddr(array(frame, field::DESTINATION))
+}
+
+/// Steps over the tags, of which the first has this TPID, to the inner EtherType.
+fn tags(frame: &[u8], mut ether_type: EtherType) -> Result<(EtherType, VlanTags), ParseError> {
+    let mut vlan = VlanTags::NONE;
+    let mut tpid_at = field::ETHER_TYPE;
+    while ether_type.is_tag() {
+        let need = tpid_at + field::tag::LEN + size_of::<EtherType>();
+        let Some(tag) = frame.get(tpid_at..need) else {
+            return Err(ParseError::truncated(Layer::Ethernet, need, frame.len()));
+        };
+        if !vlan.push(VlanTag { tpid: ether_type, tci: be16(tag, field::tag::TCI) }) {
+            return Err(ParseError::TooManyTags);
+        }
+        ether_type = EtherType(be16(tag, field::tag::LEN));
+        tpid_at += field::tag::LEN;
+    }
+    Ok((ether_type, vlan))
 }
 
 /// Replaces the source of a frame.

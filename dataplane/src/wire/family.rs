@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use super::{Delta, EtherType, IcmpKind, IpProtocol, Layer, NetworkHeader, ParseError, Sum};
 
 /// An IP family.
-pub trait Family: sealed::Sealed + Copy + Clone + Debug + Send + Sync + 'static {
+pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'static {
     /// Its address.
     type Addr: Copy
         + Eq

@@ -183,7 +183,7 @@ impl Family for V4 {
     #[inline]
     fn is_unicast_source(address: Ipv4Addr) -> bool {
         // The whole of 0/8 is "this network" (RFC 6890), no source on a wire but for DHCP's 0.0.0.0.
-        let this_network = address.octets()[0] == 0;
+        let this_network = matches!(address.octets(), [0, ..]);
         !(this_network || address.is_loopback() || address.is_multicast() || address.is_broadcast())
     }
 }

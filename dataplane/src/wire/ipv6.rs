@@ -62,16 +62,19 @@ fn read<const WHOLE: bool>(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
         let have = short(l3.len());
         return Err(ParseError::BadTotalLength { layer: Layer::Ipv6, stated: short(total_len), have });
     }
-    let plain = NetworkHeader {
-        header_len: field::LEN as u16,
+    let mut upper = Upper { protocol, offset: field::LEN as u16, fragment: None, has_options: false };
+    if is_extension(protocol) {
+        upper = walk(&l3[..total_len.min(l3.len())], total_len, protocol)?;
+    }
+    Ok(NetworkHeader {
+        header_len: upper.offset,
         total_len: short(total_len),
-        protocol,
-        fragment: None,
+        protocol: upper.protocol,
+        fragment: upper.fragment,
         dont_fragment: true,
-        has_options: false,
+        has_options: upper.has_options,
         hop_limit: header[field::HOP_LIMIT],
-    };
-    if is_extension(protocol) { walk(l3, plain) } else { Ok(plain) }
+    })
 }
 
 #[inline(always)]
@@ -86,43 +89,51 @@ const fn is_extension(protocol: IpProtocol) -> bool {
     )
 }
 
-/// Follows the chain of extension headers to the upper layer.
-fn walk(l3: &[u8], mut network: NetworkHeader) -> Result<NetworkHeader, ParseError> {
-    let end = usize::from(network.total_len).min(l3.len());
+/// What is behind the extension headers.
+struct Upper {
+    protocol: IpProtocol,
+    offset: u16,
+    fragment: Option<Fragment>,
+    has_options: bool,
+}
+
+/// Follows the chain of extension headers to the upper layer. `l3` ends where the packet of `total_len` bytes does, or
+/// before if it is a quote.
+fn walk(l3: &[u8], total_len: usize, first: IpProtocol) -> Result<Upper, ParseError> {
+    let mut upper = Upper { protocol: first, offset: field::LEN as u16, fragment: None, has_options: false };
     let (mut offset, mut seen_fragment) = (field::LEN, false);
     for step in 0..=MAX_EXTENSIONS {
-        let kind = network.protocol;
+        let kind = upper.protocol;
         if !is_extension(kind) {
-            network.header_len = short(offset);
-            return Ok(network);
+            return Ok(upper);
         }
         if step == MAX_EXTENSIONS || (kind == IpProtocol::HOP_BY_HOP && step > 0) {
             break;
         }
-        let rest = &l3[offset..end];
+        let rest = &l3[offset..];
         let Some(head) = rest.first_chunk::<{ field::extension::MIN_LEN }>() else {
-            return Err(ParseError::truncated(Layer::Ipv6, offset + field::extension::MIN_LEN, end));
+            return Err(ParseError::truncated(Layer::Ipv6, offset + field::extension::MIN_LEN, l3.len()));
         };
         let len = extension_len(kind, head[field::extension::LENGTH]);
         if len > rest.len() {
-            return Err(ParseError::truncated(Layer::Ipv6, offset + len, end));
+            return Err(ParseError::truncated(Layer::Ipv6, offset + len, l3.len()));
         }
         offset += len;
-        network.protocol = IpProtocol(head[field::extension::NEXT_HEADER]);
+        upper.offset = short(offset);
+        upper.protocol = IpProtocol(head[field::extension::NEXT_HEADER]);
         match kind {
             IpProtocol::FRAGMENT if seen_fragment => break,
             IpProtocol::FRAGMENT => {
                 seen_fragment = true;
-                network.fragment = fragment(head, usize::from(network.total_len) - offset)?;
-                if !network.has_upper_header() {
-                    network.header_len = short(offset);
-                    return Ok(network);
+                upper.fragment = fragment(head, total_len - offset)?;
+                if upper.fragment.is_some_and(|fragment| !fragment.is_first()) {
+                    return Ok(upper);
                 }
             }
             IpProtocol::ROUTING if head[field::routing::SEGMENTS_LEFT] != 0 => {
                 return Err(ParseError::SourceRoute);
             }
-            _ => network.has_options = true,
+            _ => upper.has_options = true,
         }
     }
     Err(ParseError::ExtensionChain)

@@ -14,6 +14,7 @@ mod bytes;
 mod error;
 mod checksum;
 mod ethernet;
+mod arp;
 mod ip;
 mod family;
 mod ipv4;
@@ -22,19 +23,30 @@ mod ports;
 mod tcp;
 mod tcp_options;
 mod udp;
+mod sctp;
+mod crc32c;
 mod icmp;
 mod icmpv6;
+mod nd;
 
+pub use arp::{Arp, ArpOperation};
 pub use checksum::{Checksum, Delta, Sum};
-pub use error::{Layer, ParseError};
+pub use crc32c::{Crc32c, crc32c};
+pub use error::{Field, Layer, ParseError};
 pub use ethernet::{
-    EtherAddr, EtherAddrParseError, EtherType, Ethernet, VlanTag, VlanTags, set_destination, set_source,
+    EtherAddr, EtherAddrParseError, EtherType, Ethernet, VlanTag, VlanTags, destination, set_destination,
+    set_source, source, write_tags,
 };
 pub use family::{Family, V4, V6};
 pub use icmp::{Icmp, IcmpError, IcmpKind, IcmpMessage};
 pub use icmpv6::Icmpv6;
 pub use ip::{Fragment, IpProtocol, NetworkHeader};
+pub use nd::{ND_HOP_LIMIT, NeighbourAdvertisement, NeighbourSolicitation, solicited_node};
 pub use ports::{ports, set_destination_port, set_source_port};
+pub use sctp::{Sctp, SctpChunk, SctpChunks};
 pub use tcp::{Tcp, TcpFlags};
 pub use tcp_options::{TcpOption, TcpOptions};
 pub use udp::Udp;
+
+#[cfg(test)]
+mod tests;

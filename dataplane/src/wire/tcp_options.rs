@@ -10,6 +10,8 @@ mod field {
     pub(super) const LENGTH: usize = 1;
     /// Kind and length, before the data.
     pub(super) const HEAD: usize = 2;
+    /// Where the only value of an option is, counted as below from the start of the data.
+    pub(super) const VALUE: usize = 0;
     pub(super) mod timestamps {
         pub(in super::super) const VALUE: usize = 0;
         pub(in super::super) const ECHO: usize = 4;
@@ -80,8 +82,8 @@ impl<'a> Iterator for TcpOptions<'a> {
         let data = option.get(field::HEAD..)?;
         self.rest = rest;
         Some(match (kind, data.len()) {
-            (kind::MAXIMUM_SEGMENT_SIZE, 2) => TcpOption::MaximumSegmentSize(be16(data, 0)),
-            (kind::WINDOW_SCALE, 1) => TcpOption::WindowScale(data[0]),
+            (kind::MAXIMUM_SEGMENT_SIZE, 2) => TcpOption::MaximumSegmentSize(be16(data, field::VALUE)),
+            (kind::WINDOW_SCALE, 1) => TcpOption::WindowScale(data[field::VALUE]),
             (kind::SACK_PERMITTED, 0) => TcpOption::SackPermitted,
             (kind::TIMESTAMPS, 8) => TcpOption::Timestamps {
                 value: be32(data, field::timestamps::VALUE),

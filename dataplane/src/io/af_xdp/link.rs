@@ -1,0 +1,100 @@
+//! The system calls around the sockets that no crate wraps: link facts, polling, limits, socket options.
+#![expect(unsafe_code, reason = "plain system calls")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// `XDP_MAX_TX_SKB_BUDGET` of linux/if_xdp.h (Linux 6.17).
+const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
+
+/// The MTU of an interface of this thread's network namespace.
+pub(super) fn mtu(interface: &str) -> io::Result<u32> {
+    if interface.is_empty() || interface.len() >= libc::IFNAMSIZ || interface.contains('\0') {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
+    let socket = std::net::UdpSocket::bind(("0.0.0.0", 0))?;
+    // SAFETY: all zeroes is a valid `ifreq`.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+        *to = from as libc::c_char;
+    }
+    // SAFETY: SIOCGIFMTU reads and writes an `ifreq`, which lives through the call.
+    if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &mut request) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: SIOCGIFMTU has filled in this member.
+    Ok(unsafe { request.ifr_ifru.ifru_mtu }.max(0) as u32)
+}
+
+/// Asks for unlimited locked memory. Where that is refused it may not be needed either: failure is only logged.
+pub(super) fn raise_memlock() {
+    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: reads a `rlimit`, which lives through the call.
+    if unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &unlimited) } < 0 {
+        tracing::debug!(error = %io::Error::last_os_error(), "RLIMIT_MEMLOCK could not be raised");
+    }
+}
+
+/// Lets one `sendto` send up to `packets` in copy mode, instead of 32. Older kernels refuse, which costs only speed.
+pub(super) fn raise_send_budget(socket: BorrowedFd<'_>, packets: u32) {
+    // SAFETY: the option is a `u32`, which lives through the call.
+    let refused = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_XDP,
+            XDP_MAX_TX_SKB_BUDGET,
+            (&raw const packets).cast(),
+            size_of::<u32>() as libc::socklen_t,
+        )
+    } < 0;
+    if refused {
+        tracing::debug!(error = %io::Error::last_os_error(), "XDP_MAX_TX_SKB_BUDGET could not be set");
+    }
+}
+
+/// The error that the kernel noted on a socket on its own, if any, which clears it.
+pub(super) fn pending_error(socket: BorrowedFd<'_>) -> Option<i32> {
+    let mut number: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: SO_ERROR is a `c_int`, and value and length live through the call.
+    let failed = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ERROR,
+            (&raw mut number).cast(),
+            &mut length,
+        )
+    } < 0;
+    (!failed && number != 0).then_some(number)
+}
+
+/// The sockets of a worker, for sleeping on all of them.
+#[derive(Debug)]
+pub(super) struct PollSet(Vec<libc::pollfd>);
+
+impl PollSet {
+    /// A set that is only used while these are open.
+    pub(super) fn new<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> PollSet {
+        PollSet(
+            sockets
+                .map(|socket| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 })
+                .collect(),
+        )
+    }
+
+    /// Sleeps until one can be read from, a signal comes, or `timeout` has passed. In copy mode the kernel also
+    /// sends what is left in the transmit rings.
+    pub(super) fn wait(&mut self, timeout: Duration) {
+        let timeout = libc::timespec {
+            tv_sec: timeout.as_secs().min(i32::MAX as u64) as libc::time_t,
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        // SAFETY: the array and the time live through the call; no signal mask is given.
+        // The result does not matter: whoever waited looks at the rings next.
+        unsafe {
+            libc::ppoll(self.0.as_mut_ptr(), self.0.len() as libc::nfds_t, &timeout, std::ptr::null());
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! First stage: what is this frame?
+//!
+//! In: the bytes of a frame. Out: offsets and tuple of a TCP or UDP packet, or of an ICMP message and what it
+//! quotes, or the reason to drop it. Checks everything later stages rely on: lengths, versions, header lengths, the
+//! IPv4 header checksum. Costs a few nanoseconds; reads the first lines of the packet only.
+
+use super::{
+    DropReason,
+    packet::{IcmpPacket, Layout, Packet},
+};
+use crate::{
+    io::Frame,
+    state::Tuple,
+    table::Transport,
+    wire::{
+        EtherType, Ethernet, Family, IcmpKind, IcmpMessage, NetworkHeader, ParseError, Tcp, TcpFlags, Udp,
+        V4, V6, ports,
+    },
+};
+
+/// What a frame is.
+pub(super) enum Classified {
+    V4(Packet<V4>),
+    V6(Packet<V6>),
+    IcmpV4(IcmpPacket<V4>),
+    IcmpV6(IcmpPacket<V6>),
+    Drop(DropReason),
+}
+
+enum Layer4<F: Family> {
+    Flow(Packet<F>),
+    Icmp(IcmpPacket<F>),
+}
+
+/// Classifies the frame at place `index` of its batch.
+#[inline]
+pub(super) fn classify(frame: &Frame, index: u8) -> Classified {
+    let ethernet = match Ethernet::parse(frame) {
+        Ok(ethernet) => ethernet,
+        Err(_) => return Classified::Drop(DropReason::Malformed),
+    };
+    match ethernet.ether_type() {
+        EtherType::IPV4 => match network::<V4>(&ethernet, frame, index) {
+            Ok(Layer4::Flow(packet)) => Classified::V4(packet),
+            Ok(Layer4::Icmp(packet)) => Classified::IcmpV4(packet),
+            Err(reason) => Classified::Drop(reason),
+        },
+        EtherType::IPV6 => match network::<V6>(&ethernet, frame, index) {
+            Ok(Layer4::Flow(packet)) => Classified::V6(packet),
+            Ok(Layer4::Icmp(packet)) => Classified::IcmpV6(packet),
+            Err(reason) => Classified::Drop(reason),
+        },
+        _ => Classified::Drop(DropReason::NotIp),
+    }
+}
+
+#[inline]
+fn network<F: Family>(ethernet: &Ethernet<'_>, frame: &Frame, index: u8) -> Result<Layer4<F>, DropReason> {
+    let l3 = ethernet.payload();
+    let header = F::parse(l3).map_err(parse_error)?;
+    if header.fragment.is_some() {
+        return Err(DropReason::Fragment);
+    }
+    let layout = Layout::of(ethernet, &header);
+    let (source, destination) = (F::source(l3), F::destination(l3));
+    if !F::is_unicast_source(source) {
+        return Err(DropReason::Martian);
+    }
+    let l4 = layout.l4(frame);
+    match Transport::from_protocol(header.protocol) {
+        Some(transport @ (Transport::Tcp | Transport::Udp)) => {
+            let (source_port, destination_port, flags) = transport_header::<F>(transport, l4)?;
+            Ok(Layer4::Flow(Packet {
+                index,
+                hop_limit: header.hop_limit,
+                dont_fragment: header.dont_fragment,
+                flags,
+                layout,
+                tuple: Tuple { source, destination, source_port, destination_port, transport },
+                hash: 0,
+                likely: None,
+            }))
+        }
+        None if header.protocol == F::ICMP => {
+            icmp(l4, layout, &header, source, destination, index).map(Layer4::Icmp)
+        }
+        Some(Transport::Sctp) | None => Err(DropReason::Protocol),
+    }
+}
+
+#[inline]
+fn transport_header<F: Family>(transport: Transport, l4: &[u8]) -> Result<(u16, u16, TcpFlags), DropReason> {
+    if transport == Transport::Tcp {
+        let tcp = Tcp::parse(l4).map_err(parse_error)?;
+        Ok((tcp.source_port(), tcp.destination_port(), tcp.flags()))
+    } else {
+        let udp = Udp::parse(l4).map_err(parse_error)?;
+        udp.require_checksum::<F>().map_err(|_| DropReason::UdpChecksumMissing)?;
+        Ok((udp.source_port(), udp.destination_port(), TcpFlags::default()))
+    }
+}
+
+/// ICMP is rare and forged easily: the whole message must be right before anything is believed.
+#[cold]
+fn icmp<F: Family>(
+    l4: &[u8],
+    layout: Layout,
+    header: &NetworkHeader,
+    source: F::Addr,
+    destination: F::Addr,
+    index: u8,
+) -> Result<IcmpPacket<F>, DropReason> {
+    let message = IcmpMessage::<F>::parse(l4).map_err(|_| DropReason::IcmpMalformed)?;
+    if !message.checksum_is_valid(F::icmp_sum(source, destination, l4.len() as u32)) {
+        return Err(DropReason::IcmpMalformed);
+    }
+    let quoted = match message.kind() {
+        IcmpKind::Error(_) => Some(quotation::<F>(message.quoted())?),
+        IcmpKind::EchoRequest | IcmpKind::EchoReply | IcmpKind::Redirect | IcmpKind::Other => None,
+    };
+    Ok(IcmpPacket { index, layout, source, destination, hop_limit: header.hop_limit, quoted })
+}
+
+/// The tuple of the packet that an ICMP error is about.
+fn quotation<F: Family>(quoted: &[u8]) -> Result<Tuple<F>, DropReason> {
+    let header = F::parse_quoted(quoted).map_err(|_| DropReason::IcmpMalformed)?;
+    let later = header.fragment.is_some_and(|fragment| !fragment.is_first());
+    let transport =
+        Transport::from_protocol(header.protocol).filter(|_| !later).ok_or(DropReason::IcmpUnrelated)?;
+    let l4 = quoted.get(usize::from(header.header_len)..).ok_or(DropReason::IcmpMalformed)?;
+    let (source_port, destination_port) = ports(l4).ok_or(DropReason::IcmpMalformed)?;
+    let (source, destination) = (F::source(quoted), F::destination(quoted));
+    Ok(Tuple { source, destination, source_port, destination_port, transport })
+}
+
+fn parse_error(error: ParseError) -> DropReason {
+    match error {
+        ParseError::BadChecksum { .. } => DropReason::HeaderChecksum,
+        _ => DropReason::Malformed,
+    }
+}

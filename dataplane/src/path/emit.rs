@@ -1,0 +1,35 @@
+//! Last stage: the link layer of the way out.
+
+use super::{DropReason, Verdict, packet::Layout};
+use crate::{
+    io::Frame,
+    table::Link,
+    wire::{EtherType, Ethernet, VlanTags, set_destination, set_source, write_tags},
+};
+
+/// Readies a frame for `link`, with that link's tags.
+#[inline]
+pub(super) fn send(frame: &mut Frame, layout: &Layout, link: &Link) -> Verdict {
+    if link.vlan != layout.vlan && retag(frame, layout, link.vlan).is_err() {
+        return Verdict::Drop(DropReason::Malformed);
+    }
+    set_source(frame, link.source);
+    set_destination(frame, link.destination);
+    Verdict::Forward(link.port)
+}
+
+/// Gives a frame other tags. Its start cannot move, so the packet does.
+#[cold]
+fn retag(frame: &mut Frame, layout: &Layout, vlan: VlanTags) -> Result<(), crate::io::FrameTooSmall> {
+    let (l3, end) = (usize::from(layout.l3), usize::from(layout.end));
+    let ether_type = Ethernet::parse(frame).map_or(EtherType::default(), |ethernet| ethernet.ether_type());
+    let header_len = Ethernet::LEN + vlan.len() * EtherType::TAG_LEN;
+    let len = header_len + (end - l3);
+    if len > frame.len() {
+        frame.resize(len)?;
+    }
+    frame.copy_within(l3..end, header_len);
+    frame.resize(len)?;
+    write_tags(frame, vlan, ether_type);
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! Says what the path would do with a packet and why, by running the same decision and changing nothing.
+
+use super::{Decision, Masquerade, Refusal, SourceClass, decide, steer::Steering};
+use crate::{
+    state::{Flow, Tuple},
+    table::{Ring, Tables, TrafficPolicy, VipKind},
+    wire::Family,
+};
+use serde::Serialize;
+use std::net::SocketAddr;
+
+/// What would happen to the first packet of a flow.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// The packet.
+    pub packet: String,
+    /// "forward", "reject" or "drop".
+    pub outcome: &'static str,
+    /// Why, in a sentence.
+    pub because: String,
+    /// The Service port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// How it was addressed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<VipKind>,
+    /// The flow that already exists and is used instead of a new decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow: Option<ExistingFlow>,
+    /// The decision for a new flow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<NewFlow>,
+}
+
+/// A flow that is already there.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExistingFlow {
+    /// Its state.
+    pub state: String,
+    /// Its backend.
+    pub backend: SocketAddr,
+    /// The source the backend sees.
+    pub source: SocketAddr,
+}
+
+/// How a new flow's backend is found.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewFlow {
+    /// Who sends, by the local detector.
+    pub source_class: SourceClass,
+    /// The endpoint list in use.
+    pub list: TrafficPolicy,
+    /// ClientIP affinity: the hash is of the client's address alone.
+    pub affinity: bool,
+    /// Size of the Maglev ring.
+    pub ring_size: usize,
+    /// The slot.
+    pub slot: usize,
+    /// Its backend.
+    pub backend: SocketAddr,
+    /// Whether the backend's next hop is known.
+    pub reachable: bool,
+    /// Masquerading, and why.
+    pub masquerade: Masquerade,
+    /// The source the backend would see, if its first candidate is free.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SocketAddr>,
+    /// The other backends of the ring, and why it was not they.
+    pub others: Vec<OtherBackend>,
+}
+
+/// A backend that was not chosen.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherBackend {
+    /// Where it is.
+    pub backend: SocketAddr,
+    /// Slots of the ring it holds.
+    pub slots: usize,
+    /// Why not.
+    pub because: String,
+}
+
+/// Explains the first packet of `tuple`. `flow` is the flow it already has, if its owner knows one.
+pub fn explain<F: Family>(
+    tables: &Tables<F>,
+    steering: &Steering,
+    tuple: &Tuple<F>,
+    flow: Option<&Flow<F>>,
+) -> Explanation {
+    let mut explanation = Explanation {
+        packet: tuple.to_string(),
+        outcome: "drop",
+        because: String::new(),
+        service: None,
+        kind: None,
+        flow: flow.map(existing),
+        decision: None,
+    };
+    let (outcome, because) = match decide(tables, tuple) {
+        Decision::NotAService => {
+            ("drop", "no Service has this destination, and it is no VIP of ours".to_owned())
+        }
+        Decision::UnservedPort(kind) => {
+            explanation.kind = Some(kind);
+            (
+                "reject",
+                format!(
+                    "the address is a {kind:?}, but no Service serves {} {} on it",
+                    tuple.transport, tuple.destination_port
+                ),
+            )
+        }
+        Decision::Refused { service, kind, refusal } => {
+            explanation.kind = Some(kind);
+            explanation.service = Some(service.name.to_string());
+            refusal_text(refusal)
+        }
+        Decision::Serve(choice) => {
+            explanation.kind = Some(choice.kind);
+            explanation.service = Some(choice.service.name.to_string());
+            let next_hop = tables.next_hop(choice.backend.next_hop);
+            let pool = tables.snat_addresses.first().copied().or(next_hop.source);
+            let source = masqueraded_source::<F>(steering, tuple, choice.masquerade, pool, tables);
+            explanation.decision = Some(NewFlow {
+                source_class: choice.source,
+                list: choice.list,
+                affinity: choice.service.affinity.is_some(),
+                ring_size: choice.ring.size(),
+                slot: choice.slot,
+                backend: address::<F>(choice.backend.addr, choice.backend.port),
+                reachable: next_hop.link.is_some(),
+                masquerade: choice.masquerade,
+                source,
+                others: others(choice.ring, choice.slot),
+            });
+            match next_hop.link {
+                Some(_) => (
+                    "forward",
+                    format!("slot {} of {} belongs to this backend", choice.slot, choice.ring.size()),
+                ),
+                None => ("drop", "the chosen backend's route or neighbour is not known yet".to_owned()),
+            }
+        }
+    };
+    (explanation.outcome, explanation.because) = (outcome, because);
+    if flow.is_some() {
+        explanation.outcome = "forward";
+        explanation.because = "a flow exists, and keeps its backend whatever the tables say now".to_owned();
+    }
+    explanation
+}
+
+fn existing<F: Family>(flow: &Flow<F>) -> ExistingFlow {
+    ExistingFlow {
+        state: flow.state.to_string(),
+        backend: address::<F>(flow.reply.source, flow.reply.source_port),
+        source: address::<F>(flow.reply.destination, flow.reply.destination_port),
+    }
+}
+
+fn refusal_text(refusal: Refusal) -> (&'static str, String) {
+    match refusal {
+        Refusal::SourceRange => {
+            ("drop", "the source is in none of the Service's loadBalancerSourceRanges".to_owned())
+        }
+        Refusal::NoLocalEndpoint => {
+            ("drop", "the policy is Local and this node has no endpoint, though others have".to_owned())
+        }
+        Refusal::NoEndpoint => ("reject", "the Service has no usable endpoint anywhere".to_owned()),
+    }
+}
+
+fn masqueraded_source<F: Family>(
+    steering: &Steering,
+    tuple: &Tuple<F>,
+    masquerade: Masquerade,
+    own: Option<F::Addr>,
+    tables: &Tables<F>,
+) -> Option<SocketAddr> {
+    if !masquerade.is_on() {
+        return Some(address::<F>(tuple.source, tuple.source_port));
+    }
+    let addresses = tables.snat_addresses.len().max(1);
+    let (which, port) = steering.ports.candidates(addresses, crate::state::client_hash(tuple)).next()?;
+    let addr = tables.snat_addresses.get(which).copied().or(own)?;
+    Some(address::<F>(addr, port))
+}
+
+fn others<F: Family>(ring: &Ring<F>, slot: usize) -> Vec<OtherBackend> {
+    let mut slots = vec![0usize; ring.backends().len()];
+    ring.slots().iter().for_each(|backend| slots[usize::from(*backend)] += 1);
+    let chosen = usize::from(ring.slots()[slot]);
+    let others = ring.backends().iter().zip(slots).enumerate().filter(|(index, _)| *index != chosen);
+    others
+        .map(|(_, (backend, slots))| OtherBackend {
+            backend: address::<F>(backend.addr, backend.port),
+            slots,
+            because: format!("holds {slots} of {} slots, but not slot {slot}", ring.size()),
+        })
+        .collect()
+}
+
+fn address<F: Family>(addr: F::Addr, port: u16) -> SocketAddr {
+    SocketAddr::new(F::to_ip(addr), port)
+}

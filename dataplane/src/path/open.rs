@@ -1,0 +1,91 @@
+//! Fourth stage, for packets without a flow: decide, and remember the decision.
+//!
+//! In: a packet that no flow claims. Out: how to translate it, with a flow in the table that will translate the rest;
+//! or why it is refused. Nothing is remembered of a refused packet.
+
+use super::{
+    Answer, Decision, DropReason, Packet, Refusal, Refused, Stage, conntrack, decide,
+    rewrite::{self, Translation},
+    select::Choice,
+};
+use crate::{
+    io::Frame,
+    state::{Direction, Flow, OpenError, Traffic, Tuple},
+    table::NextHop,
+    wire::Family,
+};
+
+pub(super) fn open<F: Family>(
+    stage: &mut Stage<'_, F>,
+    packet: &Packet<F>,
+    frame: &Frame,
+) -> Result<Translation<F>, Refused> {
+    let choice = match decide(stage.tables, &packet.tuple) {
+        Decision::Serve(choice) => choice,
+        Decision::NotAService => return Err(Refused::Drop(DropReason::NoService)),
+        Decision::UnservedPort(_) => return Err(Refused::Answer(Answer::Reject)),
+        Decision::Refused { refusal, .. } => return Err(refusal.into()),
+    };
+    let state = conntrack::first_state(packet)?;
+    let next_hop = stage.tables.next_hop(choice.backend.next_hop);
+    let link = conntrack::way_out(packet, &next_hop)?;
+    let reply = reply_tuple(stage, packet, &choice, &next_hop)?;
+    let (header_delta, delta) = rewrite::deltas(&packet.tuple, &reply.reversed());
+    let first = Traffic { packets: 1, bytes: u64::from(packet.layout.ip_bytes()) };
+    let flow = Flow {
+        original: packet.tuple,
+        reply,
+        state,
+        delta,
+        header_delta,
+        next_hop: choice.backend.next_hop,
+        backend: choice.backend.id,
+        service: choice.service.id,
+        client: packet.layout.way_back(frame),
+        created: stage.now,
+        last_seen: stage.now,
+        traffic: [first, Traffic::default()],
+    };
+    stage.flows.open(flow, &stage.config.timeouts)?;
+    stage.counters.flows_opened += 1;
+    Ok(Translation::of(&flow, Direction::Forward, link))
+}
+
+/// The tuple that the backend's answers will carry.
+fn reply_tuple<F: Family>(
+    stage: &Stage<'_, F>,
+    packet: &Packet<F>,
+    choice: &Choice<'_, F>,
+    next_hop: &NextHop<F>,
+) -> Result<Tuple<F>, Refused> {
+    let (flows, ports) = (&stage.flows, &stage.config.steering.ports);
+    if !choice.masquerade.is_on() {
+        return Ok(flows.keep_client(&packet.tuple, &choice.backend)?);
+    }
+    let own = next_hop.source.as_slice();
+    let pool = &*stage.tables.snat_addresses;
+    let addresses = if pool.is_empty() { own } else { pool };
+    if addresses.is_empty() {
+        return Err(Refused::Drop(DropReason::NoSnatAddress));
+    }
+    Ok(flows.masquerade(ports, addresses, &packet.tuple, &choice.backend)?)
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::SourceRange => Self::Drop(DropReason::SourceRange),
+            Refusal::NoLocalEndpoint => Self::Drop(DropReason::NoLocalEndpoint),
+            Refusal::NoEndpoint => Self::Answer(Answer::Reject),
+        }
+    }
+}
+
+impl From<OpenError> for Refused {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::TableFull => Self::Drop(DropReason::TableFull),
+            OpenError::SnatExhausted => Self::Drop(DropReason::SnatExhausted),
+        }
+    }
+}

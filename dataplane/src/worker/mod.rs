@@ -1,0 +1,138 @@
+//! The poll loop: what drives the path with real packets and real time.
+//!
+//! A [`Worker`] owns its I/O, its flows and its end of the published tables, and runs on a thread (and, if told, a core)
+//! of its own. One turn ([`Worker::poll`]): look for a new snapshot (one atomic load), receive a batch, process it,
+//! carry out the verdicts, end some idle flows. Between turns it answers at most one question of the control plane.
+//! Workers share nothing but the [`Mesh`] by which they hand each other stray packets.
+
+mod handoff;
+mod query;
+mod report;
+mod idle;
+mod thread;
+
+pub use handoff::{Handoff, Mesh};
+pub use idle::Idle;
+pub use query::{FlowFilter, FlowRecord, Query};
+pub use report::{Report, WorkerReport};
+pub use thread::{WorkerHandle, WorkerSettings, spawn};
+
+use crate::{
+    io::{FrameBatch, PacketIo},
+    path::{Path, Verdict},
+    state::Millis,
+    table::publish::Reader,
+};
+use arrayvec::ArrayVec;
+use crossbeam::channel::Receiver;
+
+/// How long a full turn of the expiry hand takes, in milliseconds.
+const SWEEP_PERIOD_MS: usize = 1000;
+/// The most places one turn looks at, and the most flows it ends: together a few microseconds.
+const SWEEP_MOST: (usize, usize) = (4096, 64);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Worker<I> {
+    io: I,
+    path: Path,
+    tables: Reader,
+    handoff: Handoff,
+    queries: Receiver<Query>,
+    batch: FrameBatch,
+    swept: Millis,
+    handoffs_refused: u64,
+    turns: u64,
+}
+
+impl<I: PacketIo> Worker<I> {
+    /// A worker ready for its first turn.
+    pub fn new(io: I, path: Path, tables: Reader, handoff: Handoff, queries: Receiver<Query>) -> Self {
+        let batch = ArrayVec::new();
+        Self {
+            io,
+            path,
+            tables,
+            handoff,
+            queries,
+            batch,
+            swept: Millis::default(),
+            handoffs_refused: 0,
+            turns: 0,
+        }
+    }
+
+    /// One turn. Returns how many packets it handled.
+    pub fn poll(&mut self, now: Millis) -> usize {
+        self.turns += 1;
+        self.handoff.receive(&mut self.io, &mut self.batch);
+        self.io.receive(&mut self.batch);
+        let handled = self.batch.len();
+        let (snapshot, _) = self.tables.refresh();
+        if handled > 0 {
+            let verdicts = self.path.process(&mut self.batch, snapshot, now);
+            for (frame, verdict) in self.batch.drain(..).zip(verdicts) {
+                match *verdict {
+                    Verdict::Forward(port) | Verdict::Reply(port, _) => self.io.transmit(port, frame),
+                    Verdict::Handoff(owner) => {
+                        self.handoffs_refused += u64::from(!self.handoff.send(owner, &frame));
+                        self.io.recycle(frame);
+                    }
+                    Verdict::Drop(_) => self.io.recycle(frame),
+                }
+            }
+        }
+        self.io.flush();
+        self.expire(now);
+        handled
+    }
+
+    fn expire(&mut self, now: Millis) {
+        let passed = now.since(self.swept).as_millis() as usize;
+        if passed == 0 {
+            return;
+        }
+        self.swept = now;
+        let capacity = self.path.config().v4_flows.max(self.path.config().v6_flows);
+        let examine = (capacity.div_ceil(SWEEP_PERIOD_MS) * passed).min(SWEEP_MOST.0);
+        self.path.expire(now, examine, SWEEP_MOST.1);
+    }
+
+    /// Answers one waiting question, if there is one.
+    pub fn answer(&mut self, now: Millis) {
+        if let Ok(query) = self.queries.try_recv() {
+            query.answer(&self.path, now);
+        }
+    }
+
+    /// The state of this worker for people.
+    pub fn report(&self) -> Report {
+        Report {
+            counters: self.path.counters(),
+            generation: self.tables.generation(),
+            turns: self.turns,
+            handoffs_refused: self.handoffs_refused,
+            frames: self.io.accounts(),
+        }
+    }
+
+    /// Its I/O.
+    pub fn io(&self) -> &I {
+        &self.io
+    }
+
+    /// The same, to change.
+    pub fn io_mut(&mut self) -> &mut I {
+        &mut self.io
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Ends the worker, and gives its I/O back.
+    pub fn into_io(self) -> I {
+        self.io
+    }
+}

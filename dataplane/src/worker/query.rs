@@ -1,0 +1,133 @@
+//! Questions that only a worker can answer, because only it knows its flows.
+//!
+//! A question looks at a bounded number of flows, so that packets never wait for it longer than some microseconds;
+//! whoever wants all of them asks again from where the last answer ended.
+
+use crate::{
+    path::Path,
+    state::{Flow, Flows, Millis, Traffic, Tuple},
+    table::{ServiceId, Transport},
+    wire::{Family, V4, V6},
+};
+use crossbeam::channel::Sender;
+use serde::Serialize;
+use std::net::SocketAddr;
+
+/// Flows looked at for one answer.
+const PAGE: usize = 1024;
+
+/// A question.
+#[derive(Debug)]
+pub enum Query {
+    /// The flows from a place on that pass a filter. The answer names the place to go on from, if there is more.
+    Flows {
+        /// Where to begin; 0 at first.
+        from: usize,
+        /// Which ones.
+        filter: FlowFilter,
+        /// Where to put them.
+        answer: Sender<(Vec<FlowRecord>, Option<usize>)>,
+    },
+    /// The IPv4 flow that packets with this tuple belong to.
+    FindV4(Tuple<V4>, Sender<Option<Flow<V4>>>),
+    /// The IPv6 flow that packets with this tuple belong to.
+    FindV6(Tuple<V6>, Sender<Option<Flow<V6>>>),
+}
+
+/// Which flows to list. Empty fields let all pass.
+#[derive(Debug, Clone, Default)]
+pub struct FlowFilter {
+    /// Flows of this client address.
+    pub client: Option<std::net::IpAddr>,
+    /// Flows to this backend address.
+    pub backend: Option<std::net::IpAddr>,
+}
+
+/// A flow, for people.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FlowRecord {
+    /// Protocol.
+    pub transport: Transport,
+    /// Who asks.
+    pub client: SocketAddr,
+    /// What it asked.
+    pub vip: SocketAddr,
+    /// Who answers.
+    pub backend: SocketAddr,
+    /// The source the backend sees.
+    pub source: SocketAddr,
+    /// The state.
+    pub state: String,
+    /// The number of the Service port it was opened for.
+    pub service: ServiceId,
+    /// Since when, in milliseconds.
+    pub age_ms: u64,
+    /// Since its last packet, in milliseconds.
+    pub idle_ms: u64,
+    /// From the client.
+    pub forward: Traffic,
+    /// From the backend.
+    pub reply: Traffic,
+}
+
+impl Query {
+    /// Answers. An asker that has gone is no error.
+    pub(super) fn answer(self, path: &Path, now: Millis) {
+        match self {
+            Self::Flows { from, filter, answer } => {
+                let _ = answer.send(page(path, from, &filter, now));
+            }
+            Self::FindV4(tuple, answer) => {
+                let _ = answer.send(find(path.flows_v4(), &tuple));
+            }
+            Self::FindV6(tuple, answer) => {
+                let _ = answer.send(find(path.flows_v6(), &tuple));
+            }
+        }
+    }
+}
+
+fn find<F: Family>(flows: &Flows<F>, tuple: &Tuple<F>) -> Option<Flow<F>> {
+    let found = flows.table.find(flows.table.hash(tuple), tuple)?;
+    flows.table.get(found.id).copied()
+}
+
+/// IPv4 flows have the places from 0 on, IPv6 flows those behind them.
+fn page(path: &Path, from: usize, filter: &FlowFilter, now: Millis) -> (Vec<FlowRecord>, Option<usize>) {
+    let (v4, v6) = (&path.flows_v4().table, &path.flows_v6().table);
+    let mut records = Vec::new();
+    let (end, all) = if from < v4.capacity() {
+        records.extend(v4.list(from, PAGE).map(|flow| record(flow, now)));
+        ((from + PAGE).min(v4.capacity()), v4.capacity() + v6.capacity())
+    } else {
+        records.extend(v6.list(from - v4.capacity(), PAGE).map(|flow| record(flow, now)));
+        (from + PAGE, v4.capacity() + v6.capacity())
+    };
+    records.retain(|record| filter.passes(record));
+    (records, (end < all).then_some(end))
+}
+
+impl FlowFilter {
+    fn passes(&self, record: &FlowRecord) -> bool {
+        self.client.is_none_or(|client| client == record.client.ip())
+            && self.backend.is_none_or(|backend| backend == record.backend.ip())
+    }
+}
+
+fn record<F: Family>(flow: &Flow<F>, now: Millis) -> FlowRecord {
+    let address = |addr, port| SocketAddr::new(F::to_ip(addr), port);
+    FlowRecord {
+        transport: flow.original.transport,
+        client: address(flow.original.source, flow.original.source_port),
+        vip: address(flow.original.destination, flow.original.destination_port),
+        backend: address(flow.reply.source, flow.reply.source_port),
+        source: address(flow.reply.destination, flow.reply.destination_port),
+        state: flow.state.to_string(),
+        service: flow.service,
+        age_ms: now.since(flow.created).as_millis() as u64,
+        idle_ms: now.since(flow.last_seen).as_millis() as u64,
+        forward: flow.traffic[0],
+        reply: flow.traffic[1],
+    }
+}

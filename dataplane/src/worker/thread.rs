@@ -1,0 +1,135 @@
+//! A worker's thread.
+
+use super::{Handoff, Idle, Query, Report, Worker, WorkerReport, idle::IdleClock};
+use crate::{
+    io::PacketIo,
+    path::{Path, PathConfig},
+    state::Millis,
+    table::publish::Reader,
+};
+use crossbeam::channel::{Receiver, Sender};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// How a worker's thread is set up.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// Which worker this is.
+    pub index: usize,
+    /// How many there are.
+    pub workers: usize,
+    /// The core to stay on.
+    pub core: Option<usize>,
+    /// What to do when idle.
+    pub idle: Idle,
+    /// What the path is told.
+    pub path: PathConfig,
+}
+
+/// The control plane's grip on a running worker. Dropping it stops the worker.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    /// Its latest numbers.
+    pub report: Arc<WorkerReport>,
+    queries: Sender<Query>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Report>>,
+}
+
+/// Time between two reports.
+const REPORT_EVERY: Duration = Duration::from_millis(50);
+/// Questions that may wait.
+const QUERIES: usize = 16;
+
+/// Starts a worker on a thread of its own.
+pub fn spawn<I: PacketIo + Send + 'static>(
+    settings: WorkerSettings,
+    io: I,
+    tables: Reader,
+    handoff: Handoff,
+) -> io::Result<WorkerHandle> {
+    let (queries, asked) = crossbeam::channel::bounded(QUERIES);
+    let report = Arc::new(WorkerReport::default());
+    let stop = Arc::new(AtomicBool::new(false));
+    let (their_report, their_stop) = (Arc::clone(&report), Arc::clone(&stop));
+    let thread = std::thread::Builder::new()
+        .name(format!("worker-{}", settings.index))
+        .spawn(move || run(&settings, io, tables, handoff, asked, &their_report, &their_stop))?;
+    Ok(WorkerHandle { report, queries, stop, thread: Some(thread) })
+}
+
+/// The life of a worker's thread.
+fn run<I: PacketIo>(
+    settings: &WorkerSettings,
+    io: I,
+    tables: Reader,
+    handoff: Handoff,
+    queries: Receiver<Query>,
+    report: &WorkerReport,
+    stop: &AtomicBool,
+) -> Report {
+    pin(settings);
+    let mut worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, queries);
+    let mut idle = IdleClock::new(settings.idle, settings.workers);
+    let start = Instant::now();
+    let mut reported = start;
+    while !stop.load(Ordering::Relaxed) {
+        let time = Instant::now();
+        let now = Millis((time - start).as_millis() as u32);
+        let handled = worker.poll(now);
+        worker.answer(now);
+        if time - reported >= REPORT_EVERY {
+            report.leave(worker.report());
+            reported = time;
+        }
+        if let Some(longest) = idle.after(handled) {
+            worker.io_mut().wait(longest);
+        }
+    }
+    let last = worker.report();
+    report.leave(last);
+    last
+}
+
+fn pin(settings: &WorkerSettings) {
+    let Some(core) = settings.core else { return };
+    if core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
+        tracing::info!(worker = settings.index, core, "pinned");
+    } else {
+        tracing::warn!(worker = settings.index, core, "cannot be pinned to this core; check workers.cores");
+    }
+}
+
+impl WorkerHandle {
+    /// Puts a question. `false`: too many are waiting, or the worker is gone.
+    pub fn ask(&self, query: Query) -> bool {
+        self.queries.try_send(query).is_ok()
+    }
+
+    /// Whether its thread has ended by itself, which it never should.
+    pub fn has_died(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Tells the worker to stop, and waits for it. Its last numbers, if it did not panic.
+    pub fn stop(mut self) -> Option<Report> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take()?.join().ok()
+    }
+}
+
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

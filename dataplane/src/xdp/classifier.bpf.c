@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
+/* Is this packet ours?
+ *
+ * In:   every packet that arrives on an interface, before the kernel's stack.
+ * Out:  ours -> the AF_XDP socket of its interface and queue; dropped where none is bound, because a restart must
+ *       not make the kernel answer for a VIP. Everything else -> the kernel, untouched. One counter a verdict.
+ * Cost: at most eight map look-ups. The usual packet to a VIP takes four: interface, address, socket, counter.
+ * RFCs: 791 and 8200 (fragments, extension headers), 792 and 4443 (what an ICMP error quotes), 4861 (ND).
+ * Limits: two VLAN tags, eight extension headers. A later fragment to a node address that overtakes its first one
+ *       goes to the kernel. Nothing is validated beyond what the decision needs: that is the dataplane's job.
+ *
+ * The decision, in the order it is taken:
+ *   1. destination is a VIP: ours, whatever protocol, port or fragment; but neighbour discovery is the kernel's.
+ *   2. the interface is a backend one and the source is a backend that keeps client addresses: ours.
+ *   3. destination is a node or SNAT address:
+ *      a. TCP, UDP, SCTP to a port of ours: NodePort or SNAT range (any port of an address only used for SNAT);
+ *      b. an ICMP error that quotes a packet sent from such a port;
+ *      c. a later fragment whose first one was ours.
+ *   4. the interface is a backend one: an ICMP error that quotes a packet sent to such a backend.
+ */
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+
+#include "bpf.h"
+#include "maps.h"
+#include "packet.h"
+
+/* Linux reassembles for 30 s: after that, an identification means another packet. */
+#define FRAGMENT_LIFETIME_NS 30000000000ULL
+
+INLINE void count(enum verdict verdict)
+{
+	__u32 key = verdict;
+	__u64 *counter = bpf_map_lookup_elem(&counters, &key);
+
+	if (counter)
+		*counter += 1;
+}
+
+INLINE __u32 roles4(__be32 address)
+{
+	__u32 *roles = bpf_map_lookup_elem(&addresses4, &address);
+
+	return roles ? *roles : 0;
+}
+
+/* The key is copied to the stack, where the helper wants it. */
+INLINE __u32 roles6(const void *address)
+{
+	struct in6_addr key;
+	__u32 *roles;
+
+	__builtin_memcpy(&key, address, sizeof(key));
+	roles = bpf_map_lookup_elem(&addresses6, &key);
+
+	return roles ? *roles : 0;
+}
+
+/* Whose is this port of an address with these roles? */
+INLINE enum verdict judge_port(__u32 roles, __u8 protocol, __be16 port_be)
+{
+	__u16 port = be16(port_be);
+	__u32 zero = 0, word;
+	struct config *range;
+	__u64 *bits;
+
+	switch (protocol) {
+	case IPPROTO_TCP:
+		word = 0;
+		break;
+	case IPPROTO_UDP:
+		word = PORT_WORDS;
+		break;
+	case IPPROTO_SCTP:
+		word = 2 * PORT_WORDS;
+		break;
+	default:
+		return PASS_NOT_OURS;
+	}
+	if (!(roles & NODE))
+		return roles & SNAT ? REDIRECT_SNAT : PASS_NOT_OURS;
+	range = bpf_map_lookup_elem(&config, &zero);
+	if (range && port >= range->snat_first && port <= range->snat_last)
+		return REDIRECT_SNAT;
+	word += port / 64;
+	bits = bpf_map_lookup_elem(&node_ports, &word);
+	if (bits && *bits >> (port % 64) & 1)
+		return REDIRECT_NODE_PORT;
+	return PASS_NOT_OURS;
+}
+
+INLINE enum verdict judge_transport(struct xdp_md *ctx, __u32 roles, struct payload *payload)
+{
+	struct ports *ports = bytes(ctx, payload->at, sizeof(*ports));
+
+	return ports ? judge_port(roles, payload->protocol, ports->destination) : PASS_MALFORMED;
+}
+
+/* Did the packet that an ICMP error quotes leave from a port of ours, or go to a backend? */
+INLINE enum verdict judge_quoted(struct xdp_md *ctx, struct payload *quoted, __u32 source, __u32 destination)
+{
+	struct ports *ports;
+
+	if (destination & BACKEND || source & VIP)
+		return REDIRECT_ICMP_ERROR;
+	if (quoted->later)
+		return PASS_NOT_OURS;
+	ports = bytes(ctx, quoted->at, sizeof(*ports));
+	if (!ports)
+		return PASS_MALFORMED;
+	if (judge_port(source, quoted->protocol, ports->source) != PASS_NOT_OURS)
+		return REDIRECT_ICMP_ERROR;
+	return PASS_NOT_OURS;
+}
+
+/* These two are functions of their own for the verifier's sake: see walk6. */
+__attribute__((noinline)) int judge_icmp4(struct xdp_md *ctx, __u32 at, __u32 backend)
+{
+	struct icmphdr *icmp = bytes(ctx, at, sizeof(*icmp));
+	struct payload quoted;
+	struct iphdr *ip;
+
+	if (!icmp)
+		return PASS_MALFORMED;
+	if (icmp->type != ICMP_DEST_UNREACH && icmp->type != ICMP_TIME_EXCEEDED &&
+	    icmp->type != ICMP_PARAMETERPROB)
+		return PASS_NOT_OURS;
+	ip = open4(ctx, at + sizeof(*icmp), &quoted);
+	if (!ip)
+		return PASS_MALFORMED;
+	return judge_quoted(ctx, &quoted, roles4(ip->saddr), backend ? roles4(ip->daddr) : 0);
+}
+
+__attribute__((noinline)) int judge_icmp6(struct xdp_md *ctx, __u32 at, __u32 backend)
+{
+	struct icmp6hdr *icmp = bytes(ctx, at, sizeof(*icmp));
+	struct payload quoted;
+	struct ipv6hdr *ip;
+
+	if (!icmp)
+		return PASS_MALFORMED;
+	if (icmp->icmp6_type < ICMPV6_DEST_UNREACH || icmp->icmp6_type > ICMPV6_PARAMPROB)
+		return PASS_NOT_OURS;
+	ip = open6(ctx, at + sizeof(*icmp), &quoted);
+	if (!ip)
+		return PASS_MALFORMED;
+	return judge_quoted(ctx, &quoted, roles6(&ip->saddr), backend ? roles6(&ip->daddr) : 0);
+}
+
+INLINE int is_neighbour_discovery(struct xdp_md *ctx, struct payload *payload)
+{
+	struct icmp6hdr *icmp;
+
+	if (payload->protocol != IPPROTO_ICMPV6 || payload->later)
+		return 0;
+	icmp = bytes(ctx, payload->at, sizeof(*icmp));
+	return icmp && icmp->icmp6_type >= 133 && icmp->icmp6_type <= 137;
+}
+
+/* A later fragment has no port: it follows its first one. */
+INLINE enum verdict judge_later(struct datagram *datagram)
+{
+	__u64 *seen = bpf_map_lookup_elem(&fragments, datagram);
+
+	if (seen && bpf_ktime_get_ns() - *seen < FRAGMENT_LIFETIME_NS)
+		return REDIRECT_FRAGMENT;
+	return PASS_NOT_OURS;
+}
+
+INLINE void remember_first(struct datagram *datagram, enum verdict verdict)
+{
+	__u64 now;
+
+	if (verdict >= REDIRECT_VIP) {
+		now = bpf_ktime_get_ns();
+		bpf_map_update_elem(&fragments, datagram, &now, BPF_ANY);
+	} else {
+		/* The identification may have been one of ours before. */
+		bpf_map_delete_elem(&fragments, datagram);
+	}
+}
+
+/* Steps 3 and 4, which the families share but for ICMP. */
+INLINE enum verdict judge_local(struct xdp_md *ctx, struct payload *payload, __u32 to, int backend,
+				struct datagram *datagram, int v6)
+{
+	int local = (to & (NODE | SNAT)) != 0;
+	enum verdict verdict = PASS_NOT_OURS;
+
+	if (payload->protocol == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
+		if (payload->later)
+			return local ? judge_later(datagram) : PASS_NOT_OURS;
+		if (local || backend)
+			verdict = v6 ? judge_icmp6(ctx, payload->at, backend) : judge_icmp4(ctx, payload->at, backend);
+	} else if (to & NODE) {
+		if (payload->later)
+			return judge_later(datagram);
+		if (payload->protocol == IPPROTO_TCP || payload->protocol == IPPROTO_UDP ||
+		    payload->protocol == IPPROTO_SCTP)
+			verdict = judge_transport(ctx, to, payload);
+	} else if (to & SNAT) {
+		/* An address used for SNAT only: the port doesn't matter. */
+		return judge_port(to, payload->protocol, 0);
+	}
+	if (payload->fragmented && local)
+		remember_first(datagram, verdict);
+	return verdict;
+}
+
+INLINE enum verdict judge4(struct xdp_md *ctx, __u32 at, int backend)
+{
+	struct datagram datagram = {};
+	struct payload payload;
+	struct iphdr *ip = open4(ctx, at, &payload);
+	__u32 to;
+
+	if (!ip)
+		return PASS_MALFORMED;
+	datagram.source[0] = ip->saddr;
+	datagram.destination[0] = ip->daddr;
+	datagram.id = payload.id;
+	datagram.protocol = payload.protocol;
+	to = roles4(ip->daddr);
+	if (to & VIP)
+		return REDIRECT_VIP;
+	if (backend && roles4(datagram.source[0]) & BACKEND)
+		return REDIRECT_BACKEND;
+	return judge_local(ctx, &payload, to, backend, &datagram, 0);
+}
+
+INLINE enum verdict judge6(struct xdp_md *ctx, __u32 at, int backend)
+{
+	struct datagram datagram = {};
+	struct payload payload;
+	struct ipv6hdr *ip = open6(ctx, at, &payload);
+	__u32 to;
+
+	if (!ip)
+		return PASS_MALFORMED;
+	__builtin_memcpy(datagram.source, &ip->saddr, 16);
+	__builtin_memcpy(datagram.destination, &ip->daddr, 16);
+	datagram.id = payload.id;
+	if (is_neighbour_discovery(ctx, &payload))
+		return PASS_NEIGHBOUR;
+	to = roles6(datagram.destination);
+	if (to & VIP)
+		return REDIRECT_VIP;
+	if (backend && roles6(datagram.source) & BACKEND)
+		return REDIRECT_BACKEND;
+	return judge_local(ctx, &payload, to, backend, &datagram, 1);
+}
+
+INLINE enum verdict judge(struct xdp_md *ctx, struct interface *interface)
+{
+	int backend = interface->flags & BACKEND_ROLE;
+	struct ethhdr *ethernet = bytes(ctx, 0, sizeof(*ethernet));
+	__u32 at = sizeof(*ethernet);
+	struct vlan_tag *vlan;
+	__be16 type;
+
+	if (!ethernet)
+		return PASS_MALFORMED;
+	type = ethernet->h_proto;
+	for (int i = 0; i < VLAN_TAGS; i++) {
+		if (be16(type) != ETH_P_8021Q && be16(type) != ETH_P_8021AD)
+			break;
+		vlan = bytes(ctx, at, sizeof(*vlan));
+		if (!vlan)
+			return PASS_MALFORMED;
+		type = vlan->type;
+		at += sizeof(*vlan);
+	}
+	switch (be16(type)) {
+	case ETH_P_IP:
+		return judge4(ctx, at, backend);
+	case ETH_P_IPV6:
+		return judge6(ctx, at, backend);
+	default:
+		return PASS_NOT_IP;
+	}
+}
+
+SEC("xdp")
+int classify(struct xdp_md *ctx)
+{
+	enum verdict verdict = PASS_UNKNOWN_INTERFACE;
+	__u32 ifindex = ctx->ingress_ifindex, queue = ctx->rx_queue_index;
+	struct interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
+	int action = XDP_PASS;
+
+	if (interface)
+		verdict = judge(ctx, interface);
+	if (verdict >= REDIRECT_VIP) {
+		action = XDP_DROP;
+		/* The helper answers XDP_DROP where no socket is bound. */
+		if (queue < QUEUES_PER_SLOT)
+			action = bpf_redirect_map(&xsks, interface->slot * QUEUES_PER_SLOT + queue, XDP_DROP);
+		if (action != XDP_REDIRECT)
+			verdict = DROP_NO_SOCKET;
+	}
+	count(verdict);
+	return action;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,198 @@
+//! Loading the classifier, attaching it to interfaces, and giving it sockets.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fmt;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use aya::maps::{PerCpuArray, XskMap};
+use aya::programs::Xdp;
+use aya::programs::xdp::{XdpLink, XdpLinkId, XdpMode as AyaMode};
+use aya::programs::{ProgramError, links::Link};
+use aya::util::KernelVersion;
+use aya::{Ebpf, maps::MapData};
+
+use super::error::errno;
+use super::maps::{StateMaps, take_map};
+use super::{ClassifierCounters, ClassifierError, ClassifierState, MAX_QUEUES};
+use crate::io::PortId;
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/classifier.bpf.o"));
+
+/// Where in the kernel the classifier runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XdpMode {
+    /// In the driver, before the kernel makes a socket buffer.
+    Native,
+    /// In the stack, for drivers without XDP: works everywhere, slower.
+    Generic,
+}
+
+impl fmt::Display for XdpMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            XdpMode::Native => "native",
+            XdpMode::Generic => "generic",
+        })
+    }
+}
+
+/// The loaded classifier. Dropping it detaches it everywhere; so does the end of the process.
+pub struct Classifier {
+    object: Ebpf,
+    state: StateMaps,
+    sockets: XskMap<MapData>,
+    counters: PerCpuArray<MapData, u64>,
+    links: BTreeMap<u32, (XdpLink, XdpMode)>,
+}
+
+impl Classifier {
+    /// Loads the program and its maps. Until [`grow`](Self::grow) it passes every packet to the kernel.
+    pub fn load() -> Result<Classifier, ClassifierError> {
+        match KernelVersion::current() {
+            Ok(version) if version < KernelVersion::new(5, 9, 0) => {
+                return Err(ClassifierError::KernelTooOld { found: format!("{version:?}") });
+            }
+            _ => (),
+        }
+        let mut object = Ebpf::load(OBJECT)?;
+        program(&mut object)?.load().map_err(ClassifierError::Verify)?;
+        Ok(Classifier {
+            state: StateMaps::take(&mut object)?,
+            sockets: take_map(&mut object, "xsks")?,
+            counters: take_map(&mut object, "counters")?,
+            links: BTreeMap::new(),
+            object,
+        })
+    }
+
+    /// Attaches to an interface: in native mode, or in generic mode where the driver can't. Attached twice, it
+    /// stays as it is.
+    pub fn attach(&mut self, interface: &str) -> Result<XdpMode, ClassifierError> {
+        let ifindex = index_of(interface)?;
+        if let Some((_, mode)) = self.links.get(&ifindex) {
+            return Ok(*mode);
+        }
+        let program = program(&mut self.object)?;
+        let (id, mode) = match program.attach_to_if_index(ifindex, AyaMode::Driver) {
+            Ok(id) => (id, XdpMode::Native),
+            Err(native) => attach_generic(program, interface, ifindex, native)?,
+        };
+        let link = program.take_link(id).map_err(ClassifierError::Verify)?;
+        tracing::info!(interface, ifindex, %mode, "XDP classifier attached");
+        self.links.insert(ifindex, (link, mode));
+        Ok(mode)
+    }
+
+    /// Detaches from an interface. One that is gone, or never was attached to, is detached already.
+    pub fn detach(&mut self, interface: &str) -> Result<(), ClassifierError> {
+        self.detach_index(index_of(interface)?)
+    }
+
+    /// As [`detach`](Self::detach), for an interface whose name is no longer known.
+    pub fn detach_index(&mut self, ifindex: u32) -> Result<(), ClassifierError> {
+        match self.links.remove(&ifindex) {
+            Some((link, _)) => link.detach().map_err(ClassifierError::Verify),
+            None => Ok(()),
+        }
+    }
+
+    /// The mode on an interface, if attached.
+    pub fn mode(&self, ifindex: u32) -> Option<XdpMode> {
+        self.links.get(&ifindex).map(|(_, mode)| *mode)
+    }
+
+    /// Gives the socket of a port's queue to the classifier. When the socket is closed the entry goes with it.
+    pub fn bind_socket(
+        &mut self,
+        port: PortId,
+        queue: u32,
+        socket: BorrowedFd<'_>,
+    ) -> Result<(), ClassifierError> {
+        let index = socket_index(port, queue)?;
+        self.sockets.set(index, socket.as_raw_fd(), 0).map_err(|source| ClassifierError::Map {
+            map: "xsks",
+            key: format!("port {} queue {queue}", port.0),
+            source,
+        })
+    }
+
+    /// Adds what `target` has and the classifier does not know yet.
+    pub fn grow(&mut self, target: &ClassifierState) -> Result<(), ClassifierError> {
+        self.state.grow(target)
+    }
+
+    /// Removes what the classifier knows and `target` does not have.
+    pub fn shrink(&mut self, target: &ClassifierState) -> Result<(), ClassifierError> {
+        self.state.shrink(target)
+    }
+
+    /// What the classifier knows now.
+    pub fn state(&self) -> &ClassifierState {
+        self.state.applied()
+    }
+
+    /// The counters, summed over processors.
+    pub fn counters(&self) -> Result<ClassifierCounters, ClassifierError> {
+        ClassifierCounters::from_map(|index| Ok(self.counters.get(&index, 0)?.iter().sum()))
+            .map_err(|source| ClassifierError::Map { map: "counters", key: "reading".into(), source })
+    }
+
+    #[cfg(test)]
+    pub(super) fn program(&mut self) -> &mut Xdp {
+        program(&mut self.object).unwrap()
+    }
+}
+
+impl fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let modes: BTreeMap<_, _> = self.links.iter().map(|(index, (_, mode))| (index, mode)).collect();
+        f.debug_struct("Classifier").field("attached", &modes).finish_non_exhaustive()
+    }
+}
+
+fn program(object: &mut Ebpf) -> Result<&mut Xdp, ClassifierError> {
+    let program = object.program_mut("classify").ok_or(ClassifierError::Missing("program `classify`"))?;
+    program.try_into().map_err(ClassifierError::Verify)
+}
+
+fn attach_generic(
+    program: &mut Xdp,
+    interface: &str,
+    ifindex: u32,
+    native: ProgramError,
+) -> Result<(XdpLinkId, XdpMode), ClassifierError> {
+    if matches!(errno(&native), Some(libc::EBUSY | libc::EEXIST)) {
+        return Err(ClassifierError::AlreadyAttached(interface.into()));
+    }
+    tracing::warn!(
+        interface,
+        error = &native as &dyn std::error::Error,
+        "native XDP is refused, trying generic mode (slower)"
+    );
+    match program.attach_to_if_index(ifindex, AyaMode::Skb) {
+        Ok(id) => Ok((id, XdpMode::Generic)),
+        Err(generic) => match errno(&generic) {
+            Some(libc::EBUSY | libc::EEXIST) => Err(ClassifierError::AlreadyAttached(interface.into())),
+            _ => Err(ClassifierError::Attach {
+                interface: interface.into(),
+                native: native.into(),
+                generic: generic.into(),
+            }),
+        },
+    }
+}
+
+fn index_of(interface: &str) -> Result<u32, ClassifierError> {
+    let missing = || ClassifierError::NoSuchInterface(interface.into());
+    let name = CString::new(interface).map_err(|_| missing())?;
+    nix::net::if_::if_nametoindex(name.as_c_str()).map_err(|_| missing())
+}
+
+/// `slot * QUEUES_PER_SLOT + queue` of the classifier.
+fn socket_index(port: PortId, queue: u32) -> Result<u32, ClassifierError> {
+    if queue >= MAX_QUEUES {
+        return Err(ClassifierError::QueueOutOfRange { port, queue });
+    }
+    Ok(u32::from(port.0) * MAX_QUEUES + queue)
+}

@@ -1,0 +1,226 @@
+//! Keeping the classifier's maps equal to a state, entry by entry.
+//!
+//! [`StateMaps`] remembers what it wrote. [`grow`](StateMaps::grow) only adds to that, [`shrink`](StateMaps::shrink)
+//! only removes; what failed to be written is not remembered, so the next call tries it again.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use aya::Ebpf;
+use aya::maps::{Array, HashMap, MapData, MapError};
+
+use super::{AddressFlags, ClassifierError, ClassifierState, InterfaceEntry};
+
+/// `BACKEND_ROLE` of `maps.h`.
+const BACKEND_ROLE: u32 = 1;
+/// `PORT_WORDS` of `maps.h`.
+const WORDS_PER_PROTOCOL: usize = 65536 / 64;
+
+/// The maps that hold the state, and what is in them.
+pub(super) struct StateMaps {
+    addresses4: HashMap<MapData, [u8; 4], u32>,
+    addresses6: HashMap<MapData, [u8; 16], u32>,
+    node_ports: Array<MapData, u64>,
+    port_words: Box<[u64]>,
+    config: Array<MapData, [u16; 2]>,
+    interfaces: HashMap<MapData, u32, [u32; 2]>,
+    applied: ClassifierState,
+}
+
+impl StateMaps {
+    /// Takes the maps out of a freshly loaded object.
+    pub(super) fn take(object: &mut Ebpf) -> Result<StateMaps, ClassifierError> {
+        let mut maps = StateMaps {
+            addresses4: take_map(object, "addresses4")?,
+            addresses6: take_map(object, "addresses6")?,
+            node_ports: take_map(object, "node_ports")?,
+            port_words: vec![0; 3 * WORDS_PER_PROTOCOL].into(),
+            config: take_map(object, "config")?,
+            interfaces: take_map(object, "interfaces")?,
+            applied: ClassifierState::default(),
+        };
+        // The map starts as zeroes, which is the range 0 to 0.
+        maps.write_snat(&ClassifierState::NO_SNAT_PORTS)?;
+        Ok(maps)
+    }
+
+    /// What is in the maps.
+    pub(super) fn applied(&self) -> &ClassifierState {
+        &self.applied
+    }
+
+    /// Adds what `target` has and the maps lack.
+    pub(super) fn grow(&mut self, target: &ClassifierState) -> Result<(), ClassifierError> {
+        let range = hull(&self.applied.snat_ports, &target.snat_ports);
+        self.write_snat(&range)?;
+        for (&ifindex, &entry) in &target.interfaces {
+            let held = self.applied.interfaces.get(&ifindex);
+            let backend = entry.backend || held.is_some_and(|held| held.backend);
+            self.write_interface(ifindex, Some(InterfaceEntry { backend, ..entry }))?;
+        }
+        for (&address, &flags) in &target.addresses {
+            let held = self.applied.addresses.get(&address).copied().unwrap_or_default();
+            self.write_address(address, held | flags)?;
+        }
+        for &port in target.node_ports.difference(&self.applied.node_ports.clone()) {
+            self.write_node_port(port, true)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what the maps have and `target` lacks.
+    pub(super) fn shrink(&mut self, target: &ClassifierState) -> Result<(), ClassifierError> {
+        for port in self.applied.node_ports.clone() {
+            if !target.node_ports.contains(&port) {
+                self.write_node_port(port, false)?;
+            }
+        }
+        let held: Vec<_> = self.applied.addresses.iter().map(|(&address, &flags)| (address, flags)).collect();
+        for (address, flags) in held {
+            let wanted = target.addresses.get(&address).copied().unwrap_or_default();
+            self.write_address(address, flags & wanted)?;
+        }
+        let held: Vec<_> = self.applied.interfaces.iter().map(|(&index, &entry)| (index, entry)).collect();
+        for (ifindex, entry) in held {
+            let wanted = target.interfaces.get(&ifindex);
+            let kept =
+                wanted.map(|wanted| InterfaceEntry { backend: entry.backend && wanted.backend, ..entry });
+            self.write_interface(ifindex, kept)?;
+        }
+        let range = overlap(&self.applied.snat_ports, &target.snat_ports);
+        self.write_snat(&range)
+    }
+
+    fn write_address(&mut self, address: IpAddr, flags: AddressFlags) -> Result<(), ClassifierError> {
+        let held = self.applied.addresses.get(&address).copied().unwrap_or_default();
+        if held == flags {
+            return Ok(());
+        }
+        match address {
+            IpAddr::V4(v4) => put(&mut self.addresses4, v4.octets(), flags.bits()),
+            IpAddr::V6(v6) => put(&mut self.addresses6, v6.octets(), flags.bits()),
+        }
+        .map_err(|source| ClassifierError::Map {
+            map: "addresses",
+            key: address.to_string(),
+            source,
+        })?;
+        match flags {
+            AddressFlags::NONE => drop(self.applied.addresses.remove(&address)),
+            flags => drop(self.applied.addresses.insert(address, flags)),
+        }
+        Ok(())
+    }
+
+    fn write_node_port(&mut self, (protocol, port): (u8, u16), open: bool) -> Result<(), ClassifierError> {
+        let first = match i32::from(protocol) {
+            libc::IPPROTO_TCP => 0,
+            libc::IPPROTO_UDP => WORDS_PER_PROTOCOL,
+            libc::IPPROTO_SCTP => 2 * WORDS_PER_PROTOCOL,
+            _ => return Err(ClassifierError::NotAPortProtocol { protocol, port }),
+        };
+        let index = first + usize::from(port / 64);
+        let bit = 1u64 << (port % 64);
+        let word = if open { self.port_words[index] | bit } else { self.port_words[index] & !bit };
+        self.node_ports.set(index as u32, word, 0).map_err(|source| ClassifierError::Map {
+            map: "node_ports",
+            key: format!("protocol {protocol} port {port}"),
+            source,
+        })?;
+        self.port_words[index] = word;
+        match open {
+            true => self.applied.node_ports.insert((protocol, port)),
+            false => self.applied.node_ports.remove(&(protocol, port)),
+        };
+        Ok(())
+    }
+
+    fn write_interface(&mut self, index: u32, entry: Option<InterfaceEntry>) -> Result<(), ClassifierError> {
+        if self.applied.interfaces.get(&index).copied() == entry {
+            return Ok(());
+        }
+        match entry {
+            Some(InterfaceEntry { port, backend }) => {
+                let flags = if backend { BACKEND_ROLE } else { 0 };
+                self.interfaces.insert(index, [u32::from(port.0), flags], 0)
+            }
+            None => ignore_missing(self.interfaces.remove(&index)),
+        }
+        .map_err(|source| ClassifierError::Map {
+            map: "interfaces",
+            key: format!("interface {index}"),
+            source,
+        })?;
+        match entry {
+            Some(entry) => drop(self.applied.interfaces.insert(index, entry)),
+            None => drop(self.applied.interfaces.remove(&index)),
+        }
+        Ok(())
+    }
+
+    fn write_snat(&mut self, range: &RangeInclusive<u16>) -> Result<(), ClassifierError> {
+        let range = if range.is_empty() { ClassifierState::NO_SNAT_PORTS } else { range.clone() };
+        self.config.set(0, [*range.start(), *range.end()], 0).map_err(|source| ClassifierError::Map {
+            map: "config",
+            key: format!("SNAT ports {range:?}"),
+            source,
+        })?;
+        self.applied.snat_ports = range;
+        Ok(())
+    }
+}
+
+/// Takes a map of the right type out of the object.
+pub(super) fn take_map<M>(object: &mut Ebpf, name: &'static str) -> Result<M, ClassifierError>
+where
+    M: TryFrom<aya::maps::Map, Error = MapError>,
+{
+    let map = object.take_map(name).ok_or(ClassifierError::Missing(name))?;
+    M::try_from(map).map_err(|source| ClassifierError::Map { map: name, key: "its type".into(), source })
+}
+
+fn put<K: aya::Pod>(map: &mut HashMap<MapData, K, u32>, key: K, flags: u32) -> Result<(), MapError> {
+    match flags {
+        0 => ignore_missing(map.remove(&key)),
+        flags => map.insert(key, flags, 0),
+    }
+}
+
+/// What is to be removed may be gone.
+fn ignore_missing(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        Err(MapError::KeyNotFound) => Ok(()),
+        other => other,
+    }
+}
+
+/// The smallest range that holds both.
+fn hull(a: &RangeInclusive<u16>, b: &RangeInclusive<u16>) -> RangeInclusive<u16> {
+    match (a.is_empty(), b.is_empty()) {
+        (true, _) => b.clone(),
+        (_, true) => a.clone(),
+        _ => *a.start().min(b.start())..=*a.end().max(b.end()),
+    }
+}
+
+/// What is in both.
+fn overlap(a: &RangeInclusive<u16>, b: &RangeInclusive<u16>) -> RangeInclusive<u16> {
+    *a.start().max(b.start())..=*a.end().min(b.end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        let none = ClassifierState::NO_SNAT_PORTS;
+        assert_eq!(hull(&none, &(5..=9)), 5..=9);
+        assert_eq!(hull(&(5..=9), &none), 5..=9);
+        assert_eq!(hull(&(5..=9), &(20..=30)), 5..=30);
+        assert_eq!(overlap(&(5..=30), &(20..=40)), 20..=30);
+        assert!(overlap(&(5..=9), &(20..=40)).is_empty());
+        assert!(overlap(&(5..=9), &none).is_empty());
+    }
+}
