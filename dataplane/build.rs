@@ -5,11 +5,13 @@ use std::process::{Command, exit};
 use std::{env, io};
 
 const SOURCE: &str = "src/xdp/classifier.bpf.c";
-const HEADER: &str = "src/xdp/bpf.h";
+const HEADERS: [&str; 3] = ["src/xdp/bpf.h", "src/xdp/maps.h", "src/xdp/packet.h"];
 
 fn main() {
     println!("cargo::rerun-if-changed={SOURCE}");
-    println!("cargo::rerun-if-changed={HEADER}");
+    for header in HEADERS {
+        println!("cargo::rerun-if-changed={header}");
+    }
     println!("cargo::rerun-if-env-changed=CLANG");
     if let Err(message) = build() {
         for line in message.lines() {

@@ -1,2 +1,8 @@
-//! `penstock`.
-fn main() {}
+//! `penstock`: see `penstock --help`.
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    penstock::cli::run(penstock::cli::Cli::parse())
+}

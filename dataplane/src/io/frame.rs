@@ -193,13 +193,17 @@ impl FrameRegion {
         }
     }
 
+    /// The address of a frame's packet, if the frame is of this region.
+    #[inline]
+    pub(super) fn address_of(&self, frame: &Frame) -> Option<usize> {
+        let address = (frame.start.as_ptr() as usize).wrapping_sub(self.start.as_ptr() as usize);
+        (address < self.frames * self.frame_size).then_some(address)
+    }
+
     /// Takes a frame back and returns the address of its packet. A frame of another region is refused.
     #[inline]
     pub(super) fn take_back(&mut self, frame: Frame) -> Result<usize, Frame> {
-        let address = (frame.start.as_ptr() as usize).wrapping_sub(self.start.as_ptr() as usize);
-        if address >= self.frames * self.frame_size {
-            return Err(frame);
-        }
+        let Some(address) = self.address_of(&frame) else { return Err(frame) };
         self.out -= 1;
         Ok(address)
     }

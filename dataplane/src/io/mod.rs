@@ -12,13 +12,17 @@ mod frame;
 mod pool;
 mod memory;
 pub mod af_xdp;
+pub mod pcap;
+pub mod fault;
 
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use af_xdp::{AfXdp, AfXdpConfig};
+pub use fault::{FaultPlan, FaultyIo};
 pub use frame::{BATCH, Frame, FrameBatch, FrameRegion, FrameTooSmall};
 pub use memory::{InjectError, MemoryIo};
+pub use pcap::PcapIo;
 
 use std::ops::AddAssign;
 use std::time::Duration;
@@ -92,6 +96,10 @@ pub trait PacketIo {
 
     /// Sleeps until a packet may be there or `timeout` has passed.
     fn wait(&mut self, timeout: Duration);
+
+    /// Called a few times a second: the place to look after what need not be looked after per batch, and to report
+    /// what went wrong since the last time.
+    fn housekeep(&mut self) {}
 
     /// Where the frames are now.
     fn accounts(&self) -> FrameAccounts;

@@ -76,6 +76,11 @@ impl FramePool {
         unsafe { self.region.lend(address, len, port) }
     }
 
+    /// Which of the pool's frames this is, from 0.
+    pub(super) fn index_of(&self, frame: &Frame) -> Option<usize> {
+        Some(self.region.address_of(frame)? / self.region.frame_size())
+    }
+
     /// Frames in all.
     pub(super) fn total(&self) -> usize {
         self.region.frames()

@@ -21,6 +21,10 @@ mod emit;
 mod reply;
 mod icmp_error;
 mod explain;
+#[cfg(test)]
+mod world;
+#[cfg(test)]
+mod tests;
 
 pub use counters::Counters;
 pub use explain::{Explanation, explain};

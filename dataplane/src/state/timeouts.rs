@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Timeouts {
     /// TCP, SYN seen.
     pub tcp_syn_sent: Duration,
+    /// TCP, SYN seen from both sides.
+    pub tcp_syn_sent2: Duration,
     /// TCP, SYN+ACK seen.
     pub tcp_syn_recv: Duration,
     /// TCP, open.
@@ -35,6 +37,7 @@ impl Default for Timeouts {
         let seconds = Duration::from_secs;
         Self {
             tcp_syn_sent: seconds(120),
+            tcp_syn_sent2: seconds(120),
             tcp_syn_recv: seconds(60),
             tcp_established: seconds(86_400),
             tcp_fin_wait: seconds(120),
@@ -59,7 +62,8 @@ impl Timeouts {
     #[inline]
     pub fn of(&self, state: FlowState) -> Duration {
         match state {
-            FlowState::Tcp(TcpState::SynSent | TcpState::SynSent2 | TcpState::None) => self.tcp_syn_sent,
+            FlowState::Tcp(TcpState::SynSent | TcpState::None) => self.tcp_syn_sent,
+            FlowState::Tcp(TcpState::SynSent2) => self.tcp_syn_sent2,
             FlowState::Tcp(TcpState::SynRecv) => self.tcp_syn_recv,
             FlowState::Tcp(TcpState::Established) => self.tcp_established,
             FlowState::Tcp(TcpState::FinWait) => self.tcp_fin_wait,

@@ -56,23 +56,30 @@ use std::sync::Arc as LoomArc;
 impl<T> Publisher<T> {
     /// A publisher with `first` as generation 0, and a reader for each of `workers` workers.
     pub fn new(first: T, workers: usize) -> (Self, Vec<Reader<T>>) {
-        let current = Arc::new(first);
+        let publisher = Self::for_workers(first, workers);
+        let readers = (0..workers).map(|worker| publisher.reader(worker)).collect();
+        (publisher, readers)
+    }
+
+    /// A publisher with one reader that starts with `first`, for replays and tests.
+    pub fn single(first: T) -> (Self, Reader<T>) {
+        let publisher = Self::for_workers(first, 1);
+        let reader = publisher.reader(0);
+        (publisher, reader)
+    }
+
+    fn for_workers(first: T, workers: usize) -> Self {
         let slot = Slot {
-            current: Arc::clone(&current),
+            current: Arc::new(first),
             generation: 0,
             seen: vec![0; workers],
             left: Vec::with_capacity(workers),
         };
-        let shared = LoomArc::new(Shared { generation: AtomicU64::new(0), slot: Mutex::new(slot) });
-        let readers = (0..workers)
-            .map(|worker| Reader {
-                shared: LoomArc::clone(&shared),
-                worker,
-                generation: 0,
-                current: Arc::clone(&current),
-            })
-            .collect();
-        (Self { shared }, readers)
+        Self { shared: LoomArc::new(Shared { generation: AtomicU64::new(0), slot: Mutex::new(slot) }) }
+    }
+
+    fn reader(&self, worker: usize) -> Reader<T> {
+        Reader { shared: LoomArc::clone(&self.shared), worker, generation: 0, current: self.current() }
     }
 
     /// Makes `next` the current snapshot and returns its generation. Workers use it from their next batch on.

@@ -62,12 +62,14 @@ impl<I: PacketIo> Worker<I> {
         }
     }
 
-    /// One turn. Returns how many packets it handled.
-    pub fn poll(&mut self, now: Millis) -> usize {
+    /// One turn. Returns how many packets it handled. `clock` tells the time once the batch is in: the machine's, or
+    /// in a replay the capture's.
+    pub fn poll(&mut self, clock: impl FnOnce(&I) -> Millis) -> usize {
         self.turns += 1;
         self.handoff.receive(&mut self.io, &mut self.batch);
         self.io.receive(&mut self.batch);
         let handled = self.batch.len();
+        let now = clock(&self.io);
         let (snapshot, _) = self.tables.refresh();
         if handled > 0 {
             let verdicts = self.path.process(&mut self.batch, snapshot, now);
@@ -105,7 +107,13 @@ impl<I: PacketIo> Worker<I> {
         }
     }
 
-    /// The state of this worker for people.
+    /// What is done a few times a second only. Returns the state of this worker for people.
+    pub fn housekeep(&mut self) -> Report {
+        self.io.housekeep();
+        self.report()
+    }
+
+    /// The state of this worker.
     pub fn report(&self) -> Report {
         Report {
             counters: self.path.counters(),

@@ -83,10 +83,10 @@ fn run<I: PacketIo>(
     while !stop.load(Ordering::Relaxed) {
         let time = Instant::now();
         let now = Millis((time - start).as_millis() as u32);
-        let handled = worker.poll(now);
+        let handled = worker.poll(|_| now);
         worker.answer(now);
         if time - reported >= REPORT_EVERY {
-            report.leave(worker.report());
+            report.leave(worker.housekeep());
             reported = time;
         }
         if let Some(longest) = idle.after(handled) {

@@ -48,19 +48,14 @@ pub enum ClassifierError {
          or stop the process that holds it"
     )]
     AlreadyAttached(String),
-    /// Neither mode worked.
-    #[error(
-        "XDP could not be attached to {interface}: native mode: {}; generic mode: {}{}",
-        detail(.native), detail(.generic), permission_hint(.generic)
-    )]
+    /// The last mode that was to be tried did not work.
+    #[error("XDP could not be attached to {interface}: {}{}", detail(.source), permission_hint(.source))]
     Attach {
         /// The interface.
         interface: String,
-        /// Why not in native mode.
-        native: Box<ProgramError>,
-        /// Why not in generic mode.
+        /// Why.
         #[source]
-        generic: Box<ProgramError>,
+        source: Box<ProgramError>,
     },
     /// Only so many queues can be served.
     #[error("queue {queue} of port {} cannot have a socket: queues 0 to 63 can (`ethtool -L` lowers their number)", .port.0)]

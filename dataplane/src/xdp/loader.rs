@@ -37,6 +37,18 @@ impl fmt::Display for XdpMode {
     }
 }
 
+/// Where the classifier is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AttachPreference {
+    /// In the driver, or in the stack where the driver can't.
+    #[default]
+    Auto,
+    /// In the driver or not at all.
+    Native,
+    /// In the stack, even where the driver could.
+    Generic,
+}
+
 /// The loaded classifier. Dropping it detaches it everywhere; so does the end of the process.
 pub struct Classifier {
     object: Ebpf,
@@ -66,18 +78,18 @@ impl Classifier {
         })
     }
 
-    /// Attaches to an interface: in native mode, or in generic mode where the driver can't. Attached twice, it
-    /// stays as it is.
-    pub fn attach(&mut self, interface: &str) -> Result<XdpMode, ClassifierError> {
+    /// Attaches to an interface. Attached twice, it stays as it is.
+    pub fn attach(
+        &mut self,
+        interface: &str,
+        preference: AttachPreference,
+    ) -> Result<XdpMode, ClassifierError> {
         let ifindex = index_of(interface)?;
         if let Some((_, mode)) = self.links.get(&ifindex) {
             return Ok(*mode);
         }
         let program = program(&mut self.object)?;
-        let (id, mode) = match program.attach_to_if_index(ifindex, AyaMode::Driver) {
-            Ok(id) => (id, XdpMode::Native),
-            Err(native) => attach_generic(program, interface, ifindex, native)?,
-        };
+        let (id, mode) = attach_as(program, interface, ifindex, preference)?;
         let link = program.take_link(id).map_err(ClassifierError::Verify)?;
         tracing::info!(interface, ifindex, %mode, "XDP classifier attached");
         self.links.insert(ifindex, (link, mode));
@@ -156,31 +168,27 @@ fn program(object: &mut Ebpf) -> Result<&mut Xdp, ClassifierError> {
     program.try_into().map_err(ClassifierError::Verify)
 }
 
-fn attach_generic(
+fn attach_as(
     program: &mut Xdp,
     interface: &str,
     ifindex: u32,
-    native: ProgramError,
+    preference: AttachPreference,
 ) -> Result<(XdpLinkId, XdpMode), ClassifierError> {
-    if matches!(errno(&native), Some(libc::EBUSY | libc::EEXIST)) {
-        return Err(ClassifierError::AlreadyAttached(interface.into()));
+    let refused = |error: ProgramError| match errno(&error) {
+        Some(libc::EBUSY | libc::EEXIST) => ClassifierError::AlreadyAttached(interface.into()),
+        _ => ClassifierError::Attach { interface: interface.into(), source: error.into() },
+    };
+    if preference != AttachPreference::Generic {
+        match program.attach_to_if_index(ifindex, AyaMode::Driver).map_err(refused) {
+            Ok(id) => return Ok((id, XdpMode::Native)),
+            Err(error @ ClassifierError::Attach { .. }) if preference == AttachPreference::Auto => {
+                tracing::warn!(interface, %error, "native XDP is refused, trying generic mode (slower)");
+            }
+            Err(error) => return Err(error),
+        }
     }
-    tracing::warn!(
-        interface,
-        error = &native as &dyn std::error::Error,
-        "native XDP is refused, trying generic mode (slower)"
-    );
-    match program.attach_to_if_index(ifindex, AyaMode::Skb) {
-        Ok(id) => Ok((id, XdpMode::Generic)),
-        Err(generic) => match errno(&generic) {
-            Some(libc::EBUSY | libc::EEXIST) => Err(ClassifierError::AlreadyAttached(interface.into())),
-            _ => Err(ClassifierError::Attach {
-                interface: interface.into(),
-                native: native.into(),
-                generic: generic.into(),
-            }),
-        },
-    }
+    let id = program.attach_to_if_index(ifindex, AyaMode::Skb).map_err(refused)?;
+    Ok((id, XdpMode::Generic))
 }
 
 fn index_of(interface: &str) -> Result<u32, ClassifierError> {

@@ -20,7 +20,7 @@ mod tests;
 
 pub use counters::ClassifierCounters;
 pub use error::ClassifierError;
-pub use loader::{Classifier, XdpMode};
+pub use loader::{AttachPreference, Classifier, XdpMode};
 pub use state::{AddressFlags, ClassifierState, InterfaceEntry};
 
 /// The most receive queues of an interface that can have a socket.

@@ -13,39 +13,50 @@ use super::super::pool::FramePool;
 
 const HUGE_PAGE: u64 = 2 << 20;
 
-/// The descriptor of every frame, by its place. It has the address its last packet started at.
+/// The descriptors of all frames, by their place. xsk-rs makes them once and fills them in from its rings, and no
+/// other way, so those that were seen are kept.
 #[derive(Debug)]
 pub(super) struct Descriptors {
-    of_frame: Vec<FrameDesc>,
+    /// With the address that a packet usually starts at.
+    usual: Vec<FrameDesc>,
+    /// With the address that a packet last started at, where that was another. Empty while none did.
+    unusual: Vec<FrameDesc>,
     shift: u32,
     umem: Umem,
 }
 
 impl Descriptors {
-    #[inline]
-    fn index(&self, address: usize) -> usize {
-        address >> self.shift
-    }
-
-    /// The descriptor for any address in a frame.
+    /// The descriptor for receiving into the frame of `address`.
     #[inline]
     pub(super) fn of(&self, address: usize) -> FrameDesc {
-        self.of_frame[self.index(address)]
+        self.usual[address >> self.shift]
     }
 
-    /// Notes the descriptor of a received packet. Most start where the last one in this frame did.
+    /// Notes where a received packet starts.
     #[inline]
     pub(super) fn note(&mut self, received: &FrameDesc) {
-        let index = self.index(received.addr());
-        if self.of_frame[index].addr() != received.addr() {
-            self.of_frame[index] = *received;
+        let index = received.addr() >> self.shift;
+        if self.usual[index].addr() != received.addr() {
+            self.note_unusual(index, received);
         }
     }
 
-    /// The descriptor for sending `len` bytes from `address` on, where a noted packet starts.
+    #[cold]
+    fn note_unusual(&mut self, index: usize, received: &FrameDesc) {
+        if self.unusual.is_empty() {
+            self.unusual = self.usual.clone();
+        }
+        self.unusual[index] = *received;
+    }
+
+    /// The descriptor for sending `len` bytes from `address` on, where a packet was received or is usual.
     #[inline]
     pub(super) fn to_send(&self, address: usize, len: usize) -> FrameDesc {
-        let mut descriptor = self.of(address);
+        let index = address >> self.shift;
+        let mut descriptor = self.usual[index];
+        if descriptor.addr() != address {
+            descriptor = self.unusual[index];
+        }
         debug_assert_eq!(descriptor.addr(), address);
         descriptor.set_options(0);
         // SAFETY: the descriptor is of this UMEM. The caller has just given the frame up, the kernel doesn't have it
@@ -87,7 +98,12 @@ pub(super) fn make(config: UmemConfig, frames: NonZeroU32, huge_pages: bool) -> 
         unsafe { FrameRegion::over(start, of_frame.len(), frame_size as usize, Box::new(umem.clone())) };
     Ok(Memory {
         pool: FramePool::new(region, headroom),
-        descriptors: Descriptors { of_frame, shift: frame_size.trailing_zeros(), umem: umem.clone() },
+        descriptors: Descriptors {
+            usual: of_frame,
+            unusual: Vec::new(),
+            shift: frame_size.trailing_zeros(),
+            umem: umem.clone(),
+        },
         umem,
     })
 }
@@ -107,5 +123,35 @@ pub(super) fn os_error(error: &(dyn std::error::Error + 'static)) -> io::Error {
     match number {
         Some(number) => io::Error::from_raw_os_error(number),
         None => io::Error::other(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::PortId;
+    use crate::io::testing::root_or_skip;
+
+    /// Drivers may put a packet elsewhere in its frame; once it is recycled, the frame is as before.
+    #[test]
+    fn root_packets_are_sent_from_where_they_start() {
+        if !root_or_skip() {
+            return;
+        }
+        let config = UmemConfig::default();
+        let mut memory = make(config, NonZeroU32::new(8).unwrap(), false).unwrap();
+        let usual = memory.pool.take().unwrap();
+        assert_eq!(usual % 4096, 256);
+        let elsewhere = memory.descriptors.usual[1];
+        assert_eq!(elsewhere.addr(), usual + 4096);
+        assert_eq!(memory.descriptors.to_send(usual, 60).lengths().data(), 60);
+        // A stand-in for a descriptor from the receive ring: that of frame 1, noted for frame 0.
+        memory.descriptors.note_unusual(0, &elsewhere);
+        assert_eq!(memory.descriptors.to_send(usual, 60).addr(), usual);
+        assert_eq!(memory.descriptors.of(usual).addr(), usual);
+        memory.pool.put(usual + 64);
+        let frame = memory.pool.allocate(PortId(0)).unwrap();
+        assert_eq!(frame.room(), 4096 - 256);
+        memory.pool.release(frame);
     }
 }

@@ -121,6 +121,13 @@ impl PacketIo for AfXdp {
         self.poll.wait(timeout);
     }
 
+    fn housekeep(&mut self) {
+        for event in self.take_events() {
+            let SocketEvent { interface, queue, .. } = &event;
+            tracing::warn!(interface, queue, ?event, "a socket is in trouble");
+        }
+    }
+
     fn accounts(&self) -> FrameAccounts {
         FrameAccounts {
             total: self.pool.total(),

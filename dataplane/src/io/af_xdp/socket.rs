@@ -285,6 +285,8 @@ impl Socket {
 
     pub(super) fn take_events(&mut self) -> Vec<SocketEvent> {
         if let Some(errno) = link::pending_error(self.fd()) {
+            // The one error that is put on such a socket: it was unbound because its interface went away.
+            self.gone = true;
             self.note_failure(errno);
         }
         let name = &self.name;

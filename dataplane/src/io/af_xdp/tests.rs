@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::io::testing::{RawSocket, eventually, ifindex, in_namespace, ip, veth};
-use crate::xdp::{AddressFlags, Classifier, ClassifierState, InterfaceEntry, XdpMode};
+use crate::io::testing::{RawSocket, drop_capabilities, eventually, ifindex, in_namespace, ip, veth};
+use crate::xdp::{AddressFlags, AttachPreference, Classifier, ClassifierState, InterfaceEntry, XdpMode};
 
 const VIP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 99);
@@ -14,6 +14,13 @@ const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 99);
 fn config() -> AfXdpConfig {
     AfXdpConfig { ring_size: 256, ..AfXdpConfig::default() }
 }
+
+/// A worker's thread is not the one that opens its sockets.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<AfXdp>();
+    is_send::<Classifier>();
+};
 
 /// A UDP packet to an address, told apart by its source port and number.
 fn packet(to: Ipv4Addr, source_port: u16, number: u32) -> Vec<u8> {
@@ -34,7 +41,7 @@ fn open(interfaces: &[&str], queues: u32) -> (Classifier, AfXdp) {
     for (index, interface) in interfaces.iter().enumerate() {
         let port = PortId(index as u8);
         state.interfaces.insert(ifindex(interface), InterfaceEntry { port, backend: false });
-        assert_eq!(classifier.attach(interface).unwrap(), XdpMode::Native);
+        assert_eq!(classifier.attach(interface, AttachPreference::Auto).unwrap(), XdpMode::Native);
         ports.extend((0..queues).map(|queue| (port, *interface, queue)));
     }
     let io = AfXdp::open(&config(), &ports).unwrap();
@@ -315,6 +322,33 @@ fn af_xdp_a_vanished_interface_is_reported() {
 }
 
 #[test]
+fn af_xdp_an_interface_that_vanishes_in_silence_is_reported() {
+    in_namespace(|| {
+        veth("a", "b", 1);
+        let (_classifier, mut io) = open(&["a"], 1);
+        assert_eq!(io.take_events(), []);
+        ip("link delete dev a");
+        let event = io.take_events().pop().expect("nothing was sent, and it shows all the same");
+        assert!(event.is_gone(), "{event:?}");
+        let start = Instant::now();
+        io.wait(Duration::from_millis(20));
+        assert!(start.elapsed() >= Duration::from_millis(19), "waiting does not become spinning");
+    });
+}
+
+#[test]
+fn af_xdp_missing_capabilities_are_named() {
+    in_namespace(|| {
+        veth("a", "b", 1);
+        drop_capabilities();
+        let refused = AfXdp::open(&config(), &[(PortId(0), "a", 0)]).unwrap_err().to_string();
+        assert!(refused.contains("CAP_NET_RAW"), "{refused}");
+        let refused = Classifier::load().unwrap_err().to_string();
+        assert!(refused.contains("CAP_BPF"), "{refused}");
+    });
+}
+
+#[test]
 fn af_xdp_refusals_say_what_and_why() {
     in_namespace(|| {
         veth("a", "b", 1);
@@ -348,14 +382,20 @@ fn af_xdp_a_second_classifier_is_refused() {
     in_namespace(|| {
         veth("a", "b", 1);
         let mut first = Classifier::load().unwrap();
-        first.attach("a").unwrap();
-        first.attach("a").unwrap();
+        first.attach("a", AttachPreference::Auto).unwrap();
+        first.attach("a", AttachPreference::Auto).unwrap();
         let mut second = Classifier::load().unwrap();
-        let refused = second.attach("a").unwrap_err().to_string();
+        let refused = second.attach("a", AttachPreference::Auto).unwrap_err().to_string();
         assert!(refused.contains("a already has an XDP program"), "{refused}");
-        assert!(second.attach("nothere").unwrap_err().to_string().contains("no network interface"));
+        assert!(
+            second
+                .attach("nothere", AttachPreference::Auto)
+                .unwrap_err()
+                .to_string()
+                .contains("no network interface")
+        );
         first.detach("a").unwrap();
-        second.attach("a").unwrap();
+        second.attach("a", AttachPreference::Auto).unwrap();
     });
 }
 
@@ -365,7 +405,7 @@ fn af_xdp_generic_mode_is_the_fall_back() {
     in_namespace(|| {
         ip("link set dev lo mtu 1500 up");
         let mut classifier = Classifier::load().unwrap();
-        assert_eq!(classifier.attach("lo").unwrap(), XdpMode::Generic);
+        assert_eq!(classifier.attach("lo", AttachPreference::Auto).unwrap(), XdpMode::Generic);
         assert_eq!(classifier.mode(ifindex("lo")), Some(XdpMode::Generic));
         AfXdp::open(&config(), &[(PortId(0), "lo", 0)]).unwrap();
     });

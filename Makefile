@@ -1,0 +1,51 @@
+# Penstock: everything a person runs, by one word. `make help` lists it.
+
+CARGO ?= cargo
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Root: what needs it asks for it. Builds stay the caller's own, so that `target/` does.
+ROOT := $(shell [ "$$(id -u)" = 0 ] || echo "sudo -E --preserve-env=PATH,CI,RUST_LOG,RUST_BACKTRACE")
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+ifneq ($(ROOT),)
+export CARGO_TARGET_$(HOST)_RUNNER := $(ROOT)
+endif
+
+DEMO_FLAGS := $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(ONE_ARM)),--one-arm) \
+	$(if $(WORKERS),--workers $(WORKERS)) $(if $(REQUESTS),--requests $(REQUESTS))
+
+.PHONY: help deps demo test fmt fmt-check lint doc unit bench clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## Install what is missing (apt-get; other distributions: names the packages)
+	@.ci/deps
+
+demo: deps ## Services over AF_XDP on this machine, real HTTP; KEEP=1 ONE_ARM=1 WORKERS=n REQUESTS=n
+	$(CARGO) build --release -p penstock
+	$(ROOT) target/release/penstock demo $(DEMO_FLAGS)
+
+test: deps fmt-check lint doc unit ## Format, lints, documentation and every test, root ones included
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+fmt-check:
+	$(CARGO) fmt --all -- --check
+
+lint: ## Clippy; a warning is an error
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+doc: ## Build the documentation; a warning is an error
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+unit:
+	$(CARGO) test --workspace
+
+bench: deps ## Every benchmark; writes target/bench/report.json
+	$(CARGO) bench -p penstock-benches
+
+clean: ## Remove what was built
+	$(CARGO) clean

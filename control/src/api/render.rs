@@ -1,0 +1,234 @@
+//! Listings for people: tables made of the JSON answers, so that both tell the same.
+
+use comfy_table::{Table, presets};
+use serde_json::Value;
+
+/// A column: its heading, and how its cell is made of a row.
+type Column = (&'static str, fn(&Value) -> String);
+
+/// A listing's tables.
+pub fn services(answer: &Value) -> String {
+    const COLUMNS: &[Column] = &[
+        ("SERVICE", |row| format!("{}/{}", text(&row["namespace"]), text(&row["name"]))),
+        ("PORT", |row| named_port(row)),
+        ("FAMILY", |row| text(&row["family"])),
+        ("ADDRESSES", |row| list(&row["addresses"], address)),
+        ("ENDPOINTS", |row| text(&row["cluster"]["endpoints"])),
+        ("LOCAL", |row| text(&row["local"]["endpoints"])),
+        ("INTERNAL", |row| text(&row["internalPolicy"])),
+        ("EXTERNAL", |row| text(&row["externalPolicy"])),
+        ("NEW FLOWS", |row| new_flows(row)),
+    ];
+    table(&answer["services"], COLUMNS)
+}
+
+/// `show backends`.
+pub fn backends(answer: &Value) -> String {
+    const COLUMNS: &[Column] = &[
+        ("BACKEND", |row| text(&row["address"])),
+        ("PROTOCOL", |row| text(&row["protocol"])),
+        ("SERVICES", |row| list(&row["services"], text)),
+        ("REACHABLE", |row| match &row["because"] {
+            Value::String(why) => format!("no: {why}"),
+            _ => yes(&row["reachable"]),
+        }),
+        ("INTERFACE", |row| text(&row["nextHop"]["interface"])),
+        ("MAC", |row| text(&row["nextHop"]["mac"])),
+        ("VLAN", |row| list(&row["nextHop"]["vlan"], text)),
+        ("SNAT FROM", |row| text(&row["nextHop"]["source"])),
+    ];
+    table(&answer["backends"], COLUMNS)
+}
+
+/// `show flows`.
+pub fn flows(answer: &Value) -> String {
+    const COLUMNS: &[Column] = &[
+        ("PROTOCOL", |row| text(&row["transport"])),
+        ("CLIENT", |row| text(&row["client"])),
+        ("VIP", |row| text(&row["vip"])),
+        ("SOURCE", |row| text(&row["source"])),
+        ("BACKEND", |row| text(&row["backend"])),
+        ("STATE", |row| text(&row["state"])),
+        ("AGE", |row| seconds(&row["ageMs"])),
+        ("IDLE", |row| seconds(&row["idleMs"])),
+        ("PACKETS", |row| both_ways(row, "packets")),
+        ("BYTES", |row| both_ways(row, "bytes")),
+        ("WORKER", |row| text(&row["worker"])),
+        ("SERVICE", |row| text(&row["serviceName"])),
+    ];
+    let mut shown = table(&answer["flows"], COLUMNS);
+    if answer["more"] == Value::Bool(true) {
+        shown.push_str("\n(there are more; see --limit, --client and --backend)");
+    }
+    shown
+}
+
+/// `show drops`: only what has happened.
+pub fn drops(answer: &Value) -> String {
+    const COLUMNS: &[Column] = &[
+        ("REASON", |row| text(&row["reason"])),
+        ("PACKETS", |row| text(&row["packets"])),
+        ("MEANING", |row| text(&row["meaning"])),
+    ];
+    let happened = |rows: &Value| -> Value {
+        rows.as_array().into_iter().flatten().filter(|row| row["packets"] != 0).cloned().collect()
+    };
+    let parts = [("Dropped", "drops"), ("Answered", "replies"), ("Classifier", "classifier")];
+    let mut shown: Vec<String> = parts
+        .iter()
+        .map(|(title, field)| match happened(&answer[*field]) {
+            Value::Array(rows) if rows.is_empty() => format!("{title}: nothing"),
+            rows => format!("{title}:\n{}", table(&rows, COLUMNS)),
+        })
+        .collect();
+    shown.push(format!("Handoffs refused: {}", text(&answer["handoffsRefused"])));
+    shown.join("\n\n")
+}
+
+/// `show workers`.
+pub fn workers(answer: &Value) -> String {
+    const COLUMNS: &[Column] = &[
+        ("WORKER", |row| text(&row["id"])),
+        ("ALIVE", |row| yes(&row["alive"])),
+        ("CORE", |row| text(&row["core"])),
+        ("TABLES", |row| text(&row["generation"])),
+        ("RECEIVED", |row| text(&row["counters"]["received"])),
+        ("FORWARDED", |row| text(&row["counters"]["forwarded"])),
+        ("HANDED OFF", |row| text(&row["counters"]["handed_off"])),
+        ("FLOWS v4/v6", |row| {
+            format!("{}/{}", text(&row["counters"]["flows_v4"]), text(&row["counters"]["flows_v6"]))
+        }),
+        ("FRAMES FREE", |row| format!("{}/{}", text(&row["frames"]["free"]), text(&row["frames"]["total"]))),
+        ("PORTS (queue, XDP, bind)", |row| list(&row["ports"], port)),
+    ];
+    format!("Tables: generation {}\n{}", text(&answer["generation"]), table(&answer["workers"], COLUMNS))
+}
+
+/// `explain`.
+pub fn explanation(answer: &Value) -> String {
+    let mut lines = vec![
+        text(&answer["packet"]),
+        format!("  {}: {}", text(&answer["outcome"]), text(&answer["because"])),
+    ];
+    let mut say = |what: &str, value: String| {
+        if value != "-" {
+            lines.push(format!("  {what:<12} {value}"));
+        }
+    };
+    say("service", text(&answer["service"]));
+    say("addressed by", text(&answer["kind"]));
+    if let Value::Object(flow) = &answer["flow"] {
+        say("flow", format!("{}, to {}, from {}", text(&flow["state"]), text(&flow["backend"]), text(&flow["source"])));
+    }
+    if let Value::Object(decision) = &answer["decision"] {
+        let hashed = if decision["affinity"] == true { "client address (ClientIP affinity)" } else { "client and VIP tuple" };
+        say("source is", text(&decision["sourceClass"]));
+        say("list", text(&decision["list"]));
+        say("hashed by", hashed.to_owned());
+        say("slot", format!("{} of {}", text(&decision["slot"]), text(&decision["ringSize"])));
+        say("backend", text(&decision["backend"]));
+        say("reachable", yes(&decision["reachable"]));
+        say("masquerade", format!("{}, source {}", text(&decision["masquerade"]), text(&decision["source"])));
+        for other in decision["others"].as_array().into_iter().flatten() {
+            say("not", format!("{}: {}", text(&other["backend"]), text(&other["because"])));
+        }
+    }
+    lines.join("\n")
+}
+
+fn table(rows: &Value, columns: &[Column]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(columns.iter().map(|(heading, _)| *heading));
+    for row in rows.as_array().into_iter().flatten() {
+        table.add_row(columns.iter().map(|(_, cell)| cell(row)));
+    }
+    table.trim_fmt()
+}
+
+/// A value as a cell; what is missing is a dash.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn yes(value: &Value) -> String {
+    if *value == Value::Bool(true) { "yes".to_owned() } else { "no".to_owned() }
+}
+
+fn list(values: &Value, cell: fn(&Value) -> String) -> String {
+    let cells: Vec<_> = values.as_array().into_iter().flatten().map(cell).collect();
+    if cells.is_empty() { "-".to_owned() } else { cells.join("\n") }
+}
+
+fn named_port(row: &Value) -> String {
+    match text(&row["portName"]).as_str() {
+        "" => text(&row["protocol"]),
+        name => format!("{name}/{}", text(&row["protocol"])),
+    }
+}
+
+fn address(address: &Value) -> String {
+    let at = match &address["address"] {
+        Value::String(ip) if ip.contains(':') => format!("[{ip}]"),
+        other => text(other),
+    };
+    match text(&address["kind"]).as_str() {
+        "NodePort" => format!("NodePort {}", text(&address["port"])),
+        kind => format!("{kind} {at}:{}", text(&address["port"])),
+    }
+}
+
+fn new_flows(row: &Value) -> String {
+    match (text(&row["cluster"]["newFlows"]), text(&row["local"]["newFlows"])) {
+        (cluster, local) if cluster == local => cluster,
+        (cluster, local) => format!("{cluster}, local {local}"),
+    }
+}
+
+fn port(port: &Value) -> String {
+    let part = |name: &str| text(&port[name]);
+    format!("{} ({}, {}, {})", part("interface"), part("queue"), part("xdpMode"), part("bindMode"))
+}
+
+fn both_ways(row: &Value, what: &str) -> String {
+    format!("{} / {}", text(&row["forward"][what]), text(&row["reply"][what]))
+}
+
+fn seconds(value: &Value) -> String {
+    value.as_u64().map_or_else(|| "-".to_owned(), |ms| format!("{}.{}s", ms / 1000, ms % 1000 / 100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_service_shows_its_addresses_and_what_new_flows_get() {
+        let shown = services(&json!({"services": [{
+            "namespace": "shop", "name": "web", "portName": "http", "protocol": "TCP", "family": "IPv6",
+            "addresses": [
+                {"kind": "ClusterIp", "address": "fd00::1", "port": 80},
+                {"kind": "NodePort", "address": null, "port": 30080},
+            ],
+            "internalPolicy": "Cluster", "externalPolicy": "Local",
+            "cluster": {"endpoints": 3, "newFlows": "serve"}, "local": {"endpoints": 0, "newFlows": "drop"},
+        }]}));
+        for part in ["shop/web", "http/TCP", "ClusterIp [fd00::1]:80", "NodePort 30080", "serve, local drop"] {
+            assert!(shown.contains(part), "{part} is not in\n{shown}");
+        }
+    }
+
+    #[test]
+    fn only_what_happened_is_listed() {
+        let shown = drops(&json!({
+            "drops": [{"reason": "martian", "packets": 0}, {"reason": "no_service", "packets": 7, "meaning": "why"}],
+            "replies": [], "classifier": [], "handoffsRefused": 0,
+        }));
+        assert!(shown.contains("no_service") && shown.contains('7') && !shown.contains("martian"), "{shown}");
+        assert!(shown.contains("Answered: nothing"), "{shown}");
+    }
+}

@@ -1,0 +1,57 @@
+//! `penstock explain`: the path's own decision on the live tables, with the flow the packet already has, if any.
+
+use crate::{api::PacketQuestion, runtime::Appliance};
+use penstock_dataplane::{
+    path::{Explanation, explain},
+    state::{Flow, Tuple},
+    table::{Snapshot, Tables},
+    wire::{Family, V4, V6},
+    worker::Query,
+};
+use std::time::Duration;
+
+/// How long a worker may take to find a flow.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) fn view(
+    appliance: &Appliance,
+    snapshot: &Snapshot,
+    question: &PacketQuestion,
+) -> Result<Explanation, String> {
+    if let Some(tuple) = tuple::<V4>(question) {
+        return Ok(of_family(appliance, &snapshot.v4, &tuple, Query::FindV4));
+    }
+    if let Some(tuple) = tuple::<V6>(question) {
+        return Ok(of_family(appliance, &snapshot.v6, &tuple, Query::FindV6));
+    }
+    Err(format!("{} and {} are of different families: no packet has both", question.from, question.to))
+}
+
+/// The question's tuple, if both addresses are of this family.
+pub fn tuple<F: Family>(question: &PacketQuestion) -> Option<Tuple<F>> {
+    Some(Tuple {
+        source: F::from_ip(question.from.ip())?,
+        destination: F::from_ip(question.to.ip())?,
+        source_port: question.from.port(),
+        destination_port: question.to.port(),
+        transport: question.transport.into(),
+    })
+}
+
+fn of_family<F: Family>(
+    appliance: &Appliance,
+    tables: &Tables<F>,
+    tuple: &Tuple<F>,
+    query: impl Fn(Tuple<F>, crossbeam::channel::Sender<Option<Flow<F>>>) -> Query,
+) -> Explanation {
+    let owner = appliance.workers.iter().find(|worker| {
+        worker.steering.owner(tuple, tables) == worker.index
+    });
+    let steering = owner.or(appliance.workers.first()).map(|worker| &worker.steering);
+    let flow = owner.and_then(|worker| {
+        let (answer, answered) = crossbeam::channel::bounded(1);
+        worker.handle.ask(query(*tuple, answer)).then_some(())?;
+        answered.recv_timeout(PATIENCE).ok().flatten()
+    });
+    explain(tables, steering.unwrap_or(&appliance.steering), tuple, flow.as_ref())
+}

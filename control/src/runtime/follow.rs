@@ -1,0 +1,185 @@
+//! From a change to new tables: the loop that the appliance lives in.
+//!
+//! Every change, of a manifest, a route, a neighbour or an address, leads through the same [`Control::sync`]: model,
+//! compile, publish. Removals reach the classifier before the workers' tables change, additions after, so that no packet
+//! is sent to a worker that does not know it.
+
+use super::{Appliance, RuntimeError, classifier, packets};
+use crate::{
+    api::Server,
+    compile::{Compiler, Environment},
+    config::Config,
+    manifests::Folder,
+    model::Model,
+    objects::Objects,
+    routes::{Change, InterfaceEvent, Routes, View, hints},
+};
+use penstock_dataplane::{path::Steering, state::SnatPorts, table::{Snapshot, publish::Publisher}};
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{MissedTickBehavior, interval},
+};
+
+/// How long the start waits for the neighbours of the first backends.
+const FIRST_NEIGHBOURS: Duration = Duration::from_secs(2);
+/// How often old tables are freed and the workers' health is looked at.
+const HOUSEKEEPING: Duration = Duration::from_millis(100);
+
+/// Runs the appliance until it is told to stop.
+pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let named = config.interfaces.iter().enumerate().map(|(port, interface)| (port as u8, interface.name.clone()));
+    let mut routes = Routes::open(named.collect()).await?;
+    let mut folder = Folder::open(&config.manifests.path)?;
+    let mut control = Control::start(config, &routes)?;
+
+    control.sync(&folder.load(), &routes.view());
+    routes.set_targets(control.compiler.targets());
+    if !routes.settled(FIRST_NEIGHBOURS).await {
+        tracing::warn!("some backends have no next hop yet; `penstock show backends` tells which and why");
+    }
+    control.sync(&folder.load(), &routes.view());
+    let server = Server::open(&control.config.socket)?;
+    tracing::info!(socket = %control.config.socket.display(), "ready");
+
+    let serving = server.serve(Arc::clone(&control.appliance));
+    tokio::pin!(serving);
+    let mut housekeeping = interval(HOUSEKEEPING);
+    housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = &mut serving => {}
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                tracing::info!("SIGHUP: reading the manifests again");
+                control.sync(&folder.load(), &routes.view());
+            }
+            () = folder.changed() => control.sync(&folder.load(), &routes.view()),
+            change = routes.changed() => {
+                report(&change?);
+                control.resync(&routes.view());
+            }
+            _ = housekeeping.tick() => control.housekeeping()?,
+        }
+        routes.set_targets(control.compiler.targets());
+    }
+    tracing::info!("stopping: the classifier is detached, established flows end here");
+    drop(server);
+    control.stop();
+    routes.close().await;
+    Ok(())
+}
+
+/// Says what happened to the interfaces.
+fn report(change: &Change) {
+    for event in &change.interfaces {
+        match event {
+            InterfaceEvent::Vanished { name, .. } => {
+                tracing::error!(interface = name, "interface is gone: its traffic stops until the appliance is restarted with it back");
+            }
+            InterfaceEvent::Appeared { name, .. } => {
+                tracing::warn!(interface = name, "interface is back as another one: restart the appliance to use it");
+            }
+            InterfaceEvent::Altered { name, .. } => tracing::info!(interface = name, "interface has changed"),
+        }
+    }
+}
+
+/// Model, compiler and appliance together.
+struct Control {
+    config: Config,
+    model: Model,
+    compiler: Compiler,
+    appliance: Arc<Appliance>,
+}
+
+impl Control {
+    /// Starts the packet side with empty tables.
+    fn start(config: Config, routes: &Routes) -> Result<Self, RuntimeError> {
+        let view = routes.view();
+        warn_of_hints(&config, &view);
+        let (publisher, readers) = Publisher::new(Snapshot::default(), config.workers.count);
+        let (classifier, workers) = packets::start(&config, &view.interfaces, readers)?;
+        let appliance = Appliance {
+            publisher,
+            workers,
+            steering: Steering::new(SnatPorts::new(config.snat.ports.clone(), 0, 1), 0, 1),
+            classifier: Mutex::new(classifier),
+            interfaces: config.interfaces.iter().map(|interface| interface.name.clone()).collect(),
+            view: RwLock::new(view),
+        };
+        let compiler = Compiler::new();
+        Ok(Self { model: Model::default(), compiler, appliance: Arc::new(appliance), config })
+    }
+
+    /// Takes in the objects as they are now, and publishes.
+    fn sync(&mut self, objects: &Objects, view: &Arc<View>) {
+        for problem in objects.problems.iter().chain(&self.model.update(objects)) {
+            tracing::warn!("{problem}");
+        }
+        self.resync(view);
+    }
+
+    /// Publishes what the objects and the machine now give.
+    fn resync(&mut self, view: &Arc<View>) {
+        let appliance = &self.appliance;
+        *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
+        let compiled = self.compiler.compile(&self.model, &Environment::of(&self.config, view));
+        for problem in &compiled.problems {
+            tracing::warn!("{problem}");
+        }
+        let target = classifier::state(&self.config, &compiled.captured, view);
+        let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = classifier.shrink(&target) {
+            tracing::error!(%error, "the classifier keeps addresses that are gone; the next change tries again");
+        }
+        let generation = appliance.publisher.publish(compiled.snapshot);
+        self.compiler.published(generation);
+        if let Err(error) = classifier.grow(&target) {
+            tracing::error!(%error, "the classifier lacks new addresses; the next change tries again");
+        }
+        if !compiled.changes.is_empty() {
+            tracing::info!(generation, changes = %compiled.changes, "published");
+        }
+    }
+
+    fn housekeeping(&mut self) -> Result<(), RuntimeError> {
+        let publisher = &self.appliance.publisher;
+        publisher.reclaim();
+        self.compiler.release(publisher.oldest_in_use());
+        match self.appliance.workers.iter().find(|worker| worker.handle.has_died()) {
+            Some(worker) => Err(RuntimeError::WorkerDied { index: worker.index }),
+            None => Ok(()),
+        }
+    }
+
+    /// Detaches the classifier. The workers stop when the last question about them is answered.
+    fn stop(self) {
+        let mut classifier = self.appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
+        for interface in &self.config.interfaces {
+            if let Err(error) = classifier.detach(&interface.name) {
+                tracing::warn!(interface = interface.name, %error, "the classifier was not detached");
+            }
+        }
+    }
+}
+
+fn warn_of_hints(config: &Config, view: &View) {
+    let intent = hints::Intent {
+        snat_ports: config.snat.addresses.is_empty().then(|| config.snat.ports.clone()),
+        frame_bytes: config.umem.frame_size,
+        queues: config.interfaces.iter().enumerate().filter_map(|(port, interface)| match interface.queues {
+            crate::config::Queues::All => None,
+            crate::config::Queues::Range { first, count } => Some((port as u8, first + count)),
+        }).collect(),
+    };
+    for hint in hints::hints(&intent, &hints::Node::read(&view.interfaces)) {
+        tracing::warn!("{hint}");
+    }
+}

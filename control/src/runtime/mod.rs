@@ -1,0 +1,76 @@
+//! `penstock run`: the appliance.
+//!
+//! Starts in this order: routes and neighbours, manifests, classifier and workers ([`packets`]), the first tables, the
+//! control socket. From then on [`follow`] turns every change of manifests, routes and addresses into new tables. What
+//! is wrong with an object is reported on it; what is wrong with the machine ends the start with an error that says
+//! what to do. A stop detaches the classifier first.
+
+mod error;
+mod packets;
+mod classifier;
+mod follow;
+mod logging;
+
+pub use error::RuntimeError;
+pub use logging::start_logging;
+pub use packets::{RunningWorker, path_config};
+
+use crate::{config::Config, routes::View};
+use penstock_dataplane::{
+    io::PortId,
+    path::Steering,
+    table::publish::Publisher,
+    xdp::Classifier,
+};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+/// A running appliance, as far as questions are concerned.
+#[derive(Debug)]
+pub struct Appliance {
+    /// The tables in use.
+    pub publisher: Publisher,
+    /// The workers.
+    pub workers: Vec<RunningWorker>,
+    /// The steering rule of a single worker, where there is none to ask.
+    pub steering: Steering,
+    classifier: Mutex<Classifier>,
+    interfaces: Vec<String>,
+    view: RwLock<Arc<View>>,
+}
+
+impl Appliance {
+    /// The name of a port's interface.
+    pub fn interface_name(&self, port: PortId) -> String {
+        self.interfaces.get(usize::from(port.0)).cloned().unwrap_or_else(|| format!("port {}", port.0))
+    }
+
+    /// Why a backend address has no next hop, as far as the kernel tells.
+    pub fn why_unreachable(&self, addr: IpAddr) -> Option<String> {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+        view.ways.get(&addr)?.link.as_ref().err().map(ToString::to_string)
+    }
+
+    /// Packets by the classifier's decision.
+    pub fn classifier_counters(&self) -> Vec<(&'static str, u64)> {
+        let classifier = self.classifier.lock().unwrap_or_else(PoisonError::into_inner);
+        match classifier.counters() {
+            Ok(counters) => counters.named().collect(),
+            Err(error) => {
+                tracing::warn!(%error, "the classifier's counters can't be read");
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Runs the appliance until SIGTERM or SIGINT.
+pub fn run(config: Config) -> Result<(), RuntimeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(follow::run(config));
+    // Nothing that is still being asked keeps the process from ending.
+    runtime.shutdown_background();
+    result
+}

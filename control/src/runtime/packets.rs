@@ -1,0 +1,198 @@
+//! Starting the packet side: classifier, sockets, worker threads.
+//!
+//! In: the configuration and the interfaces as they are. Out: running workers that have no Services yet, and a
+//! classifier that passes everything to the kernel. Queue *q* of every interface belongs to worker *q mod N*, and a
+//! worker sends by its own queues, so it must have one on each interface.
+
+use super::error::RuntimeError;
+use crate::{
+    api::views::PortView,
+    config::{self, Config, Queues},
+    routes::Interface,
+};
+use penstock_dataplane::{
+    io::{
+        PortId,
+        af_xdp::{AfXdp, AfXdpConfig, BindPreference},
+    },
+    path::{PathConfig, Steering, TcpReject},
+    state::{SnatPorts, Timeouts},
+    table::publish::Reader,
+    worker::{self, Idle, Mesh, WorkerHandle, WorkerSettings},
+    xdp::{AttachPreference, Classifier},
+};
+
+/// Answers a worker may send per second, and at once (Linux's `icmp_msgs_per_sec` and `icmp_msgs_burst`).
+const REPLY_RATE: (u32, u32) = (1000, 50);
+
+/// A worker and how to reach it.
+#[derive(Debug)]
+pub struct RunningWorker {
+    /// Its number.
+    pub index: u16,
+    /// The grip on its thread.
+    pub handle: WorkerHandle,
+    /// Its core, if it is pinned.
+    pub core: Option<usize>,
+    /// Its sockets.
+    pub ports: Vec<PortView>,
+    /// Its rule for whose packet is whose.
+    pub steering: Steering,
+}
+
+/// A queue of an interface, to be opened.
+struct Socket<'a> {
+    port: PortId,
+    interface: &'a str,
+    queue: u32,
+}
+
+/// Starts everything. On an error nothing stays attached.
+pub fn start(
+    config: &Config,
+    interfaces: &[Interface],
+    readers: Vec<Reader>,
+) -> Result<(Classifier, Vec<RunningWorker>), RuntimeError> {
+    let queues = queues(config, interfaces)?;
+    let mut classifier = Classifier::load()?;
+    for interface in &config.interfaces {
+        let preference = match interface.mode {
+            config::XdpMode::Auto => AttachPreference::Auto,
+            config::XdpMode::Native => AttachPreference::Native,
+            config::XdpMode::Generic => AttachPreference::Generic,
+        };
+        classifier.attach(&interface.name, preference)?;
+    }
+    let mesh = Mesh::new(config.workers.count, config.umem.frame_size as usize);
+    let mut workers = Vec::new();
+    for (index, reader) in readers.into_iter().enumerate() {
+        let sockets: Vec<Socket<'_>> = (0..config.interfaces.len())
+            .flat_map(|port| {
+                let mine = queues[port].iter().skip(index).step_by(config.workers.count);
+                let interface = config.interfaces[port].name.as_str();
+                mine.map(move |queue| Socket { port: PortId(port as u8), interface, queue: *queue })
+            })
+            .collect();
+        let named: Vec<_> = sockets.iter().map(|socket| (socket.port, socket.interface, socket.queue)).collect();
+        let io = AfXdp::open(&socket_config(config), &named)?;
+        for (port, queue, fd) in io.fds() {
+            classifier.bind_socket(port, queue, fd)?;
+        }
+        let ports = sockets.iter().map(|socket| describe(socket, &io, &classifier, interfaces)).collect();
+        let settings = settings(config, index);
+        let (core, steering) = (settings.core, settings.path.steering.clone());
+        let handle =
+            worker::spawn(settings, io, reader, mesh.place(index)).map_err(|source| RuntimeError::Thread { index, source })?;
+        workers.push(RunningWorker { index: index as u16, handle, core, ports, steering });
+    }
+    Ok((classifier, workers))
+}
+
+/// The queues of each interface that are ours; at least one for every worker.
+fn queues(config: &Config, interfaces: &[Interface]) -> Result<Vec<Vec<u32>>, RuntimeError> {
+    let mut all = Vec::new();
+    for (port, wanted) in config.interfaces.iter().enumerate() {
+        let present = interfaces.iter().find(|interface| usize::from(interface.port) == port);
+        let Some(link) = present.and_then(|interface| interface.link.as_ref()) else {
+            return Err(RuntimeError::NoInterface { field: format!("interfaces[{port}].name"), name: wanted.name.clone() });
+        };
+        let there = receive_queues(&wanted.name).unwrap_or(link.rx_queues).max(1);
+        let (first, count) = match wanted.queues {
+            Queues::All => (0, there),
+            Queues::Range { first, count } => (first, count),
+        };
+        if first + count > there {
+            return Err(RuntimeError::NoQueue { field: format!("interfaces[{port}].queues"), name: wanted.name.clone(), last: first + count - 1, there });
+        }
+        if (count as usize) < config.workers.count {
+            return Err(RuntimeError::TooManyWorkers { workers: config.workers.count, name: wanted.name.clone(), queues: count });
+        }
+        all.push((first..first + count).collect());
+    }
+    Ok(all)
+}
+
+/// Receive queues in use, as sysfs shows them.
+fn receive_queues(interface: &str) -> Option<u32> {
+    let entries = std::fs::read_dir(format!("/sys/class/net/{interface}/queues")).ok()?;
+    let receive = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("rx-"));
+    u32::try_from(receive.count()).ok().filter(|count| *count > 0)
+}
+
+fn socket_config(config: &Config) -> AfXdpConfig {
+    let zero_copy: Vec<_> = config.interfaces.iter().map(|interface| interface.zero_copy).collect();
+    AfXdpConfig {
+        ring_size: config.ring.rx.max(config.ring.tx),
+        frame_size: config.umem.frame_size,
+        frames: Some(config.umem.frames),
+        huge_pages: config.umem.huge_pages,
+        bind: if zero_copy.contains(&config::ZeroCopy::On) {
+            BindPreference::ZeroCopy
+        } else if zero_copy.contains(&config::ZeroCopy::Off) {
+            BindPreference::Copy
+        } else {
+            BindPreference::Auto
+        },
+    }
+}
+
+fn describe(socket: &Socket<'_>, io: &AfXdp, classifier: &Classifier, interfaces: &[Interface]) -> PortView {
+    let link = interfaces.iter().find(|interface| interface.port == socket.port.0).and_then(|i| i.link.as_ref());
+    let text = |mode: Option<String>| mode.unwrap_or_else(|| "none".to_owned());
+    PortView {
+        interface: socket.interface.to_owned(),
+        queue: socket.queue,
+        xdp_mode: text(link.and_then(|link| classifier.mode(link.index)).map(|mode| mode.to_string())),
+        bind_mode: text(io.bind_mode(socket.port).map(|mode| mode.to_string())),
+    }
+}
+
+/// What one worker is told.
+fn settings(config: &Config, index: usize) -> WorkerSettings {
+    WorkerSettings {
+        index,
+        workers: config.workers.count,
+        core: config.workers.cores.get(index).copied(),
+        idle: match config.workers.idle {
+            config::Idle::Busy => Idle::Busy,
+            config::Idle::Adaptive => Idle::Adaptive,
+        },
+        path: path_config(config, index as u16, config.workers.count as u16, random_seed()),
+    }
+}
+
+/// The path's part of the configuration.
+pub fn path_config(config: &Config, worker: u16, workers: u16, seed: u64) -> PathConfig {
+    let times = &config.timeouts;
+    PathConfig {
+        steering: Steering::new(SnatPorts::new(config.snat.ports.clone(), worker, workers), worker, workers),
+        timeouts: Timeouts {
+            tcp_syn_sent: times.tcp_syn_sent,
+            tcp_syn_sent2: times.tcp_syn_sent2,
+            tcp_syn_recv: times.tcp_syn_recv,
+            tcp_established: times.tcp_established,
+            tcp_fin_wait: times.tcp_fin_wait,
+            tcp_close_wait: times.tcp_close_wait,
+            tcp_last_ack: times.tcp_last_ack,
+            tcp_time_wait: times.tcp_time_wait,
+            tcp_close: times.tcp_close,
+            udp: times.udp_unreplied,
+            udp_stream: times.udp_stream,
+            ..Timeouts::default()
+        },
+        v4_flows: config.tables.ipv4_flows,
+        v6_flows: config.tables.ipv6_flows,
+        seed,
+        tcp_reject: match config.tcp_reject {
+            config::TcpReject::Rst => TcpReject::Reset,
+            config::TcpReject::Icmp => TcpReject::Icmp,
+        },
+        reply_rate: REPLY_RATE,
+    }
+}
+
+/// A number that nobody outside can guess: the standard library keys its own hash tables with it.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}

@@ -1,0 +1,3 @@
+//! Conversations through the whole path.
+
+mod forwarding;
