@@ -1,0 +1,102 @@
+//! What of the world's traffic is ours: VIPs, NodePorts, and what decides about masquerading by source.
+
+use super::{
+    changes::Captured,
+    claims::{Claimed, claim},
+    environment::{Environment, family},
+    family::{Entry, FamilyTables, Shared},
+    node_ports::node_port_addresses,
+};
+use crate::{
+    fault::{Fault, Problem, Severity},
+    model::Node,
+};
+use penstock_dataplane::{
+    table::{Locality, TrafficPolicy, VipIndex},
+    wire::Family,
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+impl<F: Family> FamilyTables<F> {
+    pub(super) fn capture(&mut self, environment: &Environment, node: Option<&Node>, claims_differ: bool) {
+        let host = environment.host::<F>(node);
+        if claims_differ || host != self.host {
+            self.host = host;
+            let claimants = self.services.values().map(|entry| {
+                let ids = entry.ports.iter().map(|port| port.record.id).collect();
+                (entry.joined.service.as_ref(), ids)
+            });
+            let Claimed { mut index, node_tuples, problems } = claim(claimants.collect(), &self.host);
+            index.node_addresses.clone_from(&self.index.node_addresses);
+            if index != *self.index {
+                self.index = Arc::new(index);
+            }
+            (self.node_tuples, self.index_problems) = (node_tuples, problems);
+        }
+        let index = &self.index;
+        let is_vip = |address: F::Addr| index.tuples.keys().any(|(vip, _, _)| *vip == address);
+        let addresses = node_port_addresses::<F>(environment, &self.host, node, &is_vip);
+        if !addresses.iter().eq(index.node_addresses.iter().collect::<BTreeSet<_>>()) {
+            let mut index = VipIndex::clone(index);
+            index.node_addresses = addresses.into_iter().collect();
+            self.index = Arc::new(index);
+        }
+    }
+
+    pub(super) fn localize(&mut self, environment: &Environment) {
+        let locality = Locality {
+            pods: environment.detector(),
+            host: self.host.iter().copied().collect(),
+            masquerade_all: environment.settings.masquerade_all,
+        };
+        if locality != *self.locality {
+            self.locality = Arc::new(locality);
+        }
+        let pool: Vec<_> =
+            environment.settings.snat_addresses.iter().filter_map(|ip| F::from_ip(*ip)).collect();
+        if *pool != *self.snat_addresses {
+            self.snat_addresses = pool.into();
+        }
+    }
+
+    /// What is right, but not what its author may expect.
+    pub(super) fn warn(&self, shared: &mut Shared) {
+        shared.problems.extend(self.index_problems.iter().cloned());
+        for entry in self.services.values() {
+            let service = &entry.joined.service;
+            let closed = entry
+                .ports
+                .iter()
+                .any(|port| port.record.source_ranges.as_ref().is_some_and(|r| r.is_empty()));
+            if closed && service.load_balancer_ips.iter().any(|ip| F::from_ip(*ip).is_some()) {
+                let family = family::<F>();
+                let message =
+                    format!("none is an {family} range, so nobody may use the {family} load-balancer IPs");
+                shared.problems.push(Problem {
+                    severity: Severity::Warning,
+                    origin: None,
+                    object: Some(format!("Service {}", service.key)),
+                    fault: Fault { path: "spec.loadBalancerSourceRanges".into(), message },
+                });
+            }
+        }
+    }
+
+    /// Adds what the classifier should know of this family.
+    pub(super) fn captured(&self, environment: &Environment, captured: &mut Captured) {
+        captured.vips.extend(self.index.addresses.keys().map(|vip| F::to_ip(*vip)));
+        captured.node_addresses.extend(self.host.iter().map(|address| F::to_ip(*address)));
+        captured.node_ports.extend(self.index.node_ports.keys());
+        captured.node_ports.extend(&self.node_tuples);
+        captured.snat_addresses.extend(self.snat_addresses.iter().map(|address| F::to_ip(*address)));
+        if !environment.settings.masquerade_all {
+            // Cluster-IP traffic of pods, or of everybody without a detector, keeps its source (§3.7).
+            captured.backends.extend(self.next_hops.addresses().map(F::to_ip));
+            return;
+        }
+        let keep_clients = |entry: &&Entry<F>| entry.joined.service.external_policy == TrafficPolicy::Local;
+        let ports = self.services.values().filter(keep_clients).flat_map(|entry| &entry.ports);
+        captured.backends.extend(ports.flat_map(|port| port.held.keys()).map(|(addr, _)| F::to_ip(*addr)));
+        captured.backends.extend(self.next_hops.lingering().map(F::to_ip));
+    }
+}

@@ -1,0 +1,157 @@
+//! The difference between two compilations, and what the classifier should capture: plain data.
+
+use crate::model::IpFamily;
+use penstock_dataplane::{
+    table::{BackendId, ServiceId, ServiceName, Transport},
+    xdp::AddressFlags,
+};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+/// What is new and what is gone since the compilation before. Feeds logs, metrics and the retirement of flows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// New in this one.
+    pub added: Items,
+    /// Gone with this one. Their numbers rest until they are released.
+    pub removed: Items,
+    /// Service ports that stay, but differ.
+    pub changed: Vec<ServiceRef>,
+    /// UDP flows to be decided anew on their next packet.
+    pub retired: Vec<Retired>,
+}
+
+impl Changes {
+    /// Whether nothing happened to Services and backends.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Changes {
+    /// One line for the log: counts, and the names where they are few.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const FEW: usize = 3;
+        let mut comma = "";
+        for (sign, items) in [("+", &self.added), ("-", &self.removed)] {
+            for (what, names) in [
+                ("service ports", items.services.iter().map(ToString::to_string).collect::<Vec<_>>()),
+                ("backends", items.backends.iter().map(ToString::to_string).collect()),
+            ] {
+                match names.len() {
+                    0 => continue,
+                    few @ 1..=FEW => {
+                        write!(f, "{comma}{sign}{few} {what} ({})", names.join(", "))?;
+                    }
+                    many => write!(f, "{comma}{sign}{many} {what}")?,
+                }
+                comma = ", ";
+            }
+        }
+        if !self.changed.is_empty() {
+            write!(f, "{comma}{} service ports changed", self.changed.len())?;
+            comma = ", ";
+        }
+        if !self.retired.is_empty() {
+            write!(f, "{comma}UDP flows to {} backends look for another", self.retired.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// Service ports and backends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Items {
+    /// Service ports.
+    pub services: Vec<ServiceRef>,
+    /// Backends.
+    pub backends: Vec<BackendRef>,
+}
+
+/// A Service port of one family.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceRef {
+    /// The family.
+    pub family: IpFamily,
+    /// Its number in that family's table.
+    pub id: ServiceId,
+    /// Its name.
+    pub name: Arc<ServiceName>,
+}
+
+impl fmt::Display for ServiceRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.family)
+    }
+}
+
+impl fmt::Display for BackendRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.transport)
+    }
+}
+
+/// A backend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BackendRef {
+    /// Its number, unique over both families.
+    pub id: BackendId,
+    /// Its protocol.
+    pub transport: Transport,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// UDP flows of one Service port to one backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Retired {
+    /// The family.
+    pub family: IpFamily,
+    /// The Service port.
+    pub service: ServiceId,
+    /// The backend that serves no more.
+    pub backend: BackendId,
+}
+
+/// What the kernel-side classifier should send to us.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// Addresses that are all ours.
+    pub vips: BTreeSet<IpAddr>,
+    /// Addresses of the node: ours are the ports below, and replies to masqueraded flows.
+    pub node_addresses: BTreeSet<IpAddr>,
+    /// Ports on node addresses: NodePorts, and those of VIPs that are node addresses.
+    pub node_ports: BTreeSet<(Transport, u16)>,
+    /// The SNAT address pool.
+    pub snat_addresses: BTreeSet<IpAddr>,
+    /// Backends that see the clients' addresses, so that their replies are not addressed to us.
+    pub backends: BTreeSet<IpAddr>,
+}
+
+impl Captured {
+    /// Every address with its roles, as the classifier takes them.
+    pub fn address_flags(&self) -> BTreeMap<IpAddr, AddressFlags> {
+        let mut all = BTreeMap::new();
+        for (addresses, flag) in [
+            (&self.vips, AddressFlags::VIP),
+            (&self.node_addresses, AddressFlags::NODE),
+            (&self.snat_addresses, AddressFlags::SNAT),
+            (&self.backends, AddressFlags::BACKEND),
+        ] {
+            for address in addresses {
+                *all.entry(*address).or_insert(AddressFlags::NONE) |= flag;
+            }
+        }
+        all
+    }
+
+    /// The ports with their protocol numbers, as the classifier takes them.
+    pub fn protocol_ports(&self) -> BTreeSet<(u8, u16)> {
+        self.node_ports.iter().map(|(transport, port)| (transport.protocol().0, *port)).collect()
+    }
+}

@@ -1,0 +1,123 @@
+//! Both families together.
+
+use super::{
+    changes::{Captured, Changes},
+    environment::Environment,
+    family::{FamilyTables, Shared},
+    record::Candidate,
+};
+use crate::{
+    fault::Problem,
+    model::{IpFamily, Model, Service, ServicePort},
+};
+use penstock_dataplane::{
+    table::{ServiceId, Snapshot},
+    wire::{V4, V6},
+};
+use std::{collections::BTreeSet, net::IpAddr};
+
+/// What came of a compilation.
+#[derive(Debug)]
+pub struct Compiled {
+    /// To be published.
+    pub snapshot: Snapshot,
+    /// What is other than in the one before.
+    pub changes: Changes,
+    /// For the classifier.
+    pub captured: Captured,
+    /// What is not served as its author may expect.
+    pub problems: Vec<Problem>,
+}
+
+/// Compiles again and again, with as much work as the change asks for.
+///
+/// After a snapshot is published its generation is told by [`Self::published`], and when workers have moved on, by
+/// [`Self::release`], so that numbers can be given again.
+#[derive(Debug, Default)]
+pub struct Compiler {
+    v4: FamilyTables<V4>,
+    v6: FamilyTables<V6>,
+    shared: Shared,
+}
+
+/// A Service port as it was compiled last, with all its endpoints: for people who ask why.
+#[derive(Debug, Clone, Copy)]
+pub struct PortView<'c> {
+    /// The family.
+    pub family: IpFamily,
+    /// Its number in that family's table.
+    pub id: ServiceId,
+    /// The Service.
+    pub service: &'c Service,
+    /// The port.
+    pub port: &'c ServicePort,
+    /// Its endpoints, in order of address and port.
+    pub candidates: &'c [Candidate],
+}
+
+impl Compiler {
+    /// A compiler that has seen nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Compiles what the model and the environment are now.
+    pub fn compile(&mut self, model: &Model, environment: &Environment) -> Compiled {
+        let v4 = self.v4.compile(model, environment, &mut self.shared);
+        let v6 = self.v6.compile(model, environment, &mut self.shared);
+        let mut captured = Captured::default();
+        self.v4.captured(environment, &mut captured);
+        self.v6.captured(environment, &mut captured);
+        Compiled {
+            snapshot: Snapshot { v4, v6 },
+            changes: std::mem::take(&mut self.shared.changes),
+            captured,
+            problems: std::mem::take(&mut self.shared.problems),
+        }
+    }
+
+    /// The last compilation is published as this generation.
+    pub fn published(&mut self, generation: u64) {
+        self.v4.published(generation);
+        self.v6.published(generation);
+        self.shared.backends.published(generation);
+    }
+
+    /// No worker works with a generation before this one any more: numbers that were gone by then can be given again.
+    pub fn release(&mut self, oldest_in_use: u64) {
+        self.v4.release(oldest_in_use);
+        self.v6.release(oldest_in_use);
+        self.shared.backends.release(oldest_in_use);
+    }
+
+    /// Lets go the ways to addresses whose backends are gone and that no flow uses any more.
+    pub fn forget(&mut self, in_use: impl Fn(IpAddr) -> bool) {
+        self.v4.next_hops.forget(&in_use);
+        self.v6.next_hops.forget(&in_use);
+    }
+
+    /// The addresses to which ways are wanted: those of backends, and of gone backends that flows may still use.
+    pub fn targets(&self) -> BTreeSet<IpAddr> {
+        let v4 = self.v4.next_hops.addresses().map(IpAddr::from);
+        v4.chain(self.v6.next_hops.addresses().map(IpAddr::from)).collect()
+    }
+
+    /// Every Service port of both families.
+    pub fn ports(&self) -> impl Iterator<Item = PortView<'_>> {
+        let v4 = self.v4.all_ports().map(|(joined, port)| PortView {
+            family: IpFamily::V4,
+            id: port.record.id,
+            service: &joined.service,
+            port: &port.port,
+            candidates: &port.candidates,
+        });
+        let v6 = self.v6.all_ports().map(|(joined, port)| PortView {
+            family: IpFamily::V6,
+            id: port.record.id,
+            service: &joined.service,
+            port: &port.port,
+            candidates: &port.candidates,
+        });
+        v4.chain(v6)
+    }
+}

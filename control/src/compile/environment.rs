@@ -1,0 +1,128 @@
+//! What the compiler knows beside the model: the configuration, and the kernel's addresses and ways.
+
+use crate::{
+    config::{Config, NodePortAddresses},
+    model::{IpFamily, Node, NodeAddressKind},
+    routes,
+};
+use ipnet::IpNet;
+use penstock_dataplane::{
+    table::{Link, NextHop, Prefix},
+    wire::Family,
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+/// Ways to backend addresses; an address that is missing is not resolved yet.
+pub type Reachability = HashMap<IpAddr, Way>;
+
+/// The way to an address, as the kernel or the configuration tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// The link layer; `None` while it is not known.
+    pub link: Option<Link>,
+    /// What masqueraded flows come from.
+    pub source: Option<IpAddr>,
+    /// The largest packet that fits.
+    pub mtu: u16,
+}
+
+impl From<&routes::Way> for Way {
+    fn from(way: &routes::Way) -> Self {
+        Self { link: way.link.as_ref().ok().map(|link| (*link).into()), source: way.source, mtu: way.mtu }
+    }
+}
+
+/// What the compiler takes from the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// This node's name; empty: nothing is local.
+    pub node_name: String,
+    /// Masquerade all cluster-IP traffic.
+    pub masquerade_all: bool,
+    /// The local detector; the first of each family counts.
+    pub cluster_cidr: Vec<IpNet>,
+    /// Where NodePorts answer.
+    pub node_port_addresses: NodePortAddresses,
+    /// What masqueraded flows come from; empty: the egress interface's address.
+    pub snat_addresses: Vec<IpAddr>,
+}
+
+impl From<&Config> for Settings {
+    fn from(config: &Config) -> Self {
+        Self {
+            node_name: config.node_name.clone(),
+            masquerade_all: config.masquerade_all,
+            cluster_cidr: config.cluster_cidr.clone(),
+            node_port_addresses: config.node_port_addresses.clone(),
+            snat_addresses: config.snat.addresses.clone(),
+        }
+    }
+}
+
+/// Everything beside the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Environment {
+    /// From the configuration.
+    pub settings: Settings,
+    /// The node's addresses, loopback ones not among them.
+    pub node_addresses: BTreeSet<IpAddr>,
+    /// Ways to backends. The same `Arc` as last time says that they are the same.
+    pub ways: Arc<Reachability>,
+}
+
+impl Environment {
+    /// What the configuration and the kernel say.
+    pub fn of(config: &Config, view: &routes::View) -> Self {
+        Self {
+            settings: config.into(),
+            node_addresses: view.addresses.iter().map(|address| address.address).collect(),
+            ways: Arc::new(view.ways.iter().map(|(address, way)| (*address, way.into())).collect()),
+        }
+    }
+
+    /// The node's addresses of a family. Where no interface has any (nobody looked), the Node object's count.
+    pub(super) fn host<F: Family>(&self, node: Option<&Node>) -> BTreeSet<F::Addr> {
+        match self.node_addresses.is_empty() {
+            false => self.node_addresses.iter().filter_map(|address| F::from_ip(*address)).collect(),
+            true => {
+                let known = node.into_iter().flat_map(|node| &node.addresses);
+                known.filter_map(|address| F::from_ip(address.addr)).collect()
+            }
+        }
+    }
+
+    pub(super) fn next_hop<F: Family>(&self, address: F::Addr) -> NextHop<F> {
+        match self.ways.get(&F::to_ip(address)) {
+            Some(way) => NextHop { link: way.link, source: way.source.and_then(F::from_ip), mtu: way.mtu },
+            None => NextHop::UNRESOLVED,
+        }
+    }
+
+    /// The local detector of a family.
+    pub(super) fn detector<F: Family>(&self) -> Option<Prefix<F>> {
+        self.settings.cluster_cidr.iter().find_map(|cidr| prefix(*cidr))
+    }
+}
+
+/// The family as a value.
+pub(super) fn family<F: Family>() -> IpFamily {
+    if F::ADDR_LEN == 4 { IpFamily::V4 } else { IpFamily::V6 }
+}
+
+/// The prefix, if it is of this family.
+pub(super) fn prefix<F: Family>(net: IpNet) -> Option<Prefix<F>> {
+    Some(Prefix::new(F::from_ip(net.network())?, net.prefix_len()))
+}
+
+/// The primary address of the node: in its status, the first internal one, else the first external one.
+pub(super) fn primary<F: Family>(node: Option<&Node>) -> Option<F::Addr> {
+    let of_kind = |kind| {
+        let addresses = node.into_iter().flat_map(|node| &node.addresses);
+        addresses.filter(move |address| address.kind == kind).find_map(|address| F::from_ip(address.addr))
+    };
+    of_kind(NodeAddressKind::InternalIp).or_else(|| of_kind(NodeAddressKind::ExternalIp))
+}
