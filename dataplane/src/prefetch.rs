@@ -16,3 +16,11 @@ pub(crate) fn prefetch<T>(value: &T) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = value;
 }
+
+/// Brings the lines that hold a packet's headers into the nearest cache.
+#[inline(always)]
+pub(crate) fn prefetch_header(frame: &[u8]) {
+    if let Some(headers) = frame.first_chunk::<LINE_BYTES>() {
+        prefetch(headers);
+    }
+}

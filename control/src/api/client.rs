@@ -38,7 +38,8 @@ pub enum ClientError {
 /// Asks the appliance behind `socket`.
 pub fn ask(socket: &Path, request: &Request) -> Result<serde_json::Value, ClientError> {
     let name = || socket.display().to_string();
-    let answer = exchange(socket, request).map_err(|source| ClientError::Unreachable { socket: name(), source })?;
+    let answer =
+        exchange(socket, request).map_err(|source| ClientError::Unreachable { socket: name(), source })?;
     match serde_json::from_str(&answer) {
         Ok(Reply::Ok(value)) => Ok(value),
         Ok(Reply::Error(error)) => Err(ClientError::Refused(error)),

@@ -118,10 +118,22 @@ pub fn explanation(answer: &Value) -> String {
     say("service", text(&answer["service"]));
     say("addressed by", text(&answer["kind"]));
     if let Value::Object(flow) = &answer["flow"] {
-        say("flow", format!("{}, to {}, from {}", text(&flow["state"]), text(&flow["backend"]), text(&flow["source"])));
+        say(
+            "flow",
+            format!(
+                "{}, to {}, from {}",
+                text(&flow["state"]),
+                text(&flow["backend"]),
+                text(&flow["source"])
+            ),
+        );
     }
     if let Value::Object(decision) = &answer["decision"] {
-        let hashed = if decision["affinity"] == true { "client address (ClientIP affinity)" } else { "client and VIP tuple" };
+        let hashed = if decision["affinity"] == true {
+            "client address (ClientIP affinity)"
+        } else {
+            "client and VIP tuple"
+        };
         say("source is", text(&decision["sourceClass"]));
         say("list", text(&decision["list"]));
         say("hashed by", hashed.to_owned());
@@ -138,7 +150,7 @@ pub fn explanation(answer: &Value) -> String {
 
 fn table(rows: &Value, columns: &[Column]) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(columns.iter().map(|(heading, _)| *heading));
+    table.load_style(presets::NOTHING).set_header(columns.iter().map(|(heading, _)| *heading));
     for row in rows.as_array().into_iter().flatten() {
         table.add_row(columns.iter().map(|(_, cell)| cell(row)));
     }
@@ -217,7 +229,8 @@ mod tests {
             "internalPolicy": "Cluster", "externalPolicy": "Local",
             "cluster": {"endpoints": 3, "newFlows": "serve"}, "local": {"endpoints": 0, "newFlows": "drop"},
         }]}));
-        for part in ["shop/web", "http/TCP", "ClusterIp [fd00::1]:80", "NodePort 30080", "serve, local drop"] {
+        for part in ["shop/web", "http/TCP", "ClusterIp [fd00::1]:80", "NodePort 30080", "serve, local drop"]
+        {
             assert!(shown.contains(part), "{part} is not in\n{shown}");
         }
     }

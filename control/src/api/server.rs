@@ -58,8 +58,8 @@ impl Server {
         Ok(Self { path: path.to_owned(), listener })
     }
 
-    /// Answers questions about `appliance` until it is dropped.
-    pub async fn serve(&self, appliance: Arc<Appliance>) {
+    /// Answers questions about `appliance` until the task is aborted, which closes the socket.
+    pub async fn serve(self, appliance: Arc<Appliance>) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {

@@ -1,9 +1,9 @@
 //! `penstock show` and `penstock explain`: questions to a running appliance.
 
 use super::{
-    OutputFormat, print,
+    OutputFormat,
     args::{Asking, ExplainArgs, ShowCommand},
-    print_json,
+    print, print_json,
 };
 use crate::api::{self, FlowsRequest, PacketQuestion, Request, Show, render};
 use serde_json::Value;

@@ -21,10 +21,8 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<bool> {
 
 fn table(outcome: &Outcome) -> String {
     let (counters, summary) = (&outcome.counters, &outcome.summary);
-    let mut lines = vec![
-        format!("{:>10}  read", summary.received),
-        format!("{:>10}  forwarded", counters.forwarded),
-    ];
+    let mut lines =
+        vec![format!("{:>10}  read", summary.received), format!("{:>10}  forwarded", counters.forwarded)];
     let mut count = |packets: u64, what: &str, why: &str| {
         if packets > 0 {
             lines.push(format!("{packets:>10}  {what}{why}"));

@@ -37,7 +37,7 @@ pub struct Appliance {
 }
 
 /// How an interface is driven.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Modes {
     /// The interface.
@@ -94,8 +94,17 @@ impl Appliance {
     pub fn modes(&self) -> Result<Vec<Modes>> {
         let mut found = Vec::new();
         find_modes(&self.show("workers")?, &mut found);
+        // Every worker has a socket on every interface.
+        found.sort();
         found.dedup();
         Ok(found)
+    }
+
+    /// How many packets each of its workers has received.
+    pub fn received_by_worker(&self) -> Result<Vec<u64>> {
+        let shown = self.show("workers")?;
+        let workers = shown["workers"].as_array().into_iter().flatten();
+        Ok(workers.map(|worker| worker["counters"]["received"].as_u64().unwrap_or(0)).collect())
     }
 
     /// An error if it has ended by itself.

@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use super::{
-    Modes,
+    Appliance, Modes,
     requests::{Load, Phase, Tally},
     spread::uneven,
 };
@@ -50,13 +50,15 @@ pub struct Report {
     pub failures: BTreeMap<String, u64>,
     /// How the gateway's interfaces were driven.
     pub modes: Vec<Modes>,
+    /// Packets that each of the gateway's workers received.
+    pub received_by_worker: Vec<u64>,
 }
 
 const ALL: [Phase; 3] = [Phase::Before, Phase::During, Phase::After];
 
 impl Report {
     /// Counts and judges.
-    pub fn new(load: &Load, tally: &Tally, change: Change, modes: Vec<Modes>, seconds: f64) -> Report {
+    pub fn new(load: &Load, tally: &Tally, change: Change, seconds: f64) -> Report {
         let mut names: Vec<String> = change.before.clone();
         names.extend(change.after.iter().filter(|name| !change.before.contains(name)).cloned());
         let targets = load.targets();
@@ -83,8 +85,16 @@ impl Report {
             after_change: names.iter().map(|name| (name.clone(), after(name))).collect(),
             failures: targets.iter().enumerate().map(failures).collect(),
             change,
-            modes,
+            modes: Vec::new(),
+            received_by_worker: Vec::new(),
         }
+    }
+
+    /// Adds what the appliance says of itself.
+    pub fn add_appliance(&mut self, appliance: &Appliance) -> anyhow::Result<()> {
+        self.modes = appliance.modes()?;
+        self.received_by_worker = appliance.received_by_worker()?;
+        Ok(())
     }
 
     /// Adds something that went wrong.
@@ -124,6 +134,9 @@ impl Report {
         let mut text = format!("{table}\n");
         for Modes { interface, xdp, bind } in &self.modes {
             let _ = writeln!(text, "{interface}: XDP {xdp}, AF_XDP {bind}");
+        }
+        for (worker, packets) in self.received_by_worker.iter().enumerate() {
+            let _ = writeln!(text, "worker {worker}: {packets} packets received");
         }
         let _ = writeln!(
             text,
@@ -206,7 +219,7 @@ mod tests {
     }
 
     fn report(tally: &Tally) -> Report {
-        Report::new(&load(), tally, change(), Vec::new(), 1.0)
+        Report::new(&load(), tally, change(), 1.0)
     }
 
     #[test]

@@ -164,7 +164,9 @@ impl Demo {
             removed: format!("backend-{LEAVING}"),
             added: format!("backend-{}", self.world.backends.len()),
         };
-        Ok(Report::new(&load, &tally, change, self.appliance.modes()?, seconds))
+        let mut report = Report::new(&load, &tally, change, seconds);
+        report.add_appliance(&self.appliance)?;
+        Ok(report)
     }
 
     /// One backend leaves and one joins, in one file; done when the new one has answered.

@@ -17,7 +17,6 @@ const PACKAGES: &[(&str, &str)] = &[
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
-    ("bpftool", "bpftool"),
     ("ping", "iputils-ping"),
 ];
 

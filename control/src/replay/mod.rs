@@ -9,13 +9,13 @@ mod ways;
 use crate::{
     compile::{Compiler, Environment},
     config::{Config, ConfigError},
+    fault::Problem,
     manifests::{self, FolderError},
     model::Model,
-    objects::Problem,
     runtime::path_config,
 };
 use penstock_dataplane::{
-    io::{PortId, pcap::{PcapIo, ReplayError, ReplaySummary}},
+    io::pcap::{PcapIo, ReplayError, ReplaySummary},
     path::{Counters, Path as PacketPath},
     state::Millis,
     table::{Snapshot, publish::Publisher},
@@ -23,7 +23,9 @@ use penstock_dataplane::{
 };
 use serde::Serialize;
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
+    net::IpAddr,
     path::PathBuf,
 };
 
@@ -84,15 +86,19 @@ pub fn run(replay: &Replay) -> Result<Outcome, Error> {
 
     let mut compiler = Compiler::new();
     // The first pass tells which backends there are, the second knows the ways to them.
-    compiler.compile(&model, &Environment::of(&config, &ways::view(&config, &Default::default())));
-    let view = ways::view(&config, &compiler.targets());
-    let compiled = compiler.compile(&model, &Environment::of(&config, &view));
+    compiler.compile(&model, &environment(&config, &BTreeSet::new()));
+    let compiled = compiler.compile(&model, &environment(&config, &compiler.targets()));
     problems.extend(compiled.problems);
 
     let arrival = ways::arrival(&config);
     let io = PcapIo::open(&replay.input, &replay.output, Box::new(arrival))?;
-    let (counters, summary) = drive(io, PacketPath::new(path_config(&config, 0, 1, SEED)), compiled.snapshot)?;
+    let (counters, summary) =
+        drive(io, PacketPath::new(path_config(&config, 0, 1, SEED)), compiled.snapshot)?;
     Ok(Outcome { counters, summary, problems })
+}
+
+fn environment(config: &Config, targets: &BTreeSet<IpAddr>) -> Environment {
+    Environment::of(config, &ways::view(config, targets))
 }
 
 /// One worker, turned until the capture is at its end.

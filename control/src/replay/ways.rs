@@ -12,7 +12,7 @@ use crate::{
 };
 use penstock_dataplane::{
     io::PortId,
-    wire::{Ethernet, EtherType, Family, V4, V6},
+    wire::{EtherType, Ethernet, Family, V4, V6},
 };
 use std::{
     collections::BTreeSet,
@@ -28,7 +28,10 @@ pub(super) fn view(config: &Config, targets: &BTreeSet<IpAddr>) -> View {
     let interfaces = config.interfaces.iter().enumerate();
     View {
         ways: targets.iter().map(|target| (*target, way(config, *target))).collect(),
-        addresses: interfaces.clone().flat_map(|(port, interface)| addresses(port as u8, interface)).collect(),
+        addresses: interfaces
+            .clone()
+            .flat_map(|(port, interface)| addresses(port as u8, interface))
+            .collect(),
         interfaces: interfaces
             .map(|(port, interface)| Interface { port: port as u8, name: interface.name.clone(), link: None })
             .collect(),
@@ -75,7 +78,10 @@ fn egress(config: &Config, target: IpAddr) -> usize {
 }
 
 fn on_link(config: &Config, address: IpAddr) -> Option<usize> {
-    config.interfaces.iter().position(|interface| interface.addresses.iter().any(|network| network.contains(&address)))
+    config
+        .interfaces
+        .iter()
+        .position(|interface| interface.addresses.iter().any(|network| network.contains(&address)))
 }
 
 fn neighbour_mac(address: IpAddr) -> Mac {
@@ -96,8 +102,12 @@ pub(super) fn arrival(config: &Config) -> impl Fn(&[u8]) -> PortId + Send + use<
 fn source(frame: &[u8]) -> Option<IpAddr> {
     let ethernet = Ethernet::parse(frame).ok()?;
     match ethernet.ether_type() {
-        EtherType::IPV4 => V4::parse(ethernet.payload()).ok().map(|_| V4::to_ip(V4::source(ethernet.payload()))),
-        EtherType::IPV6 => V6::parse(ethernet.payload()).ok().map(|_| V6::to_ip(V6::source(ethernet.payload()))),
+        EtherType::IPV4 => {
+            V4::parse(ethernet.payload()).ok().map(|_| V4::to_ip(V4::source(ethernet.payload())))
+        }
+        EtherType::IPV6 => {
+            V6::parse(ethernet.payload()).ok().map(|_| V6::to_ip(V6::source(ethernet.payload())))
+        }
         _ => None,
     }
 }
@@ -130,10 +140,14 @@ mod tests {
 
     #[test]
     fn packets_arrive_where_their_source_is() {
-        let config = config("interfaces: [{name: a, roles: [client]}, {name: b, roles: [backend], addresses: [10.1.0.1/16]}]");
+        let config = config(
+            "interfaces: [{name: a, roles: [client]}, {name: b, roles: [backend], addresses: [10.1.0.1/16]}]",
+        );
         let frame = |source| {
             let mut bytes = Vec::new();
-            let builder = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4(source, [10, 96, 0, 1], 64).udp(1, 2);
+            let builder = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
+                .ipv4(source, [10, 96, 0, 1], 64)
+                .udp(1, 2);
             builder.write(&mut bytes, &[]).unwrap();
             bytes
         };

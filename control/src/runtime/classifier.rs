@@ -5,21 +5,16 @@ use penstock_dataplane::{
     io::PortId,
     xdp::{AddressFlags, ClassifierState, InterfaceEntry},
 };
-use std::collections::{BTreeMap, BTreeSet};
 
 /// The classifier's state for these tables on this machine.
 ///
 /// Every address of the node is one that masqueraded replies and NodePort traffic may come to: which of its ports are
 /// ours is decided by the NodePorts and the SNAT range. An interface that is missing is left out until it is back.
 pub(super) fn state(config: &Config, captured: &Captured, view: &View) -> ClassifierState {
-    let mut addresses: BTreeMap<_, AddressFlags> = BTreeMap::new();
-    let mut add = |address, flag| *addresses.entry(address).or_default() |= flag;
-    captured.vips.iter().for_each(|vip| add(*vip, AddressFlags::VIP));
-    captured.node_addresses.iter().for_each(|address| add(*address, AddressFlags::NODE));
-    view.addresses.iter().for_each(|address| add(address.address, AddressFlags::NODE));
-    config.snat.addresses.iter().for_each(|address| add(*address, AddressFlags::SNAT));
-    let node_ports: BTreeSet<_> =
-        captured.node_ports.iter().map(|(transport, port)| (transport.protocol().0, *port)).collect();
+    let mut addresses = captured.address_flags();
+    for address in &view.addresses {
+        *addresses.entry(address.address).or_insert(AddressFlags::NONE) |= AddressFlags::NODE;
+    }
     let interfaces = view.interfaces.iter().filter_map(|interface| {
         let link = interface.link.as_ref()?;
         let backend = config.interfaces.get(usize::from(interface.port))?.roles.backend;
@@ -27,7 +22,7 @@ pub(super) fn state(config: &Config, captured: &Captured, view: &View) -> Classi
     });
     ClassifierState {
         addresses,
-        node_ports,
+        node_ports: captured.protocol_ports(),
         snat_ports: config.snat.ports.clone(),
         interfaces: interfaces.collect(),
     }

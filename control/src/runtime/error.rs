@@ -14,7 +14,9 @@ pub enum RuntimeError {
         name: String,
     },
     /// A configured queue is missing.
-    #[error("{field}: {name} has {there} receive queues, so there is no queue {last}; leave the field out to use all")]
+    #[error(
+        "{field}: {name} has {there} receive queues, so there is no queue {last}; leave the field out to use all"
+    )]
     NoQueue {
         /// The field.
         field: String,

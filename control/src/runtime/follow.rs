@@ -14,7 +14,11 @@ use crate::{
     objects::Objects,
     routes::{Change, InterfaceEvent, Routes, View, hints},
 };
-use penstock_dataplane::{path::Steering, state::SnatPorts, table::{Snapshot, publish::Publisher}};
+use penstock_dataplane::{
+    path::Steering,
+    state::SnatPorts,
+    table::{Snapshot, publish::Publisher},
+};
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
@@ -33,7 +37,8 @@ const HOUSEKEEPING: Duration = Duration::from_millis(100);
 pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
-    let named = config.interfaces.iter().enumerate().map(|(port, interface)| (port as u8, interface.name.clone()));
+    let named =
+        config.interfaces.iter().enumerate().map(|(port, interface)| (port as u8, interface.name.clone()));
     let mut routes = Routes::open(named.collect()).await?;
     let mut folder = Folder::open(&config.manifests.path)?;
     let mut control = Control::start(config, &routes)?;
@@ -47,13 +52,11 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let server = Server::open(&control.config.socket)?;
     tracing::info!(socket = %control.config.socket.display(), "ready");
 
-    let serving = server.serve(Arc::clone(&control.appliance));
-    tokio::pin!(serving);
+    let serving = tokio::spawn(server.serve(Arc::clone(&control.appliance)));
     let mut housekeeping = interval(HOUSEKEEPING);
     housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = &mut serving => {}
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
@@ -70,7 +73,7 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
         routes.set_targets(control.compiler.targets());
     }
     tracing::info!("stopping: the classifier is detached, established flows end here");
-    drop(server);
+    serving.abort();
     control.stop();
     routes.close().await;
     Ok(())
@@ -81,10 +84,16 @@ fn report(change: &Change) {
     for event in &change.interfaces {
         match event {
             InterfaceEvent::Vanished { name, .. } => {
-                tracing::error!(interface = name, "interface is gone: its traffic stops until the appliance is restarted with it back");
+                tracing::error!(
+                    interface = name,
+                    "interface is gone: its traffic stops until the appliance is restarted with it back"
+                );
             }
             InterfaceEvent::Appeared { name, .. } => {
-                tracing::warn!(interface = name, "interface is back as another one: restart the appliance to use it");
+                tracing::warn!(
+                    interface = name,
+                    "interface is back as another one: restart the appliance to use it"
+                );
             }
             InterfaceEvent::Altered { name, .. } => tracing::info!(interface = name, "interface has changed"),
         }
@@ -145,7 +154,13 @@ impl Control {
             tracing::error!(%error, "the classifier lacks new addresses; the next change tries again");
         }
         if !compiled.changes.is_empty() {
-            tracing::info!(generation, changes = %compiled.changes, "published");
+            tracing::info!(
+                generation,
+                added = compiled.changes.added.services.len(),
+                removed = compiled.changes.removed.services.len(),
+                changed = compiled.changes.changed.len(),
+                "published"
+            );
         }
     }
 
@@ -174,10 +189,15 @@ fn warn_of_hints(config: &Config, view: &View) {
     let intent = hints::Intent {
         snat_ports: config.snat.addresses.is_empty().then(|| config.snat.ports.clone()),
         frame_bytes: config.umem.frame_size,
-        queues: config.interfaces.iter().enumerate().filter_map(|(port, interface)| match interface.queues {
-            crate::config::Queues::All => None,
-            crate::config::Queues::Range { first, count } => Some((port as u8, first + count)),
-        }).collect(),
+        queues: config
+            .interfaces
+            .iter()
+            .enumerate()
+            .filter_map(|(port, interface)| match interface.queues {
+                crate::config::Queues::All => None,
+                crate::config::Queues::Range { first, count } => Some((port as u8, first + count)),
+            })
+            .collect(),
     };
     for hint in hints::hints(&intent, &hints::Node::read(&view.interfaces)) {
         tracing::warn!("{hint}");

@@ -16,12 +16,7 @@ pub use logging::start_logging;
 pub use packets::{RunningWorker, path_config};
 
 use crate::{config::Config, routes::View};
-use penstock_dataplane::{
-    io::PortId,
-    path::Steering,
-    table::publish::Publisher,
-    xdp::Classifier,
-};
+use penstock_dataplane::{io::PortId, path::Steering, table::publish::Publisher, xdp::Classifier};
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError, RwLock},

@@ -48,7 +48,7 @@ struct Socket<'a> {
 }
 
 /// Starts everything. On an error nothing stays attached.
-pub fn start(
+pub(super) fn start(
     config: &Config,
     interfaces: &[Interface],
     readers: Vec<Reader>,
@@ -73,7 +73,8 @@ pub fn start(
                 mine.map(move |queue| Socket { port: PortId(port as u8), interface, queue: *queue })
             })
             .collect();
-        let named: Vec<_> = sockets.iter().map(|socket| (socket.port, socket.interface, socket.queue)).collect();
+        let named: Vec<_> =
+            sockets.iter().map(|socket| (socket.port, socket.interface, socket.queue)).collect();
         let io = AfXdp::open(&socket_config(config), &named)?;
         for (port, queue, fd) in io.fds() {
             classifier.bind_socket(port, queue, fd)?;
@@ -81,8 +82,8 @@ pub fn start(
         let ports = sockets.iter().map(|socket| describe(socket, &io, &classifier, interfaces)).collect();
         let settings = settings(config, index);
         let (core, steering) = (settings.core, settings.path.steering.clone());
-        let handle =
-            worker::spawn(settings, io, reader, mesh.place(index)).map_err(|source| RuntimeError::Thread { index, source })?;
+        let handle = worker::spawn(settings, io, reader, mesh.place(index))
+            .map_err(|source| RuntimeError::Thread { index, source })?;
         workers.push(RunningWorker { index: index as u16, handle, core, ports, steering });
     }
     Ok((classifier, workers))
@@ -94,7 +95,10 @@ fn queues(config: &Config, interfaces: &[Interface]) -> Result<Vec<Vec<u32>>, Ru
     for (port, wanted) in config.interfaces.iter().enumerate() {
         let present = interfaces.iter().find(|interface| usize::from(interface.port) == port);
         let Some(link) = present.and_then(|interface| interface.link.as_ref()) else {
-            return Err(RuntimeError::NoInterface { field: format!("interfaces[{port}].name"), name: wanted.name.clone() });
+            return Err(RuntimeError::NoInterface {
+                field: format!("interfaces[{port}].name"),
+                name: wanted.name.clone(),
+            });
         };
         let there = receive_queues(&wanted.name).unwrap_or(link.rx_queues).max(1);
         let (first, count) = match wanted.queues {
@@ -102,10 +106,19 @@ fn queues(config: &Config, interfaces: &[Interface]) -> Result<Vec<Vec<u32>>, Ru
             Queues::Range { first, count } => (first, count),
         };
         if first + count > there {
-            return Err(RuntimeError::NoQueue { field: format!("interfaces[{port}].queues"), name: wanted.name.clone(), last: first + count - 1, there });
+            return Err(RuntimeError::NoQueue {
+                field: format!("interfaces[{port}].queues"),
+                name: wanted.name.clone(),
+                last: first + count - 1,
+                there,
+            });
         }
         if (count as usize) < config.workers.count {
-            return Err(RuntimeError::TooManyWorkers { workers: config.workers.count, name: wanted.name.clone(), queues: count });
+            return Err(RuntimeError::TooManyWorkers {
+                workers: config.workers.count,
+                name: wanted.name.clone(),
+                queues: count,
+            });
         }
         all.push((first..first + count).collect());
     }
@@ -137,7 +150,8 @@ fn socket_config(config: &Config) -> AfXdpConfig {
 }
 
 fn describe(socket: &Socket<'_>, io: &AfXdp, classifier: &Classifier, interfaces: &[Interface]) -> PortView {
-    let link = interfaces.iter().find(|interface| interface.port == socket.port.0).and_then(|i| i.link.as_ref());
+    let link =
+        interfaces.iter().find(|interface| interface.port == socket.port.0).and_then(|i| i.link.as_ref());
     let text = |mode: Option<String>| mode.unwrap_or_else(|| "none".to_owned());
     PortView {
         interface: socket.interface.to_owned(),

@@ -35,6 +35,7 @@ pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
+    prefetch::prefetch_header,
     state::{Flows, Millis, SnatPorts, Timeouts, TokenBucket},
     table::{Snapshot, Tables},
     wire::{Family, V4, V6},
@@ -86,6 +87,9 @@ impl PathConfig {
         }
     }
 }
+
+/// How many frames ahead of the one being classified the headers are asked for.
+const PREFETCH_AHEAD: usize = 6;
 
 /// Everything one worker changes while it handles packets.
 #[derive(Debug)]
@@ -139,6 +143,9 @@ impl Path {
     pub fn process(&mut self, frames: &mut [Frame], snapshot: &Snapshot, now: Millis) -> &[Verdict] {
         self.verdicts.clear();
         for (index, frame) in frames.iter().enumerate().take(BATCH) {
+            if let Some(ahead) = frames.get(index + PREFETCH_AHEAD) {
+                prefetch_header(ahead);
+            }
             let verdict = match classify::classify(frame, index as u8) {
                 Classified::V4(packet) => {
                     self.config.steering.admit(packet, &snapshot.v4, &mut self.v4.packets)

@@ -28,7 +28,7 @@ pub(super) fn view(
 }
 
 /// The question's tuple, if both addresses are of this family.
-pub fn tuple<F: Family>(question: &PacketQuestion) -> Option<Tuple<F>> {
+pub(super) fn tuple<F: Family>(question: &PacketQuestion) -> Option<Tuple<F>> {
     Some(Tuple {
         source: F::from_ip(question.from.ip())?,
         destination: F::from_ip(question.to.ip())?,
@@ -44,9 +44,7 @@ fn of_family<F: Family>(
     tuple: &Tuple<F>,
     query: impl Fn(Tuple<F>, crossbeam::channel::Sender<Option<Flow<F>>>) -> Query,
 ) -> Explanation {
-    let owner = appliance.workers.iter().find(|worker| {
-        worker.steering.owner(tuple, tables) == worker.index
-    });
+    let owner = appliance.workers.iter().find(|worker| worker.steering.owner(tuple, tables) == worker.index);
     let steering = owner.or(appliance.workers.first()).map(|worker| &worker.steering);
     let flow = owner.and_then(|worker| {
         let (answer, answered) = crossbeam::channel::bounded(1);

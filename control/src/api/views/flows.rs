@@ -39,8 +39,9 @@ pub(super) fn view(
     for (worker, owner) in appliance.workers.iter().enumerate() {
         let mut from = Some(0);
         while let Some(place) = from.filter(|_| flows.len() <= request.limit) {
-            let (records, next) = page(&owner.handle, place, request)
-                .ok_or_else(|| format!("worker {worker} does not answer; `penstock show workers` tells if it lives"))?;
+            let (records, next) = page(&owner.handle, place, request).ok_or_else(|| {
+                format!("worker {worker} does not answer; `penstock show workers` tells if it lives")
+            })?;
             flows.extend(records.into_iter().map(|record| {
                 let service_name = name_of(snapshot, &record);
                 FlowView { worker, service_name, record }
@@ -53,7 +54,11 @@ pub(super) fn view(
     Ok(FlowsView { flows, more })
 }
 
-fn page(worker: &WorkerHandle, from: usize, request: &FlowsRequest) -> Option<(Vec<FlowRecord>, Option<usize>)> {
+fn page(
+    worker: &WorkerHandle,
+    from: usize,
+    request: &FlowsRequest,
+) -> Option<(Vec<FlowRecord>, Option<usize>)> {
     let (answer, answered) = crossbeam::channel::bounded(1);
     let filter = FlowFilter { client: request.client, backend: request.backend };
     if !worker.ask(Query::Flows { from, filter, answer }) {

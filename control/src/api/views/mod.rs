@@ -21,8 +21,12 @@ pub fn answer(appliance: &Appliance, request: &Request) -> Reply {
         Request::Show(Show::Backends) => ok(&backends::view(&snapshot, appliance)),
         Request::Show(Show::Drops) => ok(&drops::view(appliance)),
         Request::Show(Show::Workers) => ok(&workers::view(appliance)),
-        Request::Flows(request) => flows::view(appliance, &snapshot, request).map_or_else(Reply::Error, |view| ok(&view)),
-        Request::Explain(question) => explain::view(appliance, &snapshot, question).map_or_else(Reply::Error, |view| ok(&view)),
+        Request::Flows(request) => {
+            flows::view(appliance, &snapshot, request).map_or_else(Reply::Error, |view| ok(&view))
+        }
+        Request::Explain(question) => {
+            explain::view(appliance, &snapshot, question).map_or_else(Reply::Error, |view| ok(&view))
+        }
     }
 }
 

@@ -54,8 +54,13 @@ pub(super) fn view(snapshot: &Snapshot) -> ServicesView {
     let mut services = of_family(&snapshot.v4);
     services.extend(of_family(&snapshot.v6));
     services.sort_by(|a, b| {
-        (&a.namespace, &a.name, &a.port_name, &a.protocol, a.family)
-            .cmp(&(&b.namespace, &b.name, &b.port_name, &b.protocol, b.family))
+        (&a.namespace, &a.name, &a.port_name, &a.protocol, a.family).cmp(&(
+            &b.namespace,
+            &b.name,
+            &b.port_name,
+            &b.protocol,
+            b.family,
+        ))
     });
     ServicesView { services }
 }
@@ -91,7 +96,10 @@ fn describe<F: Family>(service: &Service<F>, addresses: Vec<AddressView>) -> Ser
         internal_policy: service.internal_policy,
         external_policy: service.external_policy,
         affinity_seconds: service.affinity.map(|timeout| timeout.as_secs()),
-        source_ranges: service.source_ranges.as_ref().map(|ranges| ranges.iter().map(ToString::to_string).collect()),
+        source_ranges: service
+            .source_ranges
+            .as_ref()
+            .map(|ranges| ranges.iter().map(ToString::to_string).collect()),
         cluster: list(&service.cluster),
         local: list(&service.local),
     }

@@ -1,0 +1,123 @@
+//! A change of tables under load loses no packet: every datagram is accounted for, exactly once.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use penstock_pktgen::{Bound, FrameTemplate, Ledger, PacketSocket, Sent, Transport, send};
+use penstock_tests::{Lab, LabOptions, UdpSink, ports, require_root};
+
+const SWAPS: u64 = 1000;
+const FLOWS: u32 = 64;
+const PER_SECOND: u64 = 5_000;
+/// More than is ever sent of one flow.
+const LIMIT_EACH: u64 = 100_000;
+const PAYLOAD_BYTES: usize = 200;
+
+fn mac(text: &str) -> [u8; 6] {
+    let bytes: Vec<u8> = text.trim().split(':').map(|part| u8::from_str_radix(part, 16).unwrap()).collect();
+    bytes.try_into().unwrap()
+}
+
+#[test]
+fn netns_1000_swaps_lose_no_datagram() {
+    require_root!();
+    let mut lab = Lab::start(LabOptions { backends: 4, ..LabOptions::new("swap") }).unwrap();
+    let sinks: Vec<UdpSink> =
+        lab.world.backends.iter().flat_map(|backend| UdpSink::open(backend, ports::UDP.1).unwrap()).collect();
+    let address_of = |namespace: &penstock::netns::Namespace, interface: &str| {
+        mac(&namespace.run(&["cat", &format!("/sys/class/net/{interface}/address")]).unwrap())
+    };
+    let macs = (address_of(&lab.world.client, "eth0"), address_of(&lab.world.gateway, "client0"));
+    let clients = lab.world.plan.client();
+    // One account a family; the ports of the two do not matter to each other.
+    let templates: Vec<_> = lab
+        .vips(ports::UDP)
+        .into_iter()
+        .zip(clients)
+        .map(|(destination, client)| FrameTemplate {
+            macs,
+            source: (client, 20_000).into(),
+            destination,
+            transport: Transport::Udp,
+            payload_bytes: PAYLOAD_BYTES,
+        })
+        .collect();
+    let ledgers: Vec<_> = templates.iter().map(|_| Mutex::new(Ledger::new(FLOWS, LIMIT_EACH))).collect();
+    let (stop_sending, all_sent) = (AtomicBool::new(false), AtomicBool::new(false));
+    let before = lab.shown_number("workers", "generation").unwrap();
+
+    let (sent, swaps) = std::thread::scope(|scope| {
+        for (index, sink) in sinks.iter().enumerate() {
+            let ledger = &ledgers[index % ledgers.len()];
+            let is_over = || all_sent.load(Ordering::Acquire);
+            scope.spawn(move || sink.follow(ledger, Duration::from_millis(500), is_over).unwrap());
+        }
+        let senders: Vec<_> = templates
+            .iter()
+            .map(|template| {
+                let (client, stop) = (&lab.world.client, &stop_sending);
+                scope.spawn(move || {
+                    client
+                        .enter(|| {
+                            let socket = PacketSocket::open("eth0").unwrap();
+                            send(
+                                &socket,
+                                template,
+                                FLOWS,
+                                PER_SECOND,
+                                Bound::Time(Duration::from_secs(120)),
+                                stop,
+                            )
+                            .unwrap()
+                        })
+                        .unwrap()
+                })
+            })
+            .collect();
+        let swaps = swap(&lab, before);
+        stop_sending.store(true, Ordering::Release);
+        let sent: Vec<Sent> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+        all_sent.store(true, Ordering::Release);
+        (sent, swaps)
+    });
+
+    lab.appliance.check().unwrap();
+    assert!(swaps >= SWAPS, "only {swaps} tables were published");
+    for ((sent, ledger), template) in sent.iter().zip(ledgers).zip(&templates) {
+        let ledger = ledger.into_inner().unwrap();
+        let summary = ledger.close(&sent.by_flow);
+        assert!(
+            summary.is_complete(),
+            "{}: {summary:?}; of flow 0 are missing {:?}\n{}",
+            template.destination,
+            ledger.missing(0, sent.by_flow[0], 20),
+            lab.appliance.show("drops").unwrap_or_default()
+        );
+        assert!(summary.sent > 10_000, "hardly any load: {summary:?}");
+    }
+}
+
+/// Changes the endpoints until `SWAPS` tables have been published, and returns how many were.
+fn swap(lab: &Lab, before: u64) -> u64 {
+    let sets: [&[u8]; 3] = [&[1, 2, 3], &[2, 3, 4], &[1, 3, 4]];
+    let deadline = Instant::now() + Duration::from_secs(90);
+    let mut written = 0;
+    loop {
+        for _ in 0..100 {
+            lab.set_endpoints(sets[written % sets.len()]).unwrap();
+            written += 1;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let published = lab.shown_number("workers", "generation").unwrap() - before;
+        if published >= SWAPS || Instant::now() > deadline {
+            return published;
+        }
+    }
+}
