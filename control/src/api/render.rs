@@ -22,6 +22,20 @@ pub fn services(answer: &Value) -> String {
     table(&answer["services"], COLUMNS)
 }
 
+/// The endpoints of all Service ports, with their conditions and the lists they are in.
+pub fn endpoints(rows: &Value) -> String {
+    const COLUMNS: &[Column] = &[
+        ("SERVICE", |row| text(&row["service"])),
+        ("PORT", |row| text(&row["port"])),
+        ("ENDPOINT", |row| text(&row["address"])),
+        ("POD", |row| text(&row["target"])),
+        ("NODE", |row| text(&row["node"])),
+        ("STATE", |row| endpoint_state(row)),
+        ("LISTS", |row| endpoint_lists(row)),
+    ];
+    table(rows, COLUMNS)
+}
+
 /// `show backends`.
 pub fn backends(answer: &Value) -> String {
     const COLUMNS: &[Column] = &[
@@ -173,6 +187,25 @@ fn yes(value: &Value) -> String {
 fn list(values: &Value, cell: fn(&Value) -> String) -> String {
     let cells: Vec<_> = values.as_array().into_iter().flatten().map(cell).collect();
     if cells.is_empty() { "-".to_owned() } else { cells.join("\n") }
+}
+
+fn endpoint_state(row: &Value) -> String {
+    let is = |field: &str| row[field] == Value::Bool(true);
+    match (is("ready"), is("serving"), is("terminating")) {
+        (true, _, false) => "ready",
+        (true, _, true) => "ready, terminating",
+        (false, true, true) => "terminating, serving",
+        (false, false, true) => "terminating",
+        (false, _, false) => "not ready",
+    }
+    .to_owned()
+}
+
+fn endpoint_lists(row: &Value) -> String {
+    let lists = [("inClusterList", "cluster"), ("inLocalList", "local")];
+    let held: Vec<_> =
+        lists.iter().filter(|(field, _)| row[field] == Value::Bool(true)).map(|(_, name)| *name).collect();
+    if held.is_empty() { "-".to_owned() } else { held.join(", ") }
 }
 
 fn named_port(row: &Value) -> String {

@@ -85,6 +85,11 @@ impl Model {
         &self.joined
     }
 
+    /// The names of all Nodes.
+    pub fn node_names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.0.keys().map(|key| key.name.as_str())
+    }
+
     /// The Node with this name.
     pub fn node(&self, name: &str) -> Option<&Arc<Node>> {
         self.nodes.get(&ObjectKey::new("", name))
