@@ -14,7 +14,7 @@ pub fn services(answer: &Value) -> String {
         ("FAMILY", |row| text(&row["family"])),
         ("ADDRESSES", |row| list(&row["addresses"], address)),
         ("ENDPOINTS", |row| text(&row["cluster"]["endpoints"])),
-        ("LOCAL", |row| text(&row["local"]["endpoints"])),
+        ("LOCAL", |row| if uses_local(row) { text(&row["local"]["endpoints"]) } else { "-".to_owned() }),
         ("INTERNAL", |row| text(&row["internalPolicy"])),
         ("EXTERNAL", |row| text(&row["externalPolicy"])),
         ("NEW FLOWS", |row| new_flows(row)),
@@ -226,9 +226,14 @@ fn address(address: &Value) -> String {
     }
 }
 
+/// Whether any traffic is for the local list.
+fn uses_local(row: &Value) -> bool {
+    ["internalPolicy", "externalPolicy"].iter().any(|policy| row[policy] == "Local")
+}
+
 fn new_flows(row: &Value) -> String {
     match (text(&row["cluster"]["newFlows"]), text(&row["local"]["newFlows"])) {
-        (cluster, local) if cluster == local => cluster,
+        (cluster, local) if cluster == local || !uses_local(row) => cluster,
         (cluster, local) => format!("{cluster}, local {local}"),
     }
 }
