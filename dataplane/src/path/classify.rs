@@ -61,7 +61,7 @@ fn network<F: Family>(ethernet: &Ethernet<'_>, frame: &Frame, index: u8) -> Resu
     if header.fragment.is_some() {
         return Err(DropReason::Fragment);
     }
-    let layout = Layout::of(ethernet, &header);
+    let layout = Layout::of(ethernet, &header).ok_or(DropReason::TooBig)?;
     let (source, destination) = (F::source(l3), F::destination(l3));
     if !F::is_unicast_source(source) {
         return Err(DropReason::Martian);

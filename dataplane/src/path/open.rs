@@ -68,7 +68,9 @@ fn reply_tuple<F: Family>(
     if addresses.is_empty() {
         return Err(Refused::Drop(DropReason::NoSnatAddress));
     }
-    Ok(flows.masquerade(ports, addresses, &packet.tuple, &choice.backend)?)
+    let vips = &stage.tables.vips;
+    let claimed = |addr, port| vips.serves(addr, packet.tuple.transport, port);
+    Ok(flows.masquerade(ports, addresses, &packet.tuple, &choice.backend, claimed)?)
 }
 
 impl From<Refusal> for Refused {

@@ -59,10 +59,13 @@ pub(super) struct IcmpPacket<F: Family> {
 }
 
 impl Layout {
-    /// The layout of a frame with this Ethernet and IP header.
-    pub(super) fn of(ethernet: &Ethernet<'_>, header: &NetworkHeader) -> Self {
+    /// The layout of a frame with this Ethernet and IP header. `None`: it ends beyond 64 KiB, as captures of segments
+    /// that a NIC was yet to cut may.
+    #[inline]
+    pub(super) fn of(ethernet: &Ethernet<'_>, header: &NetworkHeader) -> Option<Self> {
         let l3 = ethernet.payload_offset() as u16;
-        Self { l3, l4: l3 + header.header_len, end: l3 + header.total_len, vlan: ethernet.vlan() }
+        let end = l3.checked_add(header.total_len)?;
+        Some(Self { l3, l4: l3 + header.header_len, end, vlan: ethernet.vlan() })
     }
 
     /// From the IP header to the end of the IP packet.

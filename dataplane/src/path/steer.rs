@@ -38,14 +38,16 @@ impl Steering {
         if self.workers == 1 {
             return self.worker;
         }
-        let to_vip = tables.vips.addresses.contains_key(&tuple.destination);
-        if !to_vip && tables.is_own(tuple.destination) {
-            if let Some(owner) = self.ports.owner(tuple.destination_port) {
-                return owner;
-            }
-            return self.of_client::<F>(tuple.source);
+        let own = tables.is_own(tuple.destination);
+        if own
+            && let Some(owner) = self.ports.owner(tuple.destination_port)
+            // A VIP may be one of our addresses too and serve a port of the range, which is then no SNAT port.
+            && !tables.vips.serves(tuple.destination, tuple.transport, tuple.destination_port)
+        {
+            return owner;
         }
-        self.of_client::<F>(if to_vip { tuple.source } else { tuple.destination })
+        let to_us = own || tables.vips.addresses.contains_key(&tuple.destination);
+        self.of_client::<F>(if to_us { tuple.source } else { tuple.destination })
     }
 
     #[inline]

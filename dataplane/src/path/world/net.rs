@@ -1,6 +1,6 @@
 //! The addresses and MACs of the test world, for both families.
 
-use super::super::Path;
+use super::super::{Packet, Path, classify::Classified};
 use crate::{
     io::PortId,
     state::Flows,
@@ -31,6 +31,8 @@ pub(crate) trait Net: Family {
     fn addr(network: Network, host: u32) -> Self::Addr;
     fn tables_mut(snapshot: &mut Snapshot) -> &mut Tables<Self>;
     fn flows(path: &Path) -> &Flows<Self>;
+    /// The flow packet of this family that was classified.
+    fn classified(classified: Classified) -> Packet<Self>;
 }
 
 impl Net for V4 {
@@ -46,6 +48,13 @@ impl Net for V4 {
 
     fn flows(path: &Path) -> &Flows<V4> {
         path.flows_v4()
+    }
+
+    fn classified(classified: Classified) -> Packet<V4> {
+        match classified {
+            Classified::V4(packet) => packet,
+            _ => panic!("no TCP or UDP over IPv4"),
+        }
     }
 }
 
@@ -64,6 +73,13 @@ impl Net for V6 {
 
     fn flows(path: &Path) -> &Flows<V6> {
         path.flows_v6()
+    }
+
+    fn classified(classified: Classified) -> Packet<V6> {
+        match classified {
+            Classified::V6(packet) => packet,
+            _ => panic!("no TCP or UDP over IPv6"),
+        }
     }
 }
 
