@@ -14,12 +14,26 @@ pub fn services(answer: &Value) -> String {
         ("FAMILY", |row| text(&row["family"])),
         ("ADDRESSES", |row| list(&row["addresses"], address)),
         ("ENDPOINTS", |row| text(&row["cluster"]["endpoints"])),
-        ("LOCAL", |row| text(&row["local"]["endpoints"])),
+        ("LOCAL", |row| if uses_local(row) { text(&row["local"]["endpoints"]) } else { "-".to_owned() }),
         ("INTERNAL", |row| text(&row["internalPolicy"])),
         ("EXTERNAL", |row| text(&row["externalPolicy"])),
         ("NEW FLOWS", |row| new_flows(row)),
     ];
     table(&answer["services"], COLUMNS)
+}
+
+/// The endpoints of all Service ports, with their conditions and the lists they are in.
+pub fn endpoints(rows: &Value) -> String {
+    const COLUMNS: &[Column] = &[
+        ("SERVICE", |row| text(&row["service"])),
+        ("PORT", |row| text(&row["port"])),
+        ("ENDPOINT", |row| text(&row["address"])),
+        ("POD", |row| text(&row["target"])),
+        ("NODE", |row| text(&row["node"])),
+        ("STATE", |row| endpoint_state(row)),
+        ("LISTS", |row| endpoint_lists(row)),
+    ];
+    table(rows, COLUMNS)
 }
 
 /// `show backends`.
@@ -175,6 +189,25 @@ fn list(values: &Value, cell: fn(&Value) -> String) -> String {
     if cells.is_empty() { "-".to_owned() } else { cells.join("\n") }
 }
 
+fn endpoint_state(row: &Value) -> String {
+    let is = |field: &str| row[field] == Value::Bool(true);
+    match (is("ready"), is("serving"), is("terminating")) {
+        (true, _, false) => "ready",
+        (true, _, true) => "ready, terminating",
+        (false, true, true) => "terminating, serving",
+        (false, false, true) => "terminating",
+        (false, _, false) => "not ready",
+    }
+    .to_owned()
+}
+
+fn endpoint_lists(row: &Value) -> String {
+    let lists = [("inClusterList", "cluster"), ("inLocalList", "local")];
+    let held: Vec<_> =
+        lists.iter().filter(|(field, _)| row[field] == Value::Bool(true)).map(|(_, name)| *name).collect();
+    if held.is_empty() { "-".to_owned() } else { held.join(", ") }
+}
+
 fn named_port(row: &Value) -> String {
     match text(&row["portName"]).as_str() {
         "" => text(&row["protocol"]),
@@ -193,9 +226,14 @@ fn address(address: &Value) -> String {
     }
 }
 
+/// Whether any traffic is for the local list.
+fn uses_local(row: &Value) -> bool {
+    ["internalPolicy", "externalPolicy"].iter().any(|policy| row[policy] == "Local")
+}
+
 fn new_flows(row: &Value) -> String {
     match (text(&row["cluster"]["newFlows"]), text(&row["local"]["newFlows"])) {
-        (cluster, local) if cluster == local => cluster,
+        (cluster, local) if cluster == local || !uses_local(row) => cluster,
         (cluster, local) => format!("{cluster}, local {local}"),
     }
 }

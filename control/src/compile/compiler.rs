@@ -7,7 +7,7 @@ use super::{
     record::Candidate,
 };
 use crate::{
-    fault::Problem,
+    fault::{Fault, Problem, Severity},
     model::{IpFamily, Model, Service, ServicePort},
 };
 use penstock_dataplane::{
@@ -65,6 +65,7 @@ impl Compiler {
     pub fn compile(&mut self, model: &Model, environment: &Environment) -> Compiled {
         let v4 = self.v4.compile(model, environment, &mut self.shared);
         let v6 = self.v6.compile(model, environment, &mut self.shared);
+        self.shared.problems.extend(unknown_node(model, &environment.settings.node_name));
         let mut captured = Captured::default();
         self.v4.captured(environment, &mut captured);
         self.v6.captured(environment, &mut captured);
@@ -120,4 +121,19 @@ impl Compiler {
         });
         v4.chain(v6)
     }
+}
+
+/// A node name that no Node has, where there are Nodes: most likely mistyped.
+fn unknown_node(model: &Model, name: &str) -> Option<Problem> {
+    let known: Vec<_> = model.node_names().take(5).collect();
+    if name.is_empty() || known.is_empty() || model.node(name).is_some() {
+        return None;
+    }
+    let message = format!(
+        "{name:?}: there is no such Node (but {}), so its zone and addresses are not known; if the name is wrong, no \
+         endpoint counts as local",
+        known.join(", ")
+    );
+    let fault = Fault { path: "nodeName".into(), message };
+    Some(Problem { severity: Severity::Warning, origin: None, object: None, fault })
 }

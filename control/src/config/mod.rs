@@ -22,20 +22,20 @@ use std::{fmt, path::Path};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{file}: cannot be read: {source}")]
+    #[error("{file}: cannot be read: {cause}")]
     Unreadable {
         /// Its path.
         file: String,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file is not YAML.
-    #[error("{file}: not valid YAML: {source}")]
+    #[error("{file}: not valid YAML: {cause}")]
     Syntax {
         /// Its path.
         file: String,
         /// Where and why.
-        source: serde_yaml_ng::Error,
+        cause: serde_yaml_ng::Error,
     },
     /// Fields are wrong.
     #[error("{file}: {faults}", faults = Lines(faults))]
@@ -68,7 +68,7 @@ impl Config {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
             Ok(text) => Self::from_yaml(&text, &file, &hostname()),
-            Err(source) => Err(ConfigError::Unreadable { file, source }),
+            Err(cause) => Err(ConfigError::Unreadable { file, cause }),
         }
     }
 
@@ -76,7 +76,7 @@ impl Config {
     pub fn from_yaml(text: &str, file: &str, hostname: &str) -> Result<Self, ConfigError> {
         let mut faults = Faults::default();
         let raw = parse::parse(text, &mut faults)
-            .map_err(|source| ConfigError::Syntax { file: file.to_owned(), source })?;
+            .map_err(|cause| ConfigError::Syntax { file: file.to_owned(), cause })?;
         let config = validate::validate(raw, hostname, &mut faults);
         match faults.is_empty() {
             true => Ok(config),

@@ -23,29 +23,29 @@ use std::{io, path::Path};
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// It cannot be listed.
-    #[error("{path}: cannot be read: {source}; create the folder, or name another by manifests.path")]
+    #[error("{path}: cannot be read: {cause}; create the folder, or name another by manifests.path")]
     Unreadable {
         /// Its path.
         path: String,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It cannot be watched.
     #[error(
-        "{path}: cannot be watched: {source}; if inotify watches are used up, raise fs.inotify.max_user_watches"
+        "{path}: cannot be watched: {cause}; if inotify watches are used up, raise fs.inotify.max_user_watches"
     )]
     Unwatchable {
         /// Its path.
         path: String,
         /// Why.
-        source: notify::Error,
+        cause: notify::Error,
     },
 }
 
 /// Reads a folder once, or a single file.
 pub fn read(path: &Path) -> Result<Objects, FolderError> {
     let mut store = store::Store::new(path);
-    store.refresh().map_err(|source| FolderError::Unreadable { path: path.display().to_string(), source })?;
+    store.refresh().map_err(|cause| FolderError::Unreadable { path: path.display().to_string(), cause })?;
     Ok(store.objects())
 }
 

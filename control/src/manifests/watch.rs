@@ -34,8 +34,8 @@ struct Watch {
 impl Folder {
     /// Watches a folder. Nothing is read yet.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
-        let unwatchable = |source| FolderError::Unwatchable { path: path.display().to_string(), source };
-        let unreadable = |source| FolderError::Unreadable { path: path.display().to_string(), source };
+        let unwatchable = |cause| FolderError::Unwatchable { path: path.display().to_string(), cause };
+        let unreadable = |cause| FolderError::Unreadable { path: path.display().to_string(), cause };
         std::fs::read_dir(path).map_err(unreadable)?;
         let (sender, events) = mpsc::unbounded_channel();
         // The receiver is gone only when the folder is.

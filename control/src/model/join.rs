@@ -33,8 +33,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Takes in a source's objects: reads what changed, forgets what is gone. Returns all that is wrong, the source's
-    /// own findings included.
+    /// Takes in a source's objects: reads what changed, forgets what is gone. Returns what is wrong
+    /// with objects; what the source could not read is in [`Objects::problems`].
     pub fn update(&mut self, objects: &Objects) -> Vec<Problem> {
         let mut dirty = BTreeSet::new();
         for change in self.services.update(&objects.services, Service::read) {
@@ -56,7 +56,7 @@ impl Model {
         for key in dirty {
             self.join(key);
         }
-        let mut problems = objects.problems.clone();
+        let mut problems = Vec::new();
         self.services.problems("Service", &mut problems);
         self.slices.problems("EndpointSlice", &mut problems);
         self.nodes.problems("Node", &mut problems);
@@ -83,6 +83,11 @@ impl Model {
     /// The Services to be proxied, in order of their names. One that did not change is the same `Arc` as before.
     pub fn services(&self) -> &BTreeMap<ObjectKey, Arc<Joined>> {
         &self.joined
+    }
+
+    /// The names of all Nodes.
+    pub fn node_names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.0.keys().map(|key| key.name.as_str())
     }
 
     /// The Node with this name.

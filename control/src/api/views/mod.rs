@@ -11,6 +11,7 @@ pub use workers::PortView;
 
 use super::{Reply, Request, Show};
 use crate::runtime::Appliance;
+use penstock_dataplane::table::Snapshot;
 use serde::Serialize;
 
 /// Answers a question.
@@ -28,6 +29,11 @@ pub fn answer(appliance: &Appliance, request: &Request) -> Reply {
             explain::view(appliance, &snapshot, question).map_or_else(Reply::Error, |view| ok(&view))
         }
     }
+}
+
+/// The Service ports of a snapshot, as `show services` lists them.
+pub fn services(snapshot: &Snapshot) -> serde_json::Value {
+    serde_json::to_value(services::view(snapshot)).unwrap_or_default()
 }
 
 fn ok(view: &impl Serialize) -> Reply {
