@@ -85,8 +85,10 @@ fn ssh(lab: &Lab, folder: &Path, gateway: IpAddr) -> String {
 fn check_neighbours(lab: &Lab) {
     for (index, gateway) in lab.world.plan.gateway_client_side().into_iter().enumerate() {
         let client = lab.world.plan.client()[index];
-        lab.world.client.ip("neigh flush all").unwrap();
-        lab.world.gateway.ip("neigh flush all").unwrap();
+        // Resolved ones only: to flush one that is being asked for would fail the request that waits for it.
+        const RESOLVED: &str = "neigh flush nud reachable nud stale nud delay nud probe";
+        lab.world.client.ip(RESOLVED).unwrap();
+        lab.world.gateway.ip(RESOLVED).unwrap();
         lab.world.client.run(&["ping", "-c", "3", "-i", "0.2", "-W", "2", &gateway.to_string()]).unwrap();
         lab.world.gateway.run(&["ping", "-c", "3", "-i", "0.2", "-W", "2", &client.to_string()]).unwrap();
         for (namespace, other) in [(&lab.world.client, gateway), (&lab.world.gateway, client)] {

@@ -5,13 +5,15 @@ use penstock_dataplane::{
     io::PortId,
     xdp::{AddressFlags, ClassifierState, InterfaceEntry},
 };
+use std::collections::BTreeSet;
 
 /// The classifier's state for these tables on this machine.
 ///
 /// Every address of the node is one that masqueraded replies and NodePort traffic may come to: which of its ports are
 /// ours is decided by the NodePorts and the SNAT range. An interface that is missing is left out until it is back.
 pub(super) fn state(config: &Config, captured: &Captured, view: &View) -> ClassifierState {
-    let mut addresses = captured.address_flags();
+    // What a backend sends is not sent to us yet: a worker could not give back what is no reply of a Service.
+    let mut addresses = Captured { backends: BTreeSet::new(), ..captured.clone() }.address_flags();
     for address in &view.addresses {
         *addresses.entry(address.address).or_insert(AddressFlags::NONE) |= AddressFlags::NODE;
     }

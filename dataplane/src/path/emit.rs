@@ -11,7 +11,7 @@ use crate::{
 #[inline]
 pub(super) fn send(frame: &mut Frame, layout: &Layout, link: &Link) -> Verdict {
     if link.vlan != layout.vlan && retag(frame, layout, link.vlan).is_err() {
-        return Verdict::Drop(DropReason::Malformed);
+        return Verdict::Drop(DropReason::TooBig);
     }
     set_source(frame, link.source);
     set_destination(frame, link.destination);

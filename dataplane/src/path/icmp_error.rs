@@ -23,6 +23,10 @@ pub(super) fn translate<F: Family>(
     frame: &mut Frame,
 ) -> Verdict {
     let Some(quoted) = packet.quoted else { return Verdict::Drop(DropReason::IcmpQuery) };
+    if packet.destination != quoted.source {
+        // Errors go to whom they are about; Linux's conntrack asks the same.
+        return Verdict::Drop(DropReason::IcmpUnrelated);
+    }
     let answer = quoted.reversed();
     let table = &stage.flows.table;
     let found = table.find(table.hash(&answer), &answer);

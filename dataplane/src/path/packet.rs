@@ -1,11 +1,12 @@
 //! What the stages know of a packet: offsets into its frame, and the values they decide by.
 
 use crate::{
-    io::Frame,
+    io::{BATCH, Frame},
     state::{Entry, Tuple},
     table::Link,
     wire::{Ethernet, Family, NetworkHeader, TcpFlags, VlanTags},
 };
+use arrayvec::ArrayVec;
 
 /// Where things are in a frame. All offsets are from its first byte and inside it.
 #[derive(Debug, Clone, Copy)]
@@ -58,11 +59,29 @@ pub(super) struct IcmpPacket<F: Family> {
     pub quoted: Option<Tuple<F>>,
 }
 
+/// The packets of a batch that are of one family.
+#[derive(Debug)]
+pub(super) struct Arrivals<F: Family> {
+    /// TCP and UDP.
+    pub(super) packets: ArrayVec<Packet<F>, BATCH>,
+    /// ICMP.
+    pub(super) icmp: ArrayVec<IcmpPacket<F>, BATCH>,
+}
+
+impl<F: Family> Arrivals<F> {
+    pub(super) const fn new() -> Self {
+        Self { packets: ArrayVec::new_const(), icmp: ArrayVec::new_const() }
+    }
+}
+
 impl Layout {
-    /// The layout of a frame with this Ethernet and IP header.
-    pub(super) fn of(ethernet: &Ethernet<'_>, header: &NetworkHeader) -> Self {
+    /// The layout of a frame with this Ethernet and IP header. `None`: it ends beyond 64 KiB, as captures of segments
+    /// that a NIC was yet to cut may.
+    #[inline]
+    pub(super) fn of(ethernet: &Ethernet<'_>, header: &NetworkHeader) -> Option<Self> {
         let l3 = ethernet.payload_offset() as u16;
-        Self { l3, l4: l3 + header.header_len, end: l3 + header.total_len, vlan: ethernet.vlan() }
+        let end = l3.checked_add(header.total_len)?;
+        Some(Self { l3, l4: l3 + header.header_len, end, vlan: ethernet.vlan() })
     }
 
     /// From the IP header to the end of the IP packet.

@@ -83,7 +83,7 @@ counted! {
         IcmpMalformed = "icmp_malformed",
         /// An ICMP message that is not an error, such as an echo request to a VIP.
         IcmpQuery = "icmp_query",
-        /// Longer than the MTU of the way out, and may be fragmented only by others.
+        /// Longer than the MTU of the way out or than its frame has room for, and may be fragmented only by others.
         TooBig = "too_big",
     }
 }

@@ -24,7 +24,6 @@ use crate::{
         Backend, BackendId, Endpoints, Locality, NextHop, NextHopId, Prefix, Ring, Service, ServiceId,
         ServiceName, Snapshot, Tables, Target, TrafficPolicy, Transport, VipKind,
     },
-    wire::{EtherAddr, Family},
 };
 use std::{collections::BTreeMap, marker::PhantomData, ops::RangeInclusive, sync::Arc, time::Duration};
 
@@ -109,6 +108,13 @@ impl<F: Net> World<F> {
         };
         world.tables(make_tables);
         world.set_backends(&[0, 1, 2]);
+        world
+    }
+
+    /// The same with frames of this size.
+    pub(crate) fn with_frames(bytes: usize) -> Self {
+        let mut world = Self::new();
+        world.io = MemoryIo::with_frame_size(3, BATCH, bytes);
         world
     }
 
@@ -263,7 +269,8 @@ impl<F: Net> World<F> {
             let flows = if F::ADDR_LEN == 4 { (flows_v4, flows_v6) } else { (flows_v6, flows_v4) };
             assert_eq!(flows.1, 0, "flows of the other family");
             assert_eq!(flows.0, F::flows(path).table.len() as u64);
-            let mut add = |name: &str, count: u64| *counts.entry(name.to_owned()).or_insert(0) += count as i64;
+            let mut add =
+                |name: &str, count: u64| *counts.entry(name.to_owned()).or_insert(0) += count as i64;
             add("received", received);
             add("forwarded", forwarded);
             add("handed_off", handed_off);
@@ -337,7 +344,8 @@ fn make_tables<F: Net>(tables: &mut Tables<F>) {
     let node = F::addr(Network::Node, NODE);
     vips.node_addresses.insert(node);
     tables.services = Arc::new(services);
-    let next_hop = |number: usize| NextHop { link: Some(backend_link(number)), source: Some(node), mtu: 1500 };
+    let next_hop =
+        |number: usize| NextHop { link: Some(backend_link(number)), source: Some(node), mtu: 1500 };
     tables.next_hops = Arc::new((0..16).map(next_hop).collect());
     let pods = Prefix::new(F::addr(Network::Pods, 0), F::PREFIX_LEN);
     tables.locality =

@@ -104,7 +104,6 @@ impl<F: Family> Flow<F> {
     /// Whether the backend sees an address of ours instead of the client's.
     pub fn is_masqueraded(&self) -> bool {
         self.reply.destination != self.original.source
-            || self.reply.destination_port != self.original.source_port
     }
 
     /// How early a full table may evict it: 0 first, `None` never (§6.3, "resource exhaustion").

@@ -199,6 +199,9 @@ impl<F: Family> FlowTable<F> {
     ) {
         let mut removed = 0;
         for _ in 0..examine.min(self.capacity()) {
+            if removed == most {
+                return;
+            }
             let at = self.sweep_hand;
             self.sweep_hand = if at + 1 == self.capacity() { 0 } else { at + 1 };
             if !now.reached(self.due[at]) {
@@ -211,9 +214,6 @@ impl<F: Family> FlowTable<F> {
             } else if let Some(flow) = self.remove(FlowId(at as u32)) {
                 expired(flow);
                 removed += 1;
-                if removed == most {
-                    return;
-                }
             }
         }
     }

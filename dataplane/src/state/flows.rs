@@ -20,7 +20,7 @@ pub enum OpenError {
 pub struct Flows<F: Family> {
     /// The records.
     pub table: FlowTable<F>,
-    used: SnatUse,
+    used: SnatUse<F>,
     /// Flows that a full table pushed out.
     pub evicted: u64,
 }
@@ -28,26 +28,27 @@ pub struct Flows<F: Family> {
 impl<F: Family> Flows<F> {
     /// Room for `capacity` flows.
     pub fn new(capacity: usize, seed: u64) -> Self {
-        Self { table: FlowTable::new(capacity, seed), used: SnatUse::with_capacity(4096), evicted: 0 }
+        Self { table: FlowTable::new(capacity, seed), used: SnatUse::with_capacity(capacity), evicted: 0 }
     }
 
-    /// The reply tuple of a masqueraded flow: the first free (address, port) of ours to this backend.
+    /// The reply tuple of a masqueraded flow: the first free (address, port) of ours to this backend that is not
+    /// `claimed` for something else.
     pub fn masquerade(
         &self,
         ports: &SnatPorts,
         addresses: &[F::Addr],
         original: &Tuple<F>,
         backend: &Backend<F>,
+        claimed: impl Fn(F::Addr, u16) -> bool,
     ) -> Result<Tuple<F>, OpenError> {
-        let all = u64::from(ports.count()) * addresses.len() as u64;
-        if u64::from(self.used.of(backend.id)) >= all {
+        if addresses.iter().all(|address| self.used.of(backend.id, *address) >= ports.count()) {
             return Err(OpenError::SnatExhausted);
         }
         let hash = client_hash(original);
         ports
             .candidates(addresses.len(), hash)
             .map(|(address, port)| reply_tuple(backend, original.transport, addresses[address], port))
-            .find(|reply| self.is_free(reply))
+            .find(|reply| self.is_free(reply) && !claimed(reply.destination, reply.destination_port))
             .ok_or(OpenError::SnatExhausted)
     }
 
@@ -79,7 +80,7 @@ impl<F: Family> Flows<F> {
         }
         let id = self.table.insert(flow, timeouts).ok_or(OpenError::TableFull)?;
         if flow.is_masqueraded() {
-            self.used.add(flow.backend);
+            self.used.add(flow.backend, flow.reply.destination);
         }
         Ok(id)
     }
@@ -98,7 +99,7 @@ impl<F: Family> Flows<F> {
         table.sweep(now, timeouts, examine, most, |flow| {
             count += 1;
             if flow.is_masqueraded() {
-                used.sub(flow.backend);
+                used.sub(flow.backend, flow.reply.destination);
             }
         });
         count
@@ -106,7 +107,7 @@ impl<F: Family> Flows<F> {
 
     fn released(&mut self, flow: &Flow<F>) {
         if flow.is_masqueraded() {
-            self.used.sub(flow.backend);
+            self.used.sub(flow.backend, flow.reply.destination);
         }
     }
 }

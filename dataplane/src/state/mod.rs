@@ -10,6 +10,8 @@ mod flow_table;
 mod snat;
 mod flows;
 mod bucket;
+#[cfg(test)]
+mod tests;
 
 pub use bucket::TokenBucket;
 pub use clock::Millis;

@@ -2,13 +2,14 @@
 //!
 //! A translation must be unique per (protocol, backend address and port, SNAT address and port), which is exactly
 //! the flow's reply tuple: so whether a port is free is asked of the flow table, and no second book is kept but a
-//! count per backend, which tells when there is none left without trying them all.
+//! count per backend and SNAT address, which tells when there is none left without trying them all. The count may be
+//! too low (then all are tried), never too high.
 //!
 //! The first candidate is a hash of the client's tuple, so that a peer that takes over the VIP and the SNAT address
 //! rebuilds the same translation; the following ones are a large prime apart, which visits every (address, port)
 //! once. A worker uses the ports of the range that name it (port mod workers), so replies tell their owner.
 
-use crate::table::BackendId;
+use crate::{table::BackendId, wire::Family};
 use hashbrown::HashMap;
 use std::ops::RangeInclusive;
 
@@ -62,37 +63,45 @@ impl SnatPorts {
     }
 }
 
-/// How many translations each backend has.
-#[derive(Debug, Default)]
-pub struct SnatUse {
-    by_backend: HashMap<BackendId, u32>,
+/// How many translations each backend has, by SNAT address.
+#[derive(Debug)]
+pub struct SnatUse<F: Family> {
+    counts: HashMap<(BackendId, F::Addr), u32>,
 }
 
-impl SnatUse {
-    /// Room for this many backends without allocating.
-    pub fn with_capacity(backends: usize) -> Self {
-        Self { by_backend: HashMap::with_capacity(backends) }
+/// Pairs of backend and address that are counted at the most: memory is taken once, not per packet.
+const MOST_PAIRS: usize = 1 << 15;
+
+impl<F: Family> SnatUse<F> {
+    /// Counts for a table of this many flows.
+    pub fn with_capacity(flows: usize) -> Self {
+        // Twice the room: a map at most half full clears its tombstones in place and never grows.
+        Self { counts: HashMap::with_capacity(2 * flows.min(MOST_PAIRS)) }
     }
 
-    /// Translations to this backend.
+    /// Translations to this backend from this address.
     #[inline]
-    pub fn of(&self, backend: BackendId) -> u32 {
-        self.by_backend.get(&backend).copied().unwrap_or(0)
+    pub fn of(&self, backend: BackendId, address: F::Addr) -> u32 {
+        self.counts.get(&(backend, address)).copied().unwrap_or(0)
     }
 
     /// One more.
     #[inline]
-    pub fn add(&mut self, backend: BackendId) {
-        *self.by_backend.entry(backend).or_insert(0) += 1;
+    pub fn add(&mut self, backend: BackendId, address: F::Addr) {
+        if let Some(count) = self.counts.get_mut(&(backend, address)) {
+            *count += 1;
+        } else if self.counts.len() < MOST_PAIRS {
+            self.counts.insert((backend, address), 1);
+        }
     }
 
     /// One less.
     #[inline]
-    pub fn sub(&mut self, backend: BackendId) {
-        if let Some(count) = self.by_backend.get_mut(&backend) {
-            *count = count.saturating_sub(1);
+    pub fn sub(&mut self, backend: BackendId, address: F::Addr) {
+        if let Some(count) = self.counts.get_mut(&(backend, address)) {
+            *count -= 1;
             if *count == 0 {
-                self.by_backend.remove(&backend);
+                self.counts.remove(&(backend, address));
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The index from a destination to the Service that serves it.
 //!
 //! Exact tuples (VIP, protocol, port) are looked up before NodePorts (§3.2), so a VIP beats a NodePort when both
-//! could match. A VIP's other ports are ours as well: the classifier sends them all here, and they are rejected.
+//! could match: an external IP may be a node's own address. A VIP's other ports are ours as well: the classifier sends
+//! them all here, and they are rejected.
 
 use super::{ServiceId, Transport};
 use crate::wire::Family;
@@ -65,20 +66,23 @@ impl<F: Family> Default for VipIndex<F> {
 }
 
 impl<F: Family> VipIndex<F> {
+    /// Whether a Service is served here: packets to it are clients', whatever else the address is used for.
+    #[inline]
+    pub fn serves(&self, addr: F::Addr, transport: Transport, port: u16) -> bool {
+        matches!(self.find(addr, transport, port), VipMatch::Service(_))
+    }
+
     /// What a new flow to this destination is for.
     #[inline]
     pub fn find(&self, addr: F::Addr, transport: Transport, port: u16) -> VipMatch {
         if let Some(target) = self.tuples.get(&(addr, transport, port)) {
             return VipMatch::Service(*target);
         }
-        if let Some(kind) = self.addresses.get(&addr) {
-            return VipMatch::UnservedPort(*kind);
+        if let Some(service) = self.node_ports.get(&(transport, port))
+            && self.node_addresses.contains(&addr)
+        {
+            return VipMatch::Service(Target { service: *service, kind: VipKind::NodePort });
         }
-        match self.node_ports.get(&(transport, port)) {
-            Some(service) if self.node_addresses.contains(&addr) => {
-                VipMatch::Service(Target { service: *service, kind: VipKind::NodePort })
-            }
-            _ => VipMatch::None,
-        }
+        self.addresses.get(&addr).map_or(VipMatch::None, |kind| VipMatch::UnservedPort(*kind))
     }
 }

@@ -11,7 +11,8 @@
  *
  * The decision, in the order it is taken:
  *   1. destination is a VIP: ours, whatever protocol, port or fragment; but neighbour discovery is the kernel's.
- *   2. the interface is a backend one and the source is a backend that keeps client addresses: ours.
+ *   2. the interface is a backend one, the source a backend that sees client addresses, the destination none of our
+ *      own (a backend may well talk to the node itself): ours.
  *   3. destination is a node or SNAT address:
  *      a. TCP, UDP, SCTP to a port of ours: NodePort or SNAT range (any port of an address only used for SNAT);
  *      b. an ICMP error that quotes a packet sent from such a port;
@@ -223,7 +224,7 @@ INLINE enum verdict judge4(struct xdp_md *ctx, __u32 at, int backend)
 	to = roles4(ip->daddr);
 	if (to & VIP)
 		return REDIRECT_VIP;
-	if (backend && roles4(datagram.source[0]) & BACKEND)
+	if (backend && !(to & (NODE | SNAT)) && roles4(datagram.source[0]) & BACKEND)
 		return REDIRECT_BACKEND;
 	return judge_local(ctx, &payload, to, backend, &datagram, 0);
 }
@@ -245,7 +246,7 @@ INLINE enum verdict judge6(struct xdp_md *ctx, __u32 at, int backend)
 	to = roles6(datagram.destination);
 	if (to & VIP)
 		return REDIRECT_VIP;
-	if (backend && roles6(datagram.source) & BACKEND)
+	if (backend && !(to & (NODE | SNAT)) && roles6(datagram.source) & BACKEND)
 		return REDIRECT_BACKEND;
 	return judge_local(ctx, &payload, to, backend, &datagram, 1);
 }

@@ -175,7 +175,11 @@ fn udp_becomes_a_stream_after_two_seconds<F: Net>() {
     let who = world.client(0).datagram().expect_at_backend().expect_state(FlowState::UdpUnreplied).who();
     world.wait(Duration::from_secs(1));
     let reply = world.resume(&who).reply(NO_FLAGS).expect_at_client();
-    reply.expect_state(FlowState::UdpReplied).datagram().expect_at_backend().expect_state(FlowState::UdpReplied);
+    reply
+        .expect_state(FlowState::UdpReplied)
+        .datagram()
+        .expect_at_backend()
+        .expect_state(FlowState::UdpReplied);
     world.wait(Duration::from_millis(1001));
     world.resume(&who).datagram().expect_at_backend().expect_state(FlowState::UdpStream);
     world.wait_and_expire(Duration::from_millis(119_999));

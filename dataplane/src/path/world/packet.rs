@@ -127,12 +127,7 @@ impl IcmpErrorKind {
 }
 
 /// An ICMP error about `quoted`, from the IP header on.
-pub(crate) fn icmp_error<F: Net>(
-    kind: IcmpErrorKind,
-    from: F::Addr,
-    to: F::Addr,
-    quoted: &[u8],
-) -> Vec<u8> {
+pub(crate) fn icmp_error<F: Net>(kind: IcmpErrorKind, from: F::Addr, to: F::Addr, quoted: &[u8]) -> Vec<u8> {
     let (message_type, code, rest) = kind.numbers::<F>();
     icmp::<F>(message_type, code, rest, from, to, quoted)
 }

@@ -55,12 +55,7 @@ impl<F: Net> World<F> {
 
     /// Goes on with a conversation.
     pub(crate) fn resume(&mut self, who: &Speakers<F>) -> Talk<'_, F> {
-        Talk {
-            world: self,
-            sent: Spec::new(who.original, NO_FLAGS),
-            who: who.clone(),
-            outcome: None,
-        }
+        Talk { world: self, sent: Spec::new(who.original, NO_FLAGS), who: who.clone(), outcome: None }
     }
 }
 
@@ -70,7 +65,7 @@ impl<'w, F: Net> Talk<'w, F> {
         self
     }
 
-    pub(crate) fn from_port(mut self, port: u16) -> Self {
+    pub(crate) fn source_port(mut self, port: u16) -> Self {
         self.who.original.source_port = port;
         self
     }
@@ -80,11 +75,11 @@ impl<'w, F: Net> Talk<'w, F> {
         self
     }
 
-    pub(crate) fn to_vip(self, host: u32) -> Self {
+    pub(crate) fn vip(self, host: u32) -> Self {
         self.to(F::addr(Network::Vips, host), SERVICE_PORT)
     }
 
-    pub(crate) fn to_node_port(self) -> Self {
+    pub(crate) fn node_port(self) -> Self {
         self.to(F::addr(Network::Node, NODE), NODE_PORT)
     }
 

@@ -1,0 +1,3 @@
+//! Properties of the worker's state.
+
+mod flow_table;
