@@ -29,20 +29,21 @@ mod tests;
 pub use counters::Counters;
 pub use explain::{Explanation, explain};
 pub use packet::Packet;
-pub use select::{Decision, Masquerade, Refusal, SourceClass, decide};
+pub use select::{Decision, Masquerade, Refusal, Remembered, SourceClass, decide};
 pub use steer::Steering;
 pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
     prefetch::prefetch_header,
-    state::{Flows, Millis, SnatPorts, Timeouts, TokenBucket},
+    state::{AffinityTable, Flows, Millis, SnatPorts, Timeouts, TokenBucket},
     table::{Snapshot, Tables},
     wire::{Family, V4, V6},
 };
 use arrayvec::ArrayVec;
 use classify::Classified;
 use packet::IcmpPacket;
+use std::{sync::Arc, time::Duration};
 
 /// What a worker is told about its work, once.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ pub struct PathConfig {
     pub tcp_reject: TcpReject,
     /// Answers (resets, ICMP errors) a worker sends per second, and at once.
     pub reply_rate: (u32, u32),
+    /// ClientIP affinity: the table that all workers share.
+    pub affinity: Arc<AffinityTable>,
 }
 
 /// How a TCP segment that nobody serves is answered.
@@ -84,9 +87,13 @@ impl PathConfig {
             seed: 0,
             tcp_reject: TcpReject::Reset,
             reply_rate: (1000, 50),
+            affinity: Arc::new(AffinityTable::new(1 << 10, 0)),
         }
     }
 }
+
+/// How often a worker looks for outlived affinity records in one more shard.
+const AFFINITY_SWEEP: Duration = Duration::from_secs(1);
 
 /// How many frames ahead of the one being classified the headers are asked for.
 const PREFETCH_AHEAD: usize = 6;
@@ -100,6 +107,7 @@ pub struct Path {
     replies: TokenBucket,
     counters: Counters,
     verdicts: ArrayVec<Verdict, BATCH>,
+    affinity_swept: Millis,
 }
 
 /// The part of a worker that belongs to one family.
@@ -135,6 +143,7 @@ impl Path {
             replies: TokenBucket::new(config.reply_rate.0, config.reply_rate.1),
             counters: Counters::default(),
             verdicts: ArrayVec::new(),
+            affinity_swept: Millis::default(),
             config,
         }
     }
@@ -163,7 +172,7 @@ impl Path {
             };
             self.verdicts.push(verdict);
         }
-        let Self { config, v4, v6, replies, counters, verdicts } = self;
+        let Self { config, v4, v6, replies, counters, verdicts, .. } = self;
         run(config, v4, &snapshot.v4, replies, counters, now, frames, verdicts);
         run(config, v6, &snapshot.v6, replies, counters, now, frames, verdicts);
         counters.count(verdicts);
@@ -177,6 +186,10 @@ impl Path {
         let ended = self.v4.flows.sweep(now, timeouts, examine, most)
             + self.v6.flows.sweep(now, timeouts, examine, most);
         self.counters.flows_expired += ended as u64;
+        if now.since(self.affinity_swept) >= AFFINITY_SWEEP {
+            self.affinity_swept = now;
+            self.config.affinity.sweep(now);
+        }
     }
 
     /// What happened so far.
@@ -242,6 +255,7 @@ fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut 
             emit::send(frame, &packet.layout, &translation.link)
         }
         Err(Refused::Drop(reason)) => Verdict::Drop(reason),
+        Err(Refused::Pass) => Verdict::Pass,
         Err(Refused::Answer(answer)) => reply::answer(stage, packet, frame, answer),
     }
 }
@@ -250,6 +264,7 @@ fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refused {
     Drop(DropReason),
+    Pass,
     Answer(Answer),
 }
 
