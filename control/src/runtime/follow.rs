@@ -30,6 +30,8 @@ use tokio::{
 
 /// How long the start waits for the neighbours of the first backends.
 const FIRST_NEIGHBOURS: Duration = Duration::from_secs(2);
+/// How long a change waits for the neighbours of new backends, so that their first packets find the way.
+const NEW_NEIGHBOURS: Duration = Duration::from_millis(50);
 /// How often old tables are freed and the workers' health is looked at.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 
@@ -43,12 +45,9 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let mut folder = Folder::open(&config.manifests.path)?;
     let mut control = Control::start(config, &routes)?;
 
-    control.sync(&folder.load(), &routes.view());
-    routes.set_targets(control.compiler.targets());
-    if !routes.settled(FIRST_NEIGHBOURS).await {
+    if !control.sync(&folder.load(), &routes, FIRST_NEIGHBOURS).await {
         tracing::warn!("some backends have no next hop yet; `penstock show backends` tells which and why");
     }
-    control.sync(&folder.load(), &routes.view());
     let server = Server::open(&control.config.socket)?;
     tracing::info!(socket = %control.config.socket.display(), "ready");
 
@@ -61,9 +60,11 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
                 tracing::info!("SIGHUP: reading the manifests again");
-                control.sync(&folder.load(), &routes.view());
+                control.sync(&folder.load(), &routes, NEW_NEIGHBOURS).await;
             }
-            () = folder.changed() => control.sync(&folder.load(), &routes.view()),
+            () = folder.changed() => {
+                control.sync(&folder.load(), &routes, NEW_NEIGHBOURS).await;
+            }
             change = routes.changed() => {
                 report(&change?);
                 control.resync(&routes.view());
@@ -74,7 +75,6 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
                 }
             }
         }
-        routes.set_targets(control.compiler.targets());
     }
     tracing::info!("stopping: the classifier is detached, established flows end here");
     serving.abort();
@@ -142,12 +142,18 @@ impl Control {
         })
     }
 
-    /// Takes in the objects as they are now, and publishes.
-    fn sync(&mut self, objects: &Objects, view: &Arc<View>) {
+    /// Takes in the objects as they are now, asks for the neighbours of new backends, and publishes. Returns whether
+    /// all neighbours were known in time.
+    async fn sync(&mut self, objects: &Objects, routes: &Routes, patience: Duration) -> bool {
         for problem in objects.problems.iter().chain(&self.model.update(objects)) {
             tracing::warn!("{problem}");
         }
-        self.resync(view);
+        let mut targets = self.compiler.targets();
+        targets.extend(self.model.endpoint_addresses());
+        routes.set_targets(targets);
+        let settled = routes.settled(patience).await;
+        self.resync(&routes.view());
+        settled
     }
 
     /// Publishes what the objects and the machine now give.
