@@ -4,7 +4,7 @@
 //! compile, publish. Removals reach the classifier before the workers' tables change, additions after, so that no packet
 //! is sent to a worker that does not know it.
 
-use super::{Appliance, RuntimeError, classifier, packets};
+use super::{Appliance, Common, RuntimeError, classifier, packets, survey::Survey};
 use crate::{
     api::Server,
     compile::{Compiler, Environment},
@@ -69,7 +69,11 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
                 report(&change?);
                 control.resync(&routes.view());
             }
-            _ = housekeeping.tick() => control.housekeeping()?,
+            _ = housekeeping.tick() => {
+                if control.housekeeping()? {
+                    control.resync(&routes.view());
+                }
+            }
         }
     }
     tracing::info!("stopping: the classifier is detached, established flows end here");
@@ -106,6 +110,9 @@ struct Control {
     model: Model,
     compiler: Compiler,
     appliance: Arc<Appliance>,
+    survey: Survey,
+    /// The newest generation.
+    generation: u64,
 }
 
 impl Control {
@@ -114,17 +121,25 @@ impl Control {
         let view = routes.view();
         warn_of_hints(&config, &view);
         let (publisher, readers) = Publisher::new(Snapshot::default(), config.workers.count);
-        let (classifier, workers) = packets::start(&config, &view.interfaces, readers)?;
+        let common = Common::new(&config);
+        let (classifier, workers) = packets::start(&config, &view.interfaces, &common, readers)?;
         let appliance = Appliance {
             publisher,
             workers,
+            common,
             steering: Steering::new(SnatPorts::new(config.snat.ports.clone(), 0, 1), 0, 1),
             classifier: Mutex::new(classifier),
             interfaces: config.interfaces.iter().map(|interface| interface.name.clone()).collect(),
             view: RwLock::new(view),
         };
-        let compiler = Compiler::new();
-        Ok(Self { model: Model::default(), compiler, appliance: Arc::new(appliance), config })
+        Ok(Self {
+            model: Model::default(),
+            compiler: Compiler::new(),
+            appliance: Arc::new(appliance),
+            survey: Survey::default(),
+            generation: 0,
+            config,
+        })
     }
 
     /// Takes in the objects as they are now, asks for the neighbours of new backends, and publishes. Returns whether
@@ -156,6 +171,7 @@ impl Control {
         }
         let generation = appliance.publisher.publish(compiled.snapshot);
         self.compiler.published(generation);
+        self.generation = generation;
         if let Err(error) = classifier.grow(&target) {
             tracing::error!(%error, "the classifier lacks new addresses; the next change tries again");
         }
@@ -170,13 +186,23 @@ impl Control {
         }
     }
 
-    fn housekeeping(&mut self) -> Result<(), RuntimeError> {
+    /// Frees what is out of use. True: something is, that the tables and the classifier still name.
+    fn housekeeping(&mut self) -> Result<bool, RuntimeError> {
         let publisher = &self.appliance.publisher;
         publisher.reclaim();
-        self.compiler.release(publisher.oldest_in_use());
+        let oldest_in_use = publisher.oldest_in_use();
+        self.compiler.release(oldest_in_use);
+        let unused = self.survey.unused();
+        if let Some(unused) = &unused {
+            self.compiler.forget(unused);
+        }
+        // Workers that still use older tables may open flows to what has gone since.
+        if oldest_in_use >= self.generation {
+            self.survey.start(&self.appliance, || self.compiler.lingering());
+        }
         match self.appliance.workers.iter().find(|worker| worker.handle.has_died()) {
             Some(worker) => Err(RuntimeError::WorkerDied { index: worker.index }),
-            None => Ok(()),
+            None => Ok(unused.is_some()),
         }
     }
 

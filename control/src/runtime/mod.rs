@@ -8,12 +8,13 @@
 mod error;
 mod packets;
 mod classifier;
+mod survey;
 mod follow;
 mod logging;
 
 pub use error::RuntimeError;
 pub use logging::start_logging;
-pub use packets::{RunningWorker, path_config};
+pub use packets::{Common, RunningWorker, path_config};
 
 use crate::{config::Config, routes::View};
 use penstock_dataplane::{io::PortId, path::Steering, table::publish::Publisher, xdp::Classifier};
@@ -29,6 +30,8 @@ pub struct Appliance {
     pub publisher: Publisher,
     /// The workers.
     pub workers: Vec<RunningWorker>,
+    /// What the workers have in common.
+    pub common: Common,
     /// The steering rule of a single worker, where there is none to ask.
     pub steering: Steering,
     classifier: Mutex<Classifier>,
