@@ -1,14 +1,20 @@
 //! From a change to new tables: the loop that the appliance lives in.
 //!
-//! Every change, of a manifest, a route, a neighbour or an address, leads through the same [`Control::sync`]: model,
-//! compile, publish. Removals reach the classifier before the workers' tables change, additions after, so that no packet
+//! Every change, of a manifest, a route, a neighbour or an address, leads through the same [`Control::publish`]: model,
+//! compile, publish. Changes of objects are followed at a bounded pace, those of routes and neighbours at once. Removals reach the classifier before the workers' tables change, additions after, so that no packet
 //! is sent to a worker that does not know it.
 
-use super::{Appliance, RuntimeError, classifier, packets};
+use super::{
+    Appliance, RuntimeError, classifier,
+    operators::{Operators, Outcome},
+    pace::Pace,
+    packets,
+};
 use crate::{
     api::Server,
     compile::{Compiler, Environment},
     config::Config,
+    fault::Problem,
     manifests::Folder,
     model::Model,
     objects::Objects,
@@ -21,7 +27,7 @@ use penstock_dataplane::{
 };
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -43,12 +49,13 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let mut folder = Folder::open(&config.manifests.path)?;
     let mut control = Control::start(config, &routes)?;
 
-    control.sync(&folder.load(), &routes.view());
+    control.operators.serve(&control.config, &control.appliance);
+    control.sync(&folder.load(), &routes.view()).await;
     routes.set_targets(control.compiler.targets());
     if !routes.settled(FIRST_NEIGHBOURS).await {
         tracing::warn!("some backends have no next hop yet; `penstock show backends` tells which and why");
     }
-    control.sync(&folder.load(), &routes.view());
+    control.sync(&folder.load(), &routes.view()).await;
     let server = Server::open(&control.config.socket)?;
     tracing::info!(socket = %control.config.socket.display(), "ready");
 
@@ -56,17 +63,19 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let mut housekeeping = interval(HOUSEKEEPING);
     housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let due = control.pace.due(Instant::now());
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
                 tracing::info!("SIGHUP: reading the manifests again");
-                control.sync(&folder.load(), &routes.view());
+                control.request();
             }
-            () = folder.changed() => control.sync(&folder.load(), &routes.view()),
+            () = folder.changed() => control.request(),
+            () = until(due) => control.sync(&folder.load(), &routes.view()).await,
             change = routes.changed() => {
                 report(&change?);
-                control.resync(&routes.view());
+                control.publish(&routes.view(), Instant::now()).await;
             }
             _ = housekeeping.tick() => control.housekeeping()?,
         }
@@ -77,6 +86,14 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     control.stop();
     routes.close().await;
     Ok(())
+}
+
+/// For ever, if there is no such time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Says what happened to the interfaces.
@@ -106,6 +123,12 @@ struct Control {
     model: Model,
     compiler: Compiler,
     appliance: Arc<Appliance>,
+    operators: Operators,
+    pace: Pace,
+    /// What is wrong with the objects.
+    problems: Vec<Problem>,
+    /// The source has not listed everything yet.
+    pending: bool,
 }
 
 impl Control {
@@ -123,35 +146,69 @@ impl Control {
             interfaces: config.interfaces.iter().map(|interface| interface.name.clone()).collect(),
             view: RwLock::new(view),
         };
-        let compiler = Compiler::new();
-        Ok(Self { model: Model::default(), compiler, appliance: Arc::new(appliance), config })
+        Ok(Self {
+            model: Model::default(),
+            compiler: Compiler::new(),
+            appliance: Arc::new(appliance),
+            operators: Operators::new(&config),
+            pace: Pace::new(config.sync),
+            problems: Vec::new(),
+            pending: true,
+            config,
+        })
+    }
+
+    /// Objects have changed: they will be taken in when it is time.
+    fn request(&mut self) {
+        self.pace.request();
+        self.operators.queued();
     }
 
     /// Takes in the objects as they are now, and publishes.
-    fn sync(&mut self, objects: &Objects, view: &Arc<View>) {
-        for problem in objects.problems.iter().chain(&self.model.update(objects)) {
+    async fn sync(&mut self, objects: &Objects, view: &Arc<View>) {
+        let begun = Instant::now();
+        self.pace.begin();
+        self.problems = objects.problems.clone();
+        self.problems.extend(self.model.update(objects));
+        for problem in &self.problems {
             tracing::warn!("{problem}");
         }
-        self.resync(view);
+        self.pending = objects.pending;
+        self.publish(view, begun).await;
+        self.pace.end(Instant::now());
     }
 
     /// Publishes what the objects and the machine now give.
-    fn resync(&mut self, view: &Arc<View>) {
-        let appliance = &self.appliance;
-        *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
-        let compiled = self.compiler.compile(&self.model, &Environment::of(&self.config, view));
-        for problem in &compiled.problems {
+    async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
+        let (mut problems, applied) = self.publish_tables(view);
+        problems.extend(self.operators.objects(&self.model, &self.config, &self.appliance).await);
+        for problem in &problems {
             tracing::warn!("{problem}");
         }
+        let failed = !applied || self.pending;
+        let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
+        let problems: Vec<_> = self.problems.iter().chain(&problems).collect();
+        self.operators.published(&self.compiler, &problems, outcome);
+        self.pace.published(Instant::now(), failed);
+    }
+
+    /// Returns what is wrong, and whether the classifier has followed.
+    fn publish_tables(&mut self, view: &Arc<View>) -> (Vec<Problem>, bool) {
+        let appliance = &self.appliance;
+        let mut applied = true;
+        *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
+        let compiled = self.compiler.compile(&self.model, &Environment::of(&self.config, view));
         let target = classifier::state(&self.config, &compiled.captured, view);
         let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = classifier.shrink(&target) {
-            tracing::error!(%error, "the classifier keeps addresses that are gone; the next change tries again");
+            applied = false;
+            tracing::error!(%error, "the classifier keeps addresses that are gone; this is tried again");
         }
         let generation = appliance.publisher.publish(compiled.snapshot);
         self.compiler.published(generation);
         if let Err(error) = classifier.grow(&target) {
-            tracing::error!(%error, "the classifier lacks new addresses; the next change tries again");
+            applied = false;
+            tracing::error!(%error, "the classifier lacks new addresses; this is tried again");
         }
         if !compiled.changes.is_empty() {
             tracing::info!(
@@ -162,6 +219,7 @@ impl Control {
                 "published"
             );
         }
+        (compiled.problems, applied)
     }
 
     fn housekeeping(&mut self) -> Result<(), RuntimeError> {
