@@ -30,7 +30,7 @@ pub struct Config {
     pub tables: TableSizes,
     /// When silent flows are forgotten.
     pub timeouts: Timeouts,
-    /// Masquerade all cluster-IP traffic.
+    /// Masquerade all cluster-IP traffic. By default so unless there is a local detector.
     pub masquerade_all: bool,
     /// The local detector: sources in here are pods. At most one of each family.
     pub cluster_cidr: Vec<IpNet>,

@@ -39,6 +39,13 @@ fn interfaces_are_all_that_is_needed() {
 }
 
 #[test]
+fn cluster_ips_are_masqueraded_unless_there_is_a_detector() {
+    assert!(load(MINIMAL).masquerade_all);
+    assert!(!load(&format!("{MINIMAL}clusterCIDR: [10.244.0.0/16]\n")).masquerade_all);
+    assert!(!load(&format!("{MINIMAL}masqueradeAll: false\n")).masquerade_all);
+}
+
+#[test]
 fn empty_sections_are_defaults() {
     let sections = "workers:\nsnat:\ntimeouts:\n  tcp:\nlogging:\nreplay:\nclusterCIDR:\n";
     assert_eq!(load(&format!("{MINIMAL}{sections}")), load(MINIMAL));

@@ -9,6 +9,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -87,6 +88,12 @@ impl Model {
     /// The Services to be proxied, in order of their names. One that did not change is the same `Arc` as before.
     pub fn services(&self) -> &BTreeMap<ObjectKey, Arc<Joined>> {
         &self.joined
+    }
+
+    /// The addresses of all endpoints, whether they may get flows now or later.
+    pub fn endpoint_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let slices = self.joined.values().flat_map(|joined| &joined.slices);
+        slices.flat_map(|slice| &slice.endpoints).map(|endpoint| endpoint.addr)
     }
 
     /// The names of all Nodes.

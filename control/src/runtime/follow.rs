@@ -36,6 +36,8 @@ use tokio::{
 
 /// How long the start waits for the neighbours of the first backends.
 const FIRST_NEIGHBOURS: Duration = Duration::from_secs(2);
+/// How long a change waits for the neighbours of new backends, so that their first packets find the way.
+const NEW_NEIGHBOURS: Duration = Duration::from_millis(50);
 /// How often old tables are freed and the workers' health is looked at.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 
@@ -50,12 +52,9 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let mut control = Control::start(config, &routes)?;
 
     control.operators.serve(&control.config, &control.appliance);
-    control.sync(&folder.load(), &routes.view()).await;
-    routes.set_targets(control.compiler.targets());
-    if !routes.settled(FIRST_NEIGHBOURS).await {
+    if !control.sync(&folder.load(), &routes, FIRST_NEIGHBOURS).await {
         tracing::warn!("some backends have no next hop yet; `penstock show backends` tells which and why");
     }
-    control.sync(&folder.load(), &routes.view()).await;
     let server = Server::open(&control.config.socket)?;
     tracing::info!(socket = %control.config.socket.display(), "ready");
 
@@ -72,14 +71,15 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
                 control.request();
             }
             () = folder.changed() => control.request(),
-            () = until(due) => control.sync(&folder.load(), &routes.view()).await,
+            () = until(due) => {
+                control.sync(&folder.load(), &routes, NEW_NEIGHBOURS).await;
+            }
             change = routes.changed() => {
                 report(&change?);
                 control.publish(&routes.view(), Instant::now()).await;
             }
             _ = housekeeping.tick() => control.housekeeping()?,
         }
-        routes.set_targets(control.compiler.targets());
     }
     tracing::info!("stopping: the classifier is detached, established flows end here");
     serving.abort();
@@ -164,8 +164,9 @@ impl Control {
         self.operators.queued();
     }
 
-    /// Takes in the objects as they are now, and publishes.
-    async fn sync(&mut self, objects: &Objects, view: &Arc<View>) {
+    /// Takes in the objects as they are now, asks for the neighbours of new backends, and publishes. Returns whether
+    /// all neighbours were known in time.
+    async fn sync(&mut self, objects: &Objects, routes: &Routes, patience: Duration) -> bool {
         let begun = Instant::now();
         self.pace.begin();
         self.problems = objects.problems.clone();
@@ -174,8 +175,13 @@ impl Control {
             tracing::warn!("{problem}");
         }
         self.pending = objects.pending;
-        self.publish(view, begun).await;
+        let mut targets = self.compiler.targets();
+        targets.extend(self.model.endpoint_addresses());
+        routes.set_targets(targets);
+        let settled = routes.settled(patience).await;
+        self.publish(&routes.view(), begun).await;
         self.pace.end(Instant::now());
+        settled
     }
 
     /// Publishes what the objects and the machine now give.
