@@ -15,6 +15,8 @@ mod metrics;
 mod configz;
 mod listen;
 mod pages;
+#[cfg(test)]
+mod testing;
 
 pub use configz::configz;
 pub use health::{Health, Moment, Status};
