@@ -34,7 +34,7 @@ pub(super) fn track<F: Family>(
         Next::Invalid => return Err(Refused::Drop(DropReason::TcpInvalid)),
     };
     let link = match direction {
-        Direction::Forward => way_out(packet, &stage.tables.next_hop(flow.next_hop))?,
+        Direction::Forward => way_out(packet, stage.tables.next_hop(flow.next_hop))?,
         Direction::Reply => {
             check_limits(packet, NO_LIMIT)?;
             flow.client

@@ -15,6 +15,8 @@ use crate::{
     wire::Family,
 };
 
+/// Kept out of the way of the packets that have a flow.
+#[inline(never)]
 pub(super) fn open<F: Family>(
     stage: &mut Stage<'_, F>,
     packet: &Packet<F>,
@@ -28,8 +30,8 @@ pub(super) fn open<F: Family>(
     };
     let state = conntrack::first_state(packet)?;
     let next_hop = stage.tables.next_hop(choice.backend.next_hop);
-    let link = conntrack::way_out(packet, &next_hop)?;
-    let reply = reply_tuple(stage, packet, &choice, &next_hop)?;
+    let link = conntrack::way_out(packet, next_hop)?;
+    let reply = reply_tuple(stage, packet, &choice, next_hop)?;
     let (header_delta, delta) = rewrite::deltas(&packet.tuple, &reply.reversed());
     let first = Traffic { packets: 1, bytes: u64::from(packet.layout.ip_bytes()) };
     let flow = Flow {

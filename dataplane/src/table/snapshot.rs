@@ -73,8 +73,8 @@ impl<F: Family> Tables<F> {
 
     /// The way with this number; an unknown number is an unresolved way.
     #[inline]
-    pub fn next_hop(&self, id: NextHopId) -> NextHop<F> {
-        self.next_hops.get(id.0 as usize).copied().unwrap_or(NextHop::UNRESOLVED)
+    pub fn next_hop(&self, id: NextHopId) -> &NextHop<F> {
+        self.next_hops.get(id.0 as usize).unwrap_or(const { &NextHop::UNRESOLVED })
     }
 }
 
