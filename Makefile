@@ -15,7 +15,7 @@ endif
 DEMO_FLAGS := $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(ONE_ARM)),--one-arm) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(REQUESTS),--requests $(REQUESTS))
 
-.PHONY: help deps demo test fmt fmt-check lint doc unit loom bench clean
+.PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ doc: ## Build the documentation; a warning is an error
 
 unit:
 	$(CARGO) test --workspace
+
+checklist: deps ## Runs the tests; prints which item of the Service rules each proves; fails on an unmet one
+	$(CARGO) run -q -p penstock-tests --bin checklist
 
 loom: ## Check the publishing of tables in every interleaving
 	RUSTFLAGS="--cfg loom" $(CARGO) test -p penstock-dataplane --lib --target-dir target/loom model::

@@ -26,7 +26,8 @@ impl<F: Family> FamilyTables<F> {
                 let ids = entry.ports.iter().map(|port| port.record.id).collect();
                 (entry.joined.service.as_ref(), ids)
             });
-            let Claimed { mut index, node_tuples, problems } = claim(claimants.collect(), &self.host);
+            let Claimed { mut index, node_tuples, problems } =
+                claim(claimants.collect(), &self.host, environment.settings.allow_external_ips);
             index.node_addresses.clone_from(&self.index.node_addresses);
             index.departed.clone_from(&self.index.departed);
             self.replace_index(index, node_tuples);

@@ -6,8 +6,11 @@
 
 use super::merge::Merged;
 use crate::model::Endpoint;
-use penstock_dataplane::{table::Transport, wire::Family};
-use std::{collections::BTreeMap, sync::Arc};
+use penstock_dataplane::{
+    table::{Sockets, Transport},
+    wire::Family,
+};
+use std::collections::BTreeMap;
 
 /// The endpoints whose numbers a Service port holds, and whether flows may be bound to them.
 pub(super) type Held<F> = BTreeMap<(<F as Family>::Addr, u16), bool>;

@@ -12,7 +12,7 @@ mod validate;
 
 pub use settings::{
     Config, Idle, Interface, LogFormat, Logging, Manifests, NodePortAddresses, Queues, Replay, ReplayNextHop,
-    Ring, Roles, Snat, TableSizes, TcpReject, Timeouts, Umem, Workers, XdpMode, ZeroCopy,
+    Ring, Roles, Snat, Sync, TableSizes, TcpReject, Timeouts, Umem, Workers, XdpMode, ZeroCopy,
 };
 
 use crate::fault::{Fault, Faults};

@@ -232,3 +232,32 @@ fn broken_yaml_is_placed() {
     let error = Config::from_yaml("interfaces: [", "f", "n").unwrap_err().to_string();
     assert!(error.starts_with("f: not valid YAML: ") && error.contains("line"), "{error}");
 }
+
+#[test]
+fn operators_addresses_are_kube_proxys_unless_said_otherwise() {
+    let config = load(MINIMAL);
+    assert_eq!(config.metrics_bind_address, Some("127.0.0.1:10249".parse().unwrap()));
+    assert_eq!(config.healthz_bind_address, Some("0.0.0.0:10256".parse().unwrap()));
+    assert_eq!(
+        (config.sync.min_period, config.sync.period),
+        (Duration::from_secs(1), Duration::from_secs(30))
+    );
+    assert!(config.allow_external_ips);
+    let config = load(&format!(
+        "{MINIMAL}metricsBindAddress: ''\nhealthzBindAddress: '::'\nminSyncPeriod: 0s\nallowExternalIPs: false\n"
+    ));
+    assert_eq!(config.metrics_bind_address, None);
+    assert_eq!(config.healthz_bind_address, Some("[::]:10256".parse().unwrap()));
+    assert_eq!(config.sync.min_period, Duration::ZERO);
+    assert!(!config.allow_external_ips);
+    refused(
+        "metricsBindAddress: localhost:1",
+        "metricsBindAddress: \"localhost:1\": must be an address and a port",
+    );
+    refused(
+        "healthzBindAddress: 1.2.3.4:0",
+        "healthzBindAddress: \"1.2.3.4:0\": must be an address and a port",
+    );
+    refused("minSyncPeriod: 2m", "minSyncPeriod: \"2m\": must be at most 60s");
+    refused("syncPeriod: 0s", "syncPeriod: \"0s\": must be from 1s to 1h");
+}

@@ -35,8 +35,12 @@ pub struct Model {
 
 impl Model {
     /// Takes in a source's objects: reads what changed, forgets what is gone. Returns what is wrong
-    /// with objects; what the source could not read is in [`Objects::problems`].
+    /// with objects; what the source could not read is in [`Objects::problems`]. Before a source has listed all there is,
+    /// nothing is taken in: a Service without its endpoints would refuse clients (§2.3).
     pub fn update(&mut self, objects: &Objects) -> Vec<Problem> {
+        if objects.pending {
+            return Vec::new();
+        }
         let mut dirty = BTreeSet::new();
         for change in self.services.update(&objects.services, Service::read) {
             dirty.insert(change.key);

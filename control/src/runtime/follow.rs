@@ -1,14 +1,22 @@
 //! From a change to new tables: the loop that the appliance lives in.
 //!
-//! Every change, of a manifest, a route, a neighbour or an address, leads through the same [`Control::sync`]: model,
-//! compile, publish. Removals reach the classifier before the workers' tables change, additions after, so that no packet
-//! is sent to a worker that does not know it.
+//! Every change, of a manifest, a route, a neighbour or an address, leads through the same [`Control::publish`]: model,
+//! compile, publish. Changes of objects are followed at a bounded pace, those of routes and neighbours at once. Removals
+//! reach the classifier before the workers' tables change, additions after, so that no packet is sent to a worker that
+//! does not know it.
 
-use super::{Appliance, Common, RuntimeError, classifier, packets, survey::Survey};
+use super::{
+    Appliance, Common, RuntimeError, classifier,
+    operators::{Operators, Outcome},
+    pace::Pace,
+    packets,
+    survey::Survey,
+};
 use crate::{
     api::Server,
     compile::{Compiler, Environment},
     config::Config,
+    fault::Problem,
     manifests::Folder,
     model::Model,
     objects::Objects,
@@ -21,7 +29,7 @@ use penstock_dataplane::{
 };
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -45,6 +53,7 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let mut folder = Folder::open(&config.manifests.path)?;
     let mut control = Control::start(config, &routes)?;
 
+    control.operators.serve(&control.config, &control.appliance);
     if !control.sync(&folder.load(), &routes, FIRST_NEIGHBOURS).await {
         tracing::warn!("some backends have no next hop yet; `penstock show backends` tells which and why");
     }
@@ -55,23 +64,25 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let mut housekeeping = interval(HOUSEKEEPING);
     housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let due = control.pace.due(Instant::now());
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
                 tracing::info!("SIGHUP: reading the manifests again");
-                control.sync(&folder.load(), &routes, NEW_NEIGHBOURS).await;
+                control.request();
             }
-            () = folder.changed() => {
+            () = folder.changed() => control.request(),
+            () = until(due) => {
                 control.sync(&folder.load(), &routes, NEW_NEIGHBOURS).await;
             }
             change = routes.changed() => {
                 report(&change?);
-                control.resync(&routes.view());
+                control.publish(&routes.view(), Instant::now()).await;
             }
             _ = housekeeping.tick() => {
                 if control.housekeeping()? {
-                    control.resync(&routes.view());
+                    control.publish(&routes.view(), Instant::now()).await;
                 }
             }
         }
@@ -81,6 +92,14 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     control.stop();
     routes.close().await;
     Ok(())
+}
+
+/// For ever, if there is no such time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Says what happened to the interfaces.
@@ -113,6 +132,12 @@ struct Control {
     survey: Survey,
     /// The newest generation.
     generation: u64,
+    operators: Operators,
+    pace: Pace,
+    /// What is wrong with the objects.
+    problems: Vec<Problem>,
+    /// The source has not listed everything yet.
+    pending: bool,
 }
 
 impl Control {
@@ -138,42 +163,72 @@ impl Control {
             appliance: Arc::new(appliance),
             survey: Survey::default(),
             generation: 0,
+            operators: Operators::new(&config),
+            pace: Pace::new(config.sync),
+            problems: Vec::new(),
+            pending: true,
             config,
         })
+    }
+
+    /// Objects have changed: they will be taken in when it is time.
+    fn request(&mut self) {
+        self.pace.request();
+        self.operators.queued();
     }
 
     /// Takes in the objects as they are now, asks for the neighbours of new backends, and publishes. Returns whether
     /// all neighbours were known in time.
     async fn sync(&mut self, objects: &Objects, routes: &Routes, patience: Duration) -> bool {
-        for problem in objects.problems.iter().chain(&self.model.update(objects)) {
+        let begun = Instant::now();
+        self.pace.begin();
+        self.problems = objects.problems.clone();
+        self.problems.extend(self.model.update(objects));
+        for problem in &self.problems {
             tracing::warn!("{problem}");
         }
+        self.pending = objects.pending;
         let mut targets = self.compiler.targets();
         targets.extend(self.model.endpoint_addresses());
         routes.set_targets(targets);
         let settled = routes.settled(patience).await;
-        self.resync(&routes.view());
+        self.publish(&routes.view(), begun).await;
+        self.pace.end(Instant::now());
         settled
     }
 
     /// Publishes what the objects and the machine now give.
-    fn resync(&mut self, view: &Arc<View>) {
-        let appliance = &self.appliance;
-        *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
-        let compiled = self.compiler.compile(&self.model, &Environment::of(&self.config, view));
-        for problem in &compiled.problems {
+    async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
+        let (mut problems, applied) = self.publish_tables(view);
+        problems.extend(self.operators.objects(&self.model, &self.config, &self.appliance).await);
+        for problem in &problems {
             tracing::warn!("{problem}");
         }
+        let failed = !applied || self.pending;
+        let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
+        let problems: Vec<_> = self.problems.iter().chain(&problems).collect();
+        self.operators.published(&self.compiler, &problems, outcome);
+        self.pace.published(Instant::now(), failed);
+    }
+
+    /// Returns what is wrong, and whether the classifier has followed.
+    fn publish_tables(&mut self, view: &Arc<View>) -> (Vec<Problem>, bool) {
+        let appliance = &self.appliance;
+        let mut applied = true;
+        *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
+        let compiled = self.compiler.compile(&self.model, &Environment::of(&self.config, view));
         let target = classifier::state(&self.config, &compiled.captured, view);
         let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = classifier.shrink(&target) {
-            tracing::error!(%error, "the classifier keeps addresses that are gone; the next change tries again");
+            applied = false;
+            tracing::error!(%error, "the classifier keeps addresses that are gone; this is tried again");
         }
         let generation = appliance.publisher.publish(compiled.snapshot);
         self.compiler.published(generation);
         self.generation = generation;
         if let Err(error) = classifier.grow(&target) {
-            tracing::error!(%error, "the classifier lacks new addresses; the next change tries again");
+            applied = false;
+            tracing::error!(%error, "the classifier lacks new addresses; this is tried again");
         }
         if !compiled.changes.is_empty() {
             tracing::info!(
@@ -184,6 +239,7 @@ impl Control {
                 "published"
             );
         }
+        (compiled.problems, applied)
     }
 
     /// Frees what is out of use. True: something is, that the tables and the classifier still name.

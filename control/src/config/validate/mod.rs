@@ -4,6 +4,7 @@
 //! faults come out together; the caller throws the result away if there is any.
 
 mod check;
+mod health;
 mod interfaces;
 mod memory;
 mod traffic;
@@ -37,6 +38,20 @@ pub(super) fn validate(raw: Raw, hostname: &str, faults: &mut Faults) -> Config 
         cluster_cidr,
         node_port_addresses: traffic::node_port_addresses(raw.node_port_addresses, faults),
         tcp_reject: traffic::tcp_reject(raw.reject.unwrap_or_default(), faults),
+        allow_external_ips: raw.allow_external_ips.unwrap_or(true),
+        sync: health::sync(raw.min_sync_period, raw.sync_period, faults),
+        metrics_bind_address: health::bind_address(
+            "metricsBindAddress",
+            raw.metrics_bind_address,
+            health::METRICS,
+            faults,
+        ),
+        healthz_bind_address: health::bind_address(
+            "healthzBindAddress",
+            raw.healthz_bind_address,
+            health::HEALTHZ,
+            faults,
+        ),
         socket: absolute_path("socket", raw.socket, "/run/penstock.sock", faults),
         replay,
         logging: logging(raw.logging.unwrap_or_default(), faults),
