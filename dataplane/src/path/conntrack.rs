@@ -34,20 +34,21 @@ pub(super) fn track<F: Family>(
         }
         Next::Invalid => return Err(Refused::Drop(DropReason::TcpInvalid)),
     };
-    let link = match direction {
-        Direction::Forward => way_out(packet, stage.tables.next_hop(flow.next_hop))?,
-        Direction::Reply => {
-            check_limits(packet, NO_LIMIT)?;
-            flow.client
-        }
-    };
+    // Which way a packet goes is as good as random, so nothing below branches on it: both ways are looked at, and one
+    // is selected.
+    let forward = direction == Direction::Forward;
+    let next_hop = stage.tables.next_hop(flow.next_hop);
+    check_limits(packet, if forward { next_hop.mtu } else { NO_LIMIT })?;
+    let link = if forward { next_hop.link.as_ref() } else { Some(&flow.client) };
+    let link = *link.ok_or(Refused::Drop(DropReason::NextHop))?;
     flow.last_seen = stage.now;
     flow.udp_epoch = stage.tables.udp_epoch;
     let traffic = &mut flow.traffic[direction as usize];
     traffic.packets += 1;
     traffic.bytes += u64::from(packet.layout.ip_bytes());
-    if direction == Direction::Forward {
-        flow.client = packet.layout.way_back(frame);
+    let way_back = packet.layout.way_back(frame);
+    if forward & (flow.client != way_back) {
+        flow.client = way_back;
     }
     let translation = Translation::of(flow, direction, link);
     if flow.state != state {
