@@ -188,6 +188,8 @@ fn fill<F: Numbered>(tables: &mut Tables<F>) {
             internal_policy: TrafficPolicy::Cluster,
             external_policy: TrafficPolicy::Cluster,
             affinity: None,
+            pins: Arc::default(),
+            serving: None,
             source_ranges: None,
         })));
     }

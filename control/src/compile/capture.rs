@@ -29,10 +29,9 @@ impl<F: Family> FamilyTables<F> {
             let Claimed { mut index, node_tuples, problems } =
                 claim(claimants.collect(), &self.host, environment.settings.allow_external_ips);
             index.node_addresses.clone_from(&self.index.node_addresses);
-            if index != *self.index {
-                self.index = Arc::new(index);
-            }
-            (self.node_tuples, self.index_problems) = (node_tuples, problems);
+            index.departed.clone_from(&self.index.departed);
+            self.replace_index(index, node_tuples);
+            self.index_problems = problems;
         }
         let index = &self.index;
         let is_vip = |address: F::Addr| index.tuples.keys().any(|(vip, _, _)| *vip == address);
@@ -42,6 +41,7 @@ impl<F: Family> FamilyTables<F> {
             index.node_addresses = addresses.into_iter().collect();
             self.index = Arc::new(index);
         }
+        self.mark_departed();
     }
 
     pub(super) fn localize(&mut self, environment: &Environment) {
@@ -91,6 +91,7 @@ impl<F: Family> FamilyTables<F> {
         captured.node_addresses.extend(self.host.iter().map(|address| F::to_ip(*address)));
         captured.node_ports.extend(self.index.node_ports.keys());
         captured.node_ports.extend(&self.node_tuples);
+        self.captured_departed(captured);
         captured.snat_addresses.extend(self.snat_addresses.iter().map(|address| F::to_ip(*address)));
         let mut backends = match environment.settings.masquerade_all {
             // Cluster-IP traffic of pods, or of everybody without a detector, keeps its source (§3.7).
@@ -100,7 +101,7 @@ impl<F: Family> FamilyTables<F> {
                     |entry: &&Entry<F>| entry.joined.service.external_policy == TrafficPolicy::Local;
                 let ports = self.services.values().filter(keeps_clients).flat_map(|entry| &entry.ports);
                 let now = ports.flat_map(|port| port.held.keys()).map(|(addr, _)| F::to_ip(*addr));
-                now.chain(self.next_hops.lingering().map(F::to_ip)).collect()
+                now.chain(self.next_hops.lingering().map(|(address, _)| F::to_ip(address))).collect()
             }
         };
         captured.backends.append(&mut backends);

@@ -3,6 +3,7 @@
 use super::{
     categorize::Place,
     changes::Changes,
+    departed::Departed,
     environment::{Environment, family, primary},
     ids::IdPool,
     next_hops::NextHops,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     fault::Problem,
-    model::{Joined, Model, ServicePort, differences},
+    model::{Joined, Model, ServicePort, Slice, differences},
     objects::ObjectKey,
 };
 use penstock_dataplane::{
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     pub(super) backends: IdPool<BackendKey>,
     pub(super) changes: Changes,
     pub(super) problems: Vec<Problem>,
+    /// Numbers given to stays of backends under affinity.
+    pub(super) pins_given: u64,
 }
 
 #[derive(Debug)]
@@ -47,6 +50,9 @@ pub(super) struct FamilyTables<F: Family> {
     pub(super) host: BTreeSet<F::Addr>,
     pub(super) facts: Facts<F>,
     pub(super) locality: Arc<Locality<F>>,
+    pub(super) departed: Departed<F>,
+    /// Counts changes of UDP endpoints.
+    udp_epoch: u16,
     pub(super) snat_addresses: Arc<[F::Addr]>,
 }
 
@@ -79,6 +85,8 @@ impl<F: Family> Default for FamilyTables<F> {
             host: BTreeSet::new(),
             facts: Facts { place: Place::default(), primary: None },
             locality: Arc::default(),
+            departed: Departed::default(),
+            udp_epoch: 0,
             snat_addresses: Arc::from([]),
         }
     }
@@ -112,6 +120,9 @@ impl<F: Family> FamilyTables<F> {
             let old = self.services.remove(key);
             claims_differ |=
                 !old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.joined.service, &joined.service));
+            if other_udp_endpoints::<F>(old.as_ref().map(|old| &*old.joined), joined) {
+                self.udp_epoch = self.udp_epoch.wrapping_add(1);
+            }
             let ports = old.map(|entry| entry.ports).unwrap_or_default();
             let ports = self.ports(joined, ports, &mut records, shared);
             self.services.insert(key.clone(), Entry { joined: Arc::clone(joined), ports });
@@ -126,6 +137,7 @@ impl<F: Family> FamilyTables<F> {
             next_hops: self.next_hops.table(environment),
             snat_addresses: Arc::clone(&self.snat_addresses),
             locality: Arc::clone(&self.locality),
+            udp_epoch: self.udp_epoch,
         }
     }
 
@@ -165,6 +177,17 @@ impl<F: Family> Default for Records<F> {
     fn default() -> Self {
         Self(Vec::new())
     }
+}
+
+/// Whether UDP endpoints have changed: what makes kube-proxy look at all UDP flows. A change of a Service does not.
+fn other_udp_endpoints<F: Family>(old: Option<&Joined>, new: &Joined) -> bool {
+    let udp = |joined: &Joined| -> Vec<Arc<Slice>> {
+        let is_udp = |slice: &&Arc<Slice>| {
+            slice.family == family::<F>() && slice.ports.iter().any(|port| port.transport == Transport::Udp)
+        };
+        joined.slices.iter().filter(is_udp).cloned().collect()
+    };
+    old.map(udp).unwrap_or_default() != udp(new)
 }
 
 /// A Service without a cluster IP of the family has nothing in it (§3.1).

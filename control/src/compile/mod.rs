@@ -16,18 +16,22 @@ mod merge;
 mod categorize;
 mod record;
 mod retire;
+mod affinity;
 mod next_hops;
 mod claims;
 mod node_ports;
+mod departed;
 mod changes;
 mod family;
 mod ports;
 mod capture;
+mod lingering;
 mod compiler;
 
 pub use changes::{BackendRef, Captured, Changes, Items, Retired, ServiceRef};
 pub use compiler::{Compiled, Compiler, PortView};
 pub use environment::{Environment, Reachability, Settings, Way};
+pub use lingering::Lingering;
 pub use record::Candidate;
 
 #[cfg(test)]

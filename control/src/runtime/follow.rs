@@ -1,14 +1,16 @@
 //! From a change to new tables: the loop that the appliance lives in.
 //!
 //! Every change, of a manifest, a route, a neighbour or an address, leads through the same [`Control::publish`]: model,
-//! compile, publish. Changes of objects are followed at a bounded pace, those of routes and neighbours at once. Removals reach the classifier before the workers' tables change, additions after, so that no packet
-//! is sent to a worker that does not know it.
+//! compile, publish. Changes of objects are followed at a bounded pace, those of routes and neighbours at once. Removals
+//! reach the classifier before the workers' tables change, additions after, so that no packet is sent to a worker that
+//! does not know it.
 
 use super::{
-    Appliance, RuntimeError, classifier,
+    Appliance, Common, RuntimeError, classifier,
     operators::{Operators, Outcome},
     pace::Pace,
     packets,
+    survey::Survey,
 };
 use crate::{
     api::Server,
@@ -78,7 +80,11 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
                 report(&change?);
                 control.publish(&routes.view(), Instant::now()).await;
             }
-            _ = housekeeping.tick() => control.housekeeping()?,
+            _ = housekeeping.tick() => {
+                if control.housekeeping()? {
+                    control.publish(&routes.view(), Instant::now()).await;
+                }
+            }
         }
     }
     tracing::info!("stopping: the classifier is detached, established flows end here");
@@ -123,6 +129,9 @@ struct Control {
     model: Model,
     compiler: Compiler,
     appliance: Arc<Appliance>,
+    survey: Survey,
+    /// The newest generation.
+    generation: u64,
     operators: Operators,
     pace: Pace,
     /// What is wrong with the objects.
@@ -137,10 +146,12 @@ impl Control {
         let view = routes.view();
         warn_of_hints(&config, &view);
         let (publisher, readers) = Publisher::new(Snapshot::default(), config.workers.count);
-        let (classifier, workers) = packets::start(&config, &view.interfaces, readers)?;
+        let common = Common::new(&config);
+        let (classifier, workers) = packets::start(&config, &view.interfaces, &common, readers)?;
         let appliance = Appliance {
             publisher,
             workers,
+            common,
             steering: Steering::new(SnatPorts::new(config.snat.ports.clone(), 0, 1), 0, 1),
             classifier: Mutex::new(classifier),
             interfaces: config.interfaces.iter().map(|interface| interface.name.clone()).collect(),
@@ -150,6 +161,8 @@ impl Control {
             model: Model::default(),
             compiler: Compiler::new(),
             appliance: Arc::new(appliance),
+            survey: Survey::default(),
+            generation: 0,
             operators: Operators::new(&config),
             pace: Pace::new(config.sync),
             problems: Vec::new(),
@@ -212,6 +225,7 @@ impl Control {
         }
         let generation = appliance.publisher.publish(compiled.snapshot);
         self.compiler.published(generation);
+        self.generation = generation;
         if let Err(error) = classifier.grow(&target) {
             applied = false;
             tracing::error!(%error, "the classifier lacks new addresses; this is tried again");
@@ -228,13 +242,23 @@ impl Control {
         (compiled.problems, applied)
     }
 
-    fn housekeeping(&mut self) -> Result<(), RuntimeError> {
+    /// Frees what is out of use. True: something is, that the tables and the classifier still name.
+    fn housekeeping(&mut self) -> Result<bool, RuntimeError> {
         let publisher = &self.appliance.publisher;
         publisher.reclaim();
-        self.compiler.release(publisher.oldest_in_use());
+        let oldest_in_use = publisher.oldest_in_use();
+        self.compiler.release(oldest_in_use);
+        let unused = self.survey.unused();
+        if let Some(unused) = &unused {
+            self.compiler.forget(unused);
+        }
+        // Workers that still use older tables may open flows to what has gone since.
+        if oldest_in_use >= self.generation {
+            self.survey.start(&self.appliance, || self.compiler.lingering());
+        }
         match self.appliance.workers.iter().find(|worker| worker.handle.has_died()) {
             Some(worker) => Err(RuntimeError::WorkerDied { index: worker.index }),
-            None => Ok(()),
+            None => Ok(unused.is_some()),
         }
     }
 

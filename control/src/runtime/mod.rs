@@ -9,6 +9,7 @@
 mod error;
 mod packets;
 mod classifier;
+mod survey;
 mod follow;
 mod pace;
 mod operators;
@@ -16,7 +17,7 @@ mod logging;
 
 pub use error::RuntimeError;
 pub use logging::start_logging;
-pub use packets::{RunningWorker, path_config};
+pub use packets::{Common, RunningWorker, path_config};
 
 use crate::{
     config::Config,
@@ -36,6 +37,8 @@ pub struct Appliance {
     pub publisher: Publisher,
     /// The workers.
     pub workers: Vec<RunningWorker>,
+    /// What the workers have in common.
+    pub common: Common,
     /// The steering rule of a single worker, where there is none to ask.
     pub steering: Steering,
     classifier: Mutex<Classifier>,

@@ -29,20 +29,21 @@ mod tests;
 pub use counters::Counters;
 pub use explain::{Explanation, explain};
 pub use packet::Packet;
-pub use select::{Decision, Masquerade, Refusal, SourceClass, decide};
+pub use select::{Decision, Masquerade, Refusal, Remembered, SourceClass, decide};
 pub use steer::Steering;
 pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
     prefetch::prefetch_header,
-    state::{Flows, Millis, SnatPorts, Timeouts, TokenBucket},
+    state::{AffinityTable, Flows, Millis, SnatPorts, Timeouts, TokenBucket},
     table::{Snapshot, Tables},
     wire::{Family, V4, V6},
 };
 use arrayvec::ArrayVec;
 use packet::Arrivals;
 use rewrite::Translation;
+use std::{sync::Arc, time::Duration};
 
 /// What a worker is told about its work, once.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ pub struct PathConfig {
     pub tcp_reject: TcpReject,
     /// Answers (resets, ICMP errors) a worker sends per second, and at once.
     pub reply_rate: (u32, u32),
+    /// ClientIP affinity: the table that all workers share.
+    pub affinity: Arc<AffinityTable>,
 }
 
 /// How a TCP segment that nobody serves is answered.
@@ -84,9 +87,13 @@ impl PathConfig {
             seed: 0,
             tcp_reject: TcpReject::Reset,
             reply_rate: (1000, 50),
+            affinity: Arc::new(AffinityTable::new(1 << 10, 0)),
         }
     }
 }
+
+/// How often a worker looks for outlived affinity records in one more shard.
+const AFFINITY_SWEEP: Duration = Duration::from_secs(1);
 
 /// How many frames ahead of the one being classified the headers are asked for.
 const PREFETCH_AHEAD: usize = 6;
@@ -100,6 +107,7 @@ pub struct Path {
     replies: TokenBucket,
     counters: Counters,
     verdicts: ArrayVec<Verdict, BATCH>,
+    affinity_swept: Millis,
 }
 
 /// The part of a worker that belongs to one family.
@@ -134,13 +142,14 @@ impl Path {
             replies: TokenBucket::new(config.reply_rate.0, config.reply_rate.1),
             counters: Counters::default(),
             verdicts: ArrayVec::new(),
+            affinity_swept: Millis::default(),
             config,
         }
     }
 
     /// Decides and rewrites a batch; see the module. At most [`BATCH`] frames.
     pub fn process(&mut self, frames: &mut [Frame], snapshot: &Snapshot, now: Millis) -> &[Verdict] {
-        let Self { config, v4, v6, replies, counters, verdicts } = self;
+        let Self { config, v4, v6, replies, counters, verdicts, .. } = self;
         verdicts.clear();
         for (index, frame) in frames.iter().enumerate().take(BATCH) {
             if let Some(ahead) = frames.get(index + PREFETCH_AHEAD) {
@@ -161,6 +170,10 @@ impl Path {
         let ended = self.v4.flows.sweep(now, timeouts, examine, most)
             + self.v6.flows.sweep(now, timeouts, examine, most);
         self.counters.flows_expired += ended as u64;
+        if now.since(self.affinity_swept) >= AFFINITY_SWEEP {
+            self.affinity_swept = now;
+            self.config.affinity.sweep(now);
+        }
     }
 
     /// What happened so far.
@@ -245,6 +258,7 @@ fn refuse<F: Family>(
 ) -> Verdict {
     match refused {
         Refused::Drop(reason) => Verdict::Drop(reason),
+        Refused::Pass => Verdict::Pass,
         Refused::Answer(answer) => reply::answer(stage, packet, frame, answer),
     }
 }
@@ -253,6 +267,7 @@ fn refuse<F: Family>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refused {
     Drop(DropReason),
+    Pass,
     Answer(Answer),
 }
 

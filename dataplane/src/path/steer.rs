@@ -46,7 +46,7 @@ impl Steering {
         {
             return owner;
         }
-        let to_us = own || tables.vips.addresses.contains_key(&tuple.destination);
+        let to_us = own || tables.vips.captures(tuple.destination);
         self.of_client::<F>(if to_us { tuple.source } else { tuple.destination })
     }
 

@@ -30,6 +30,7 @@ pub(crate) trait Net: Family {
     /// The bits of a network's prefix.
     const PREFIX_LEN: u8;
     fn addr(network: Network, host: u32) -> Self::Addr;
+    fn tables(snapshot: &Snapshot) -> &Tables<Self>;
     fn tables_mut(snapshot: &mut Snapshot) -> &mut Tables<Self>;
     fn flows(path: &Path) -> &Flows<Self>;
     /// The TCP or UDP packet in a frame.
@@ -41,6 +42,10 @@ impl Net for V4 {
 
     fn addr(network: Network, host: u32) -> Ipv4Addr {
         Ipv4Addr::from(10 << 24 | u32::from(network as u8) << 16 | (host & 0xffff))
+    }
+
+    fn tables(snapshot: &Snapshot) -> &Tables<V4> {
+        &snapshot.v4
     }
 
     fn tables_mut(snapshot: &mut Snapshot) -> &mut Tables<V4> {
@@ -63,6 +68,10 @@ impl Net for V6 {
         let host = host.to_be_bytes();
         let half = |a, b| u16::from_be_bytes([a, b]);
         Ipv6Addr::new(0xfd00, network as u16, 7, 0, 0, 0, half(host[0], host[1]), half(host[2], host[3]))
+    }
+
+    fn tables(snapshot: &Snapshot) -> &Tables<V6> {
+        &snapshot.v6
     }
 
     fn tables_mut(snapshot: &mut Snapshot) -> &mut Tables<V6> {
