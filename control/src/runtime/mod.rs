@@ -67,6 +67,7 @@ impl Appliance {
         Sample {
             generation: self.publisher.generation(),
             workers: workers.collect(),
+            affinity: (self.common.affinity.len(), self.common.affinity.capacity()),
             classifier: self.classifier_counters(),
         }
     }
