@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     fault::Problem,
-    model::{Joined, Model, ServicePort, Slice},
+    model::{Joined, Model, ServicePort, Slice, differences},
     objects::ObjectKey,
 };
 use penstock_dataplane::{
@@ -108,24 +108,24 @@ impl<F: Family> FamilyTables<F> {
         self.facts = facts;
 
         let mut records = Records::default();
-        let mut claims_differ = self.remove_gone(model, &mut records, shared);
-        for (key, joined) in model.services().iter().filter(|(_, joined)| is_served::<F>(joined)) {
-            match self.services.remove(key) {
-                Some(entry) if !moved && Arc::ptr_eq(&entry.joined, joined) => {
-                    self.services.insert(key.clone(), entry);
-                }
-                old => {
-                    let same =
-                        old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.joined.service, &joined.service));
-                    claims_differ |= !same;
-                    if other_udp_endpoints::<F>(old.as_ref().map(|old| &*old.joined), joined) {
-                        self.udp_epoch = self.udp_epoch.wrapping_add(1);
-                    }
-                    let ports = old.map(|old| old.ports).unwrap_or_default();
-                    let ports = self.ports(joined, ports, &mut records, shared);
-                    self.services.insert(key.clone(), Entry { joined: Arc::clone(joined), ports });
-                }
+        let served = model.services().iter().filter(|(_, joined)| is_served::<F>(joined));
+        let (gone, stale) =
+            differences(&self.services, served, |entry, joined| !moved && Arc::ptr_eq(&entry.joined, joined));
+        let mut claims_differ = !gone.is_empty();
+        for key in gone {
+            let ports = self.services.remove(&key).map(|entry| entry.ports).unwrap_or_default();
+            ports.into_iter().for_each(|port| self.remove_port(port, &mut records, shared));
+        }
+        for (key, joined) in stale {
+            let old = self.services.remove(key);
+            claims_differ |=
+                !old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.joined.service, &joined.service));
+            if other_udp_endpoints::<F>(old.as_ref().map(|old| &*old.joined), joined) {
+                self.udp_epoch = self.udp_epoch.wrapping_add(1);
             }
+            let ports = old.map(|entry| entry.ports).unwrap_or_default();
+            let ports = self.ports(joined, ports, &mut records, shared);
+            self.services.insert(key.clone(), Entry { joined: Arc::clone(joined), ports });
         }
         self.apply(records);
         self.capture(environment, node, claims_differ);
@@ -139,16 +139,6 @@ impl<F: Family> FamilyTables<F> {
             locality: Arc::clone(&self.locality),
             udp_epoch: self.udp_epoch,
         }
-    }
-
-    fn remove_gone(&mut self, model: &Model, records: &mut Records<F>, shared: &mut Shared) -> bool {
-        let gone = |key: &ObjectKey| !model.services().get(key).is_some_and(|joined| is_served::<F>(joined));
-        let gone: Vec<_> = self.services.extract_if(.., |key, _| gone(key)).map(|(_, entry)| entry).collect();
-        let any = !gone.is_empty();
-        for port in gone.into_iter().flat_map(|entry| entry.ports) {
-            self.remove_port(port, records, shared);
-        }
-        any
     }
 
     /// Puts new records in their places.

@@ -8,7 +8,7 @@
 //!
 //! A Service whose objects did not change costs a pointer comparison. One whose slices changed costs its own merging
 //! and, where a list is another one, its rings. The VIP index is made again only when a Service or a node address
-//! changes. Services, backends and next hops keep their numbers ([`ids`]).
+//! changes. Services, backends and next hops keep their numbers (`ids`).
 
 mod environment;
 mod ids;

@@ -1,6 +1,6 @@
 //! The configuration of the appliance: `penstock run --config FILE`.
 //!
-//! YAML text → [`raw::Raw`] (its shape) → [`Config`] (checked, with every default filled in). Everything but
+//! YAML text → `Raw` (its shape) → [`Config`] (checked, with every default filled in). Everything but
 //! `interfaces` has a default. Unknown fields are refused. All faults are reported at once, each with path, value
 //! and remedy: `interfaces[1].queues.count: 0: must be at least 1; leave it out to use all queues`.
 

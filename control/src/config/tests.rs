@@ -145,6 +145,10 @@ fn each_rule_names_path_value_and_remedy() {
         "timeouts: {tcp: {close: 3 days}}",
         "timeouts.tcp.close: \"3 days\": must be a duration with units",
     );
+    refused(
+        "timeouts: {tcp: {established: 200h}}",
+        "timeouts.tcp.established: \"200h\": must be at most 120h",
+    );
     refused("timeouts: {udp: {unreplied: 10ms}}", "timeouts.udp.unreplied: \"10ms\": must be at least 1s");
     refused(
         "timeouts: {udp: {stream: 5s}}",

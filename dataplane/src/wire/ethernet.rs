@@ -5,6 +5,7 @@
 //! Limits: a third tag is refused; 802.3 frames with a length field are seen as an [`EtherType`] below 0x0600.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use super::bytes::{array, be16, put};
@@ -158,7 +159,7 @@ impl VlanTag {
 
 /// The tags of a frame, the outer one first. A place without a tag has the TPID 0, so that they all are one word:
 /// a flow keeps them and every packet compares them.
-#[derive(Clone, Copy, Hash, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(8))]
 pub struct VlanTags {
     tags: [VlanTag; VlanTags::MAX],
@@ -172,6 +173,12 @@ impl PartialEq for VlanTags {
 }
 
 impl Eq for VlanTags {}
+
+impl Hash for VlanTags {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.word().hash(state);
+    }
+}
 
 impl VlanTags {
     /// The most tags of a frame.
