@@ -164,7 +164,8 @@ impl Control {
         for problem in &compiled.problems {
             tracing::warn!("{problem}");
         }
-        let target = classifier::state(&self.config, &compiled.captured, view);
+        let target =
+            classifier::state(&self.config, &compiled.captured, view, appliance.common.kernel.is_some());
         let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = classifier.shrink(&target) {
             tracing::error!(%error, "the classifier keeps addresses that are gone; the next change tries again");
