@@ -29,6 +29,7 @@ pub(super) fn state(config: &Config, captured: &Captured, view: &View, given_bac
     ClassifierState {
         addresses,
         node_ports: captured.protocol_ports(),
+        backend_ports: captured.backend_protocol_ports(),
         snat_ports: config.snat.ports.clone(),
         interfaces: interfaces.collect(),
     }
