@@ -18,13 +18,15 @@ pub use report::{Report, WorkerReport};
 pub use thread::{WorkerHandle, WorkerSettings, spawn};
 
 use crate::{
-    io::{FrameBatch, PacketIo},
+    io::{Frame, FrameBatch, PacketIo, Tun},
     path::{Path, Verdict},
     state::Millis,
     table::publish::Reader,
+    wire::Ethernet,
 };
 use arrayvec::ArrayVec;
 use crossbeam::channel::Receiver;
+use std::sync::Arc;
 
 /// How long a full turn of the expiry hand takes, in milliseconds.
 const SWEEP_PERIOD_MS: usize = 1000;
@@ -42,6 +44,8 @@ pub struct Worker<I> {
     batch: FrameBatch,
     swept: Millis,
     handoffs_refused: u64,
+    kernel: Option<Arc<Tun>>,
+    passes_refused: u64,
     turns: u64,
 }
 
@@ -58,8 +62,17 @@ impl<I: PacketIo> Worker<I> {
             batch,
             swept: Millis::default(),
             handoffs_refused: 0,
+            kernel: None,
+            passes_refused: 0,
             turns: 0,
         }
+    }
+
+    /// Gives the kernel what is its own, by this device. Without one such packets are dropped.
+    #[must_use]
+    pub fn with_kernel(mut self, kernel: Option<Arc<Tun>>) -> Self {
+        self.kernel = kernel;
+        self
     }
 
     /// One turn. Returns how many packets it handled. `clock` tells the time once the batch is in: the machine's, or
@@ -80,7 +93,11 @@ impl<I: PacketIo> Worker<I> {
                         self.handoffs_refused += u64::from(!self.handoff.send(owner, &frame));
                         self.io.recycle(frame);
                     }
-                    Verdict::Pass | Verdict::Drop(_) => self.io.recycle(frame),
+                    Verdict::Pass => {
+                        self.passes_refused += u64::from(!pass(self.kernel.as_deref(), &frame));
+                        self.io.recycle(frame);
+                    }
+                    Verdict::Drop(_) => self.io.recycle(frame),
                 }
             }
         }
@@ -120,6 +137,7 @@ impl<I: PacketIo> Worker<I> {
             generation: self.tables.generation(),
             turns: self.turns,
             handoffs_refused: self.handoffs_refused,
+            passes_refused: self.passes_refused,
             frames: self.io.accounts(),
         }
     }
@@ -142,5 +160,14 @@ impl<I: PacketIo> Worker<I> {
     /// Ends the worker, and gives its I/O back.
     pub fn into_io(self) -> I {
         self.io
+    }
+}
+
+/// Gives the kernel the IP packet in a frame. `false`: it was not taken.
+#[cold]
+fn pass(kernel: Option<&Tun>, frame: &Frame) -> bool {
+    match (kernel, Ethernet::parse(frame)) {
+        (Some(kernel), Ok(ethernet)) => kernel.give(ethernet.payload()),
+        (None, _) | (_, Err(_)) => false,
     }
 }
