@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn files_stand_for_modules() {
         let place = |path: &str| {
-            let (program, module) = super::place(Path::new(path));
+            let (program, module) = place(Path::new(path));
             (program, module.join("::"))
         };
         assert_eq!(place("dataplane/src/path/mod.rs"), ("penstock_dataplane".into(), "path".into()));

@@ -72,7 +72,7 @@ fn outcome(marked: &Marked, results: &[TestResult]) -> Outcome {
         let mut segments = result.name.split("::");
         result.program == marked.program
             && marked.module.iter().all(|module| segments.next() == Some(module))
-            && segments.next_back() == Some(&marked.function)
+            && segments.last() == Some(&marked.function)
     });
     match of_it.next() {
         None => Outcome::NotRun,
