@@ -138,6 +138,7 @@ impl<F: Family> FamilyTables<F> {
             vips: Arc::clone(&self.index),
             services: Arc::clone(&self.table),
             next_hops: self.next_hops.table(environment),
+            port_mtus: Arc::clone(&environment.port_mtus),
             snat_addresses: Arc::clone(&self.snat_addresses),
             locality: Arc::clone(&self.locality),
             udp_epoch: self.udp_epoch,

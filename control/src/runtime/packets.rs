@@ -15,8 +15,8 @@ use penstock_dataplane::{
         PortId, Tun,
         af_xdp::{AfXdp, AfXdpConfig, BindPreference},
     },
-    path::{PathConfig, Steering, TcpReject},
-    state::{AffinityTable, Millis, SnatPorts, Timeouts},
+    path::{Echo, EchoPolicy, PathConfig, Steering, TcpReject},
+    state::{AffinityTable, Fragments, Millis, SnatPorts, Timeouts},
     table::publish::Reader,
     worker::{self, Idle, Mesh, WorkerHandle, WorkerSettings},
     xdp::{AttachPreference, Classifier},
@@ -46,6 +46,8 @@ pub struct RunningWorker {
 pub struct Common {
     /// The records of ClientIP affinity.
     pub affinity: Arc<AffinityTable>,
+    /// The ports of datagrams that come in fragments.
+    pub fragments: Arc<Fragments>,
     /// When their clock began.
     pub start: Instant,
     /// The way back to the kernel, for packets that are not ours after all.
@@ -70,7 +72,8 @@ impl Common {
                 None
             }
         };
-        Self { affinity, start: Instant::now(), kernel }
+        let fragments = Arc::new(Fragments::new(random_seed()));
+        Self { affinity, fragments, start: Instant::now(), kernel }
     }
 
     /// The moment, as the workers count time.
@@ -211,13 +214,16 @@ fn settings(config: &Config, index: usize, common: &Common) -> WorkerSettings {
             config::Idle::Busy => Idle::Busy,
             config::Idle::Adaptive => Idle::Adaptive,
         },
-        path: path_config(
-            config,
-            index as u16,
-            config.workers.count as u16,
-            random_seed(),
-            Arc::clone(&common.affinity),
-        ),
+        path: PathConfig {
+            fragments: Arc::clone(&common.fragments),
+            ..path_config(
+                config,
+                index as u16,
+                config.workers.count as u16,
+                random_seed(),
+                Arc::clone(&common.affinity),
+            )
+        },
         start: common.start,
         kernel: common.kernel.clone(),
     }
@@ -255,8 +261,18 @@ pub fn path_config(
             config::TcpReject::Rst => TcpReject::Reset,
             config::TcpReject::Icmp => TcpReject::Icmp,
         },
+        echo: EchoPolicy { external: echo(config.echo.external), cluster_ip: echo(config.echo.cluster_ip) },
+        fragments: Arc::new(Fragments::new(seed)),
         reply_rate: REPLY_RATE,
         affinity,
+    }
+}
+
+fn echo(echo: config::Echo) -> Echo {
+    match echo {
+        config::Echo::Answer => Echo::Answer,
+        config::Echo::Drop => Echo::Drop,
+        config::Echo::Reject => Echo::Reject,
     }
 }
 

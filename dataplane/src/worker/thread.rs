@@ -98,6 +98,7 @@ fn run<I: PacketIo>(
             worker.io_mut().wait(longest);
         }
     }
+    worker.give_up();
     let last = worker.report();
     report.leave(last);
     last
