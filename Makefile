@@ -15,7 +15,8 @@ endif
 DEMO_FLAGS := $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(ONE_ARM)),--one-arm) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(REQUESTS),--requests $(REQUESTS))
 
-.PHONY: help deps demo test fmt fmt-check lint doc unit bench clean cluster-binaries cluster-test differential
+.PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench clean cluster-binaries cluster-test \
+	differential
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +44,12 @@ doc: ## Build the documentation; a warning is an error
 
 unit:
 	$(CARGO) test --workspace
+
+checklist: deps ## Runs the tests; prints which item of the Service rules each proves; fails on an unmet one
+	$(CARGO) run -q -p penstock-tests --bin checklist
+
+loom: ## Check the publishing of tables in every interleaving
+	RUSTFLAGS="--cfg loom" $(CARGO) test -p penstock-dataplane --lib --target-dir target/loom model::
 
 bench: deps ## Every benchmark; writes target/bench/report.json
 	$(CARGO) bench -p penstock-benches

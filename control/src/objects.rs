@@ -46,6 +46,8 @@ pub struct Object<T> {
 /// All objects of a source at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Objects {
+    /// The source has not listed everything yet: what there is may lack endpoints, and must not be served.
+    pub pending: bool,
     /// The Services.
     pub services: BTreeMap<ObjectKey, Object<Service>>,
     /// The EndpointSlices.

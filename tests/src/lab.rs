@@ -92,7 +92,10 @@ impl Lab {
         manifests.write("service.yaml", &[service.service()])?;
         let all: Vec<u8> = world.backends.iter().map(|backend| backend.number).collect();
         manifests.write("endpoints.yaml", &service.slices(&endpoints(&world, &all)))?;
-        let config = ApplianceConfig { workers: options.workers, fields: options.fields };
+        let mut fields = options.fields;
+        // Tests change things often and wait for each change.
+        fields.entry("minSyncPeriod").or_insert_with(|| "0s".into());
+        let config = ApplianceConfig { workers: options.workers, fields };
         let appliance = Appliance::start(&program, &world, &manifests, &config)?;
         let mut lab = Lab { appliance, servers, manifests, service, world, _turn: turn };
         lab.wait_until_served()?;

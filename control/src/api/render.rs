@@ -154,7 +154,10 @@ pub fn explanation(answer: &Value) -> String {
         say("slot", format!("{} of {}", text(&decision["slot"]), text(&decision["ringSize"])));
         say("backend", text(&decision["backend"]));
         say("reachable", yes(&decision["reachable"]));
-        say("masquerade", format!("{}, source {}", text(&decision["masquerade"]), text(&decision["source"])));
+        say(
+            "masquerade",
+            format!("{}; source {}", masquerade(&decision["masquerade"]), text(&decision["source"])),
+        );
         for other in decision["others"].as_array().into_iter().flatten() {
             say("not", format!("{}: {}", text(&other["backend"]), text(&other["because"])));
         }
@@ -245,6 +248,21 @@ fn port(port: &Value) -> String {
 
 fn both_ways(row: &Value, what: &str) -> String {
     format!("{} / {}", text(&row["forward"][what]), text(&row["reply"][what]))
+}
+
+fn masquerade(value: &Value) -> String {
+    let known = match value.as_str() {
+        Some("NoPodToClusterIp") => "no: a pod to a cluster IP",
+        Some("NoDetector") => "no: no local detector is set (clusterCIDR), nor masqueradeAll",
+        Some("NoExternalLocal") => "no: externalTrafficPolicy is Local",
+        Some("YesNotLocal") => "yes: the client is no local pod",
+        Some("YesAll") => "yes: masqueradeAll",
+        Some("YesExternalCluster") => "yes: external traffic with policy Cluster",
+        Some("YesHost") => "yes: external traffic of this node",
+        Some("YesHairpin") => "yes: the client is the backend",
+        _ => return text(value),
+    };
+    known.to_owned()
 }
 
 fn seconds(value: &Value) -> String {

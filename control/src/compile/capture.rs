@@ -26,12 +26,12 @@ impl<F: Family> FamilyTables<F> {
                 let ids = entry.ports.iter().map(|port| port.record.id).collect();
                 (entry.joined.service.as_ref(), ids)
             });
-            let Claimed { mut index, node_tuples, problems } = claim(claimants.collect(), &self.host);
+            let Claimed { mut index, node_tuples, problems } =
+                claim(claimants.collect(), &self.host, environment.settings.allow_external_ips);
             index.node_addresses.clone_from(&self.index.node_addresses);
-            if index != *self.index {
-                self.index = Arc::new(index);
-            }
-            (self.node_tuples, self.index_problems) = (node_tuples, problems);
+            index.departed.clone_from(&self.index.departed);
+            self.replace_index(index, node_tuples);
+            self.index_problems = problems;
         }
         let index = &self.index;
         let is_vip = |address: F::Addr| index.tuples.keys().any(|(vip, _, _)| *vip == address);
@@ -41,6 +41,7 @@ impl<F: Family> FamilyTables<F> {
             index.node_addresses = addresses.into_iter().collect();
             self.index = Arc::new(index);
         }
+        self.mark_departed();
     }
 
     pub(super) fn localize(&mut self, environment: &Environment) {
@@ -84,19 +85,25 @@ impl<F: Family> FamilyTables<F> {
 
     /// Adds what the classifier should know of this family.
     pub(super) fn captured(&self, environment: &Environment, captured: &mut Captured) {
-        captured.vips.extend(self.index.addresses.keys().map(|vip| F::to_ip(*vip)));
+        // Collected first and appended whole: much cheaper than one by one.
+        let mut vips = self.index.addresses.keys().map(|vip| F::to_ip(*vip)).collect();
+        captured.vips.append(&mut vips);
         captured.node_addresses.extend(self.host.iter().map(|address| F::to_ip(*address)));
         captured.node_ports.extend(self.index.node_ports.keys());
         captured.node_ports.extend(&self.node_tuples);
+        self.captured_departed(captured);
         captured.snat_addresses.extend(self.snat_addresses.iter().map(|address| F::to_ip(*address)));
-        if !environment.settings.masquerade_all {
+        let mut backends = match environment.settings.masquerade_all {
             // Cluster-IP traffic of pods, or of everybody without a detector, keeps its source (§3.7).
-            captured.backends.extend(self.next_hops.addresses().map(F::to_ip));
-            return;
-        }
-        let keep_clients = |entry: &&Entry<F>| entry.joined.service.external_policy == TrafficPolicy::Local;
-        let ports = self.services.values().filter(keep_clients).flat_map(|entry| &entry.ports);
-        captured.backends.extend(ports.flat_map(|port| port.held.keys()).map(|(addr, _)| F::to_ip(*addr)));
-        captured.backends.extend(self.next_hops.lingering().map(F::to_ip));
+            false => self.next_hops.addresses().map(F::to_ip).collect(),
+            true => {
+                let keeps_clients =
+                    |entry: &&Entry<F>| entry.joined.service.external_policy == TrafficPolicy::Local;
+                let ports = self.services.values().filter(keeps_clients).flat_map(|entry| &entry.ports);
+                let now = ports.flat_map(|port| port.held.keys()).map(|(addr, _)| F::to_ip(*addr));
+                now.chain(self.next_hops.lingering().map(|(address, _)| F::to_ip(address))).collect()
+            }
+        };
+        captured.backends.append(&mut backends);
     }
 }

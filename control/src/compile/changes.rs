@@ -123,10 +123,14 @@ pub struct Retired {
 pub struct Captured {
     /// Addresses that are all ours.
     pub vips: BTreeSet<IpAddr>,
+    /// VIPs that are gone, but that flows may still be using.
+    pub departed_vips: BTreeSet<IpAddr>,
     /// Addresses of the node: ours are the ports below, and replies to masqueraded flows.
     pub node_addresses: BTreeSet<IpAddr>,
     /// Ports on node addresses: NodePorts, and those of VIPs that are node addresses.
     pub node_ports: BTreeSet<(Transport, u16)>,
+    /// The same, that are gone, but that flows may still be using.
+    pub departed_ports: BTreeSet<(Transport, u16)>,
     /// The SNAT address pool.
     pub snat_addresses: BTreeSet<IpAddr>,
     /// Backends that see the clients' addresses, so that their replies are not addressed to us.
@@ -139,6 +143,7 @@ impl Captured {
         let mut all = BTreeMap::new();
         for (addresses, flag) in [
             (&self.vips, AddressFlags::VIP),
+            (&self.departed_vips, AddressFlags::VIP),
             (&self.node_addresses, AddressFlags::NODE),
             (&self.snat_addresses, AddressFlags::SNAT),
             (&self.backends, AddressFlags::BACKEND),
@@ -152,6 +157,7 @@ impl Captured {
 
     /// The ports with their protocol numbers, as the classifier takes them.
     pub fn protocol_ports(&self) -> BTreeSet<(u8, u16)> {
-        self.node_ports.iter().map(|(transport, port)| (transport.protocol().0, *port)).collect()
+        let all = self.node_ports.iter().chain(&self.departed_ports);
+        all.map(|(transport, port)| (transport.protocol().0, *port)).collect()
     }
 }

@@ -35,14 +35,21 @@ fn rank(service: &Service) -> (i64, &ObjectKey) {
     (service.created.unwrap_or(i64::MAX), &service.key)
 }
 
-pub(super) fn claim<F: Family>(mut claimants: Vec<Claimant<'_>>, host: &BTreeSet<F::Addr>) -> Claimed<F> {
+/// `external_ips` says whether external IPs may be claimed; without, they are nobody's business here.
+pub(super) fn claim<F: Family>(
+    mut claimants: Vec<Claimant<'_>>,
+    host: &BTreeSet<F::Addr>,
+    external_ips: bool,
+) -> Claimed<F> {
     claimants.sort_by(|(a, _), (b, _)| rank(a).cmp(&rank(b)));
     let mut claimed =
         Claimed { index: VipIndex::default(), node_tuples: BTreeSet::new(), problems: Vec::new() };
     let mut owners = BTreeMap::new();
     let mut node_port_owners = BTreeMap::new();
     for (service, ids) in &claimants {
-        for (vip, kind, field) in vips::<F>(service) {
+        for (vip, kind, field) in
+            vips::<F>(service).filter(|(_, kind, _)| external_ips || *kind != VipKind::ExternalIp)
+        {
             for (port, id) in service.ports.iter().zip(ids) {
                 let tuple = (vip, port.transport, port.port);
                 let owner = *owners.entry(tuple).or_insert(&service.key);

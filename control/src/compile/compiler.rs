@@ -35,8 +35,8 @@ pub struct Compiled {
 /// [`Self::release`], so that numbers can be given again.
 #[derive(Debug, Default)]
 pub struct Compiler {
-    v4: FamilyTables<V4>,
-    v6: FamilyTables<V6>,
+    pub(super) v4: FamilyTables<V4>,
+    pub(super) v6: FamilyTables<V6>,
     shared: Shared,
 }
 
@@ -89,12 +89,6 @@ impl Compiler {
         self.v4.release(oldest_in_use);
         self.v6.release(oldest_in_use);
         self.shared.backends.release(oldest_in_use);
-    }
-
-    /// Lets go the ways to addresses whose backends are gone and that no flow uses any more.
-    pub fn forget(&mut self, in_use: impl Fn(IpAddr) -> bool) {
-        self.v4.next_hops.forget(&in_use);
-        self.v6.next_hops.forget(&in_use);
     }
 
     /// The addresses to which ways are wanted: those of backends, and of gone backends that flows may still use.

@@ -47,6 +47,8 @@ pub struct Settings {
     pub cluster_cidr: Vec<IpNet>,
     /// Where NodePorts answer.
     pub node_port_addresses: NodePortAddresses,
+    /// Whether `spec.externalIPs` are captured.
+    pub allow_external_ips: bool,
     /// What masqueraded flows come from; empty: the egress interface's address.
     pub snat_addresses: Vec<IpAddr>,
 }
@@ -58,6 +60,7 @@ impl From<&Config> for Settings {
             masquerade_all: config.masquerade_all,
             cluster_cidr: config.cluster_cidr.clone(),
             node_port_addresses: config.node_port_addresses.clone(),
+            allow_external_ips: config.allow_external_ips,
             snat_addresses: config.snat.addresses.clone(),
         }
     }

@@ -3,6 +3,7 @@
 use super::{
     categorize::Place,
     changes::Changes,
+    departed::Departed,
     environment::{Environment, family, primary},
     ids::IdPool,
     next_hops::NextHops,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     fault::Problem,
-    model::{Joined, Model, ServicePort},
+    model::{Joined, Model, ServicePort, Slice, differences},
     objects::ObjectKey,
 };
 use penstock_dataplane::{
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     pub(super) backends: IdPool<BackendKey>,
     pub(super) changes: Changes,
     pub(super) problems: Vec<Problem>,
+    /// Numbers given to stays of backends under affinity.
+    pub(super) pins_given: u64,
 }
 
 #[derive(Debug)]
@@ -47,6 +50,9 @@ pub(super) struct FamilyTables<F: Family> {
     pub(super) host: BTreeSet<F::Addr>,
     pub(super) facts: Facts<F>,
     pub(super) locality: Arc<Locality<F>>,
+    pub(super) departed: Departed<F>,
+    /// Counts changes of UDP endpoints.
+    udp_epoch: u16,
     pub(super) snat_addresses: Arc<[F::Addr]>,
 }
 
@@ -79,6 +85,8 @@ impl<F: Family> Default for FamilyTables<F> {
             host: BTreeSet::new(),
             facts: Facts { place: Place::default(), primary: None },
             locality: Arc::default(),
+            departed: Departed::default(),
+            udp_epoch: 0,
             snat_addresses: Arc::from([]),
         }
     }
@@ -100,21 +108,24 @@ impl<F: Family> FamilyTables<F> {
         self.facts = facts;
 
         let mut records = Records::default();
-        let mut claims_differ = self.remove_gone(model, &mut records, shared);
-        for (key, joined) in model.services().iter().filter(|(_, joined)| is_served::<F>(joined)) {
-            match self.services.remove(key) {
-                Some(entry) if !moved && Arc::ptr_eq(&entry.joined, joined) => {
-                    self.services.insert(key.clone(), entry);
-                }
-                old => {
-                    let same =
-                        old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.joined.service, &joined.service));
-                    claims_differ |= !same;
-                    let ports = old.map(|old| old.ports).unwrap_or_default();
-                    let ports = self.ports(joined, ports, &mut records, shared);
-                    self.services.insert(key.clone(), Entry { joined: Arc::clone(joined), ports });
-                }
+        let served = model.services().iter().filter(|(_, joined)| is_served::<F>(joined));
+        let (gone, stale) =
+            differences(&self.services, served, |entry, joined| !moved && Arc::ptr_eq(&entry.joined, joined));
+        let mut claims_differ = !gone.is_empty();
+        for key in gone {
+            let ports = self.services.remove(&key).map(|entry| entry.ports).unwrap_or_default();
+            ports.into_iter().for_each(|port| self.remove_port(port, &mut records, shared));
+        }
+        for (key, joined) in stale {
+            let old = self.services.remove(key);
+            claims_differ |=
+                !old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.joined.service, &joined.service));
+            if other_udp_endpoints::<F>(old.as_ref().map(|old| &*old.joined), joined) {
+                self.udp_epoch = self.udp_epoch.wrapping_add(1);
             }
+            let ports = old.map(|entry| entry.ports).unwrap_or_default();
+            let ports = self.ports(joined, ports, &mut records, shared);
+            self.services.insert(key.clone(), Entry { joined: Arc::clone(joined), ports });
         }
         self.apply(records);
         self.capture(environment, node, claims_differ);
@@ -126,17 +137,8 @@ impl<F: Family> FamilyTables<F> {
             next_hops: self.next_hops.table(environment),
             snat_addresses: Arc::clone(&self.snat_addresses),
             locality: Arc::clone(&self.locality),
+            udp_epoch: self.udp_epoch,
         }
-    }
-
-    fn remove_gone(&mut self, model: &Model, records: &mut Records<F>, shared: &mut Shared) -> bool {
-        let gone = |key: &ObjectKey| !model.services().get(key).is_some_and(|joined| is_served::<F>(joined));
-        let gone: Vec<_> = self.services.extract_if(.., |key, _| gone(key)).map(|(_, entry)| entry).collect();
-        let any = !gone.is_empty();
-        for port in gone.into_iter().flat_map(|entry| entry.ports) {
-            self.remove_port(port, records, shared);
-        }
-        any
     }
 
     /// Puts new records in their places.
@@ -175,6 +177,17 @@ impl<F: Family> Default for Records<F> {
     fn default() -> Self {
         Self(Vec::new())
     }
+}
+
+/// Whether UDP endpoints have changed: what makes kube-proxy look at all UDP flows. A change of a Service does not.
+fn other_udp_endpoints<F: Family>(old: Option<&Joined>, new: &Joined) -> bool {
+    let udp = |joined: &Joined| -> Vec<Arc<Slice>> {
+        let is_udp = |slice: &&Arc<Slice>| {
+            slice.family == family::<F>() && slice.ports.iter().any(|port| port.transport == Transport::Udp)
+        };
+        joined.slices.iter().filter(is_udp).cloned().collect()
+    };
+    old.map(udp).unwrap_or_default() != udp(new)
 }
 
 /// A Service without a cluster IP of the family has nothing in it (§3.1).

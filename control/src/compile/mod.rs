@@ -8,7 +8,7 @@
 //!
 //! A Service whose objects did not change costs a pointer comparison. One whose slices changed costs its own merging
 //! and, where a list is another one, its rings. The VIP index is made again only when a Service or a node address
-//! changes. Services, backends and next hops keep their numbers ([`ids`]).
+//! changes. Services, backends and next hops keep their numbers (`ids`).
 
 mod environment;
 mod ids;
@@ -16,18 +16,22 @@ mod merge;
 mod categorize;
 mod record;
 mod retire;
+mod affinity;
 mod next_hops;
 mod claims;
 mod node_ports;
+mod departed;
 mod changes;
 mod family;
 mod ports;
 mod capture;
+mod lingering;
 mod compiler;
 
 pub use changes::{BackendRef, Captured, Changes, Items, Retired, ServiceRef};
 pub use compiler::{Compiled, Compiler, PortView};
 pub use environment::{Environment, Reachability, Settings, Way};
+pub use lingering::Lingering;
 pub use record::Candidate;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use penstock_dataplane::{
     table::{NextHop, NextHopId},
     wire::Family,
 };
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Ways kept for flows of backends that are gone. Beyond it the longest gone are let go.
 const MOST_LINGERING: usize = 65536;
@@ -88,14 +88,14 @@ impl<F: Family> NextHops<F> {
         }
     }
 
-    /// Lets go the ways of gone backends that no flow uses.
-    pub(super) fn forget(&mut self, in_use: &impl Fn(IpAddr) -> bool) {
-        let unused: Vec<_> = self
-            .lingering
-            .extract_if(.., |_, address| !in_use(F::to_ip(*address)))
-            .map(|(_, address)| address)
-            .collect();
-        unused.into_iter().for_each(|address| self.let_go(address));
+    /// Lets go the ways of gone backends that no flow uses, unless they have been back since.
+    pub(super) fn forget(&mut self, unused: impl Iterator<Item = (F::Addr, u64)>) {
+        for (address, place) in unused {
+            if self.lingering.get(&place) == Some(&address) {
+                self.lingering.remove(&place);
+                self.let_go(address);
+            }
+        }
     }
 
     fn let_go(&mut self, address: F::Addr) {
@@ -123,9 +123,9 @@ impl<F: Family> NextHops<F> {
         self.users.keys().copied()
     }
 
-    /// The addresses that only flows may still want.
-    pub(super) fn lingering(&self) -> impl Iterator<Item = F::Addr> {
-        self.lingering.values().copied()
+    /// The addresses that only flows may still want, and their places in the order of going.
+    pub(super) fn lingering(&self) -> impl Iterator<Item = (F::Addr, u64)> {
+        self.lingering.iter().map(|(place, address)| (*address, *place))
     }
 
     /// The table, the same one as before if nothing has changed.

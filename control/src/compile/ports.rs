@@ -1,12 +1,13 @@
 //! The ports of a Service that is new, has changed or is gone: numbers are held, records made, numbers let go.
 
 use super::{
+    affinity::pins,
     changes::{BackendRef, Retired, ServiceRef},
     environment::family,
     family::{BackendKey, FamilyTables, Port, Records, Shared},
     merge::merge,
     record::{lists, source_ranges, wanted},
-    retire::retire,
+    retire::{retire, serving},
 };
 use crate::model::{Joined, ServicePort};
 use penstock_dataplane::{
@@ -84,6 +85,10 @@ impl<F: Family> FamilyTables<F> {
         let known: Vec<_> = old_record.iter().flat_map(|old| [&old.cluster, &old.local]).collect();
         let place = &self.facts.place;
         let (cluster, local, candidates) = lists(&merged, wanted(service, port), place, numbers, &known);
+        let pins = match service.affinity {
+            Some(_) => pins([&cluster, &local], old_record.as_deref(), &mut shared.pins_given),
+            None => Arc::default(),
+        };
         let record = Service {
             id,
             name,
@@ -92,6 +97,8 @@ impl<F: Family> FamilyTables<F> {
             internal_policy: service.internal_policy,
             external_policy: service.external_policy,
             affinity: service.affinity,
+            pins,
+            serving: serving::<F>(port.transport, &merged),
             source_ranges: source_ranges(service, &self.facts),
         };
         for key in old_held.keys().filter(|key| !held.contains_key(key)) {

@@ -5,7 +5,11 @@
 //! left, everything stays as it is until somebody comes.
 
 use super::merge::Merged;
-use penstock_dataplane::{table::Transport, wire::Family};
+use crate::model::Endpoint;
+use penstock_dataplane::{
+    table::{Sockets, Transport},
+    wire::Family,
+};
 use std::collections::BTreeMap;
 
 /// The endpoints whose numbers a Service port holds, and whether flows may be bound to them.
@@ -17,9 +21,7 @@ pub(super) fn retire<F: Family>(
     old: &Held<F>,
     merged: &Merged<'_, F>,
 ) -> (Held<F>, Vec<(F::Addr, u16)>) {
-    // `ready` without `serving` is how publishNotReadyAddresses looks: such endpoints get flows too.
-    let mut held: Held<F> =
-        merged.iter().map(|(key, endpoint)| (*key, endpoint.serving || endpoint.ready)).collect();
+    let mut held: Held<F> = merged.iter().map(|(key, endpoint)| (*key, serves(endpoint))).collect();
     if transport != Transport::Udp {
         return (held, Vec::new());
     }
@@ -30,4 +32,19 @@ pub(super) fn retire<F: Family>(
     }
     held.extend(gone.into_iter().map(|key| (key, true)));
     (held, Vec::new())
+}
+
+/// `ready` without `serving` is how publishNotReadyAddresses looks: such endpoints get flows too.
+fn serves(endpoint: &Endpoint) -> bool {
+    endpoint.serving || endpoint.ready
+}
+
+/// The endpoints that UDP flows may stay with, in order; policies and hints do not matter. `None`: with all.
+pub(super) fn serving<F: Family>(transport: Transport, merged: &Merged<'_, F>) -> Option<Sockets<F>> {
+    if transport != Transport::Udp {
+        return None;
+    }
+    let serving: Vec<_> =
+        merged.iter().filter(|(_, endpoint)| serves(endpoint)).map(|(key, _)| *key).collect();
+    (!serving.is_empty()).then(|| serving.into())
 }

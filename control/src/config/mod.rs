@@ -1,6 +1,6 @@
 //! The configuration of the appliance: `penstock run --config FILE`.
 //!
-//! YAML text → [`raw::Raw`] (its shape) → [`Config`] (checked, with every default filled in). Everything but
+//! YAML text → `Raw` (its shape) → [`Config`] (checked, with every default filled in). Everything but
 //! `interfaces` has a default. Unknown fields are refused. All faults are reported at once, each with path, value
 //! and remedy: `interfaces[1].queues.count: 0: must be at least 1; leave it out to use all queues`.
 
@@ -12,7 +12,7 @@ mod validate;
 
 pub use settings::{
     Config, Idle, Interface, LogFormat, Logging, Manifests, NodePortAddresses, Queues, Replay, ReplayNextHop,
-    Ring, Roles, Snat, TableSizes, TcpReject, Timeouts, Umem, Workers, XdpMode, ZeroCopy,
+    Ring, Roles, Snat, Sync, TableSizes, TcpReject, Timeouts, Umem, Workers, XdpMode, ZeroCopy,
 };
 
 use crate::fault::{Fault, Faults};

@@ -35,6 +35,12 @@ section!(
     cluster_cidr: Vec<Option<String>>,
     node_port_addresses: WordOrList,
     reject: Reject,
+    #[serde(rename = "allowExternalIPs")]
+    allow_external_ips: bool,
+    min_sync_period: String,
+    sync_period: String,
+    metrics_bind_address: String,
+    healthz_bind_address: String,
     socket: String,
     replay: Replay,
     logging: Logging,

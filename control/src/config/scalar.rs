@@ -4,7 +4,11 @@
 
 use ipnet::IpNet;
 use penstock_dataplane::wire::EtherAddr;
-use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 /// A duration as Go writes it: `30s`, `1h30m`, `1.5h`, `500ms`.
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
@@ -52,6 +56,18 @@ pub(super) fn ports(text: &str) -> Result<RangeInclusive<u16>, &'static str> {
 /// A plain address.
 pub(super) fn address(text: &str) -> Result<IpAddr, &'static str> {
     text.trim().parse().map_err(|_| "must be an IP address, as 192.0.2.10 or 2001:db8::10")
+}
+
+/// Where to listen: an address and a port, or an address alone for the default port.
+pub(super) fn bind_address(text: &str, default_port: u16) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    let whole = text.parse().or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, default_port)));
+    match whole {
+        Ok(address) if address.port() != 0 => Ok(address),
+        _ => Err(format!(
+            "must be an address and a port, as 127.0.0.1:{default_port} or \"[::1]:{default_port}\"; write \"\" for none"
+        )),
+    }
 }
 
 /// A prefix without bits beyond its length.

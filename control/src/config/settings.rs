@@ -2,7 +2,12 @@
 
 use ipnet::IpNet;
 use penstock_dataplane::wire::EtherAddr;
-use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Everything `penstock run` is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +30,7 @@ pub struct Config {
     pub tables: TableSizes,
     /// When silent flows are forgotten.
     pub timeouts: Timeouts,
-    /// Masquerade all cluster-IP traffic.
+    /// Masquerade all cluster-IP traffic. By default so unless there is a local detector.
     pub masquerade_all: bool,
     /// The local detector: sources in here are pods. At most one of each family.
     pub cluster_cidr: Vec<IpNet>,
@@ -33,6 +38,14 @@ pub struct Config {
     pub node_port_addresses: NodePortAddresses,
     /// How a TCP connection to a Service without endpoints is refused.
     pub tcp_reject: TcpReject,
+    /// Whether `spec.externalIPs` of Services are served.
+    pub allow_external_ips: bool,
+    /// How often changes of objects are followed, and when one that failed is tried again.
+    pub sync: Sync,
+    /// Where `/metrics` and `/proxyMode` are; `None`: nowhere.
+    pub metrics_bind_address: Option<SocketAddr>,
+    /// Where `/healthz` and `/livez` are; `None`: nowhere.
+    pub healthz_bind_address: Option<SocketAddr>,
     /// The unix socket for `penstock show` and `explain`.
     pub socket: PathBuf,
     /// What netlink would tell, for replays.
@@ -225,6 +238,22 @@ pub enum NodePortAddresses {
     Cidrs(Vec<IpNet>),
     /// On the addresses in the Node object's status only.
     Primary,
+}
+
+/// When changes of objects are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sync {
+    /// From the end of one to the start of the next: what comes in between becomes one.
+    pub min_period: Duration,
+    /// Until one that failed is tried again. Twice this long, a change may wait before the appliance is unhealthy.
+    pub period: Duration,
+}
+
+impl Default for Sync {
+    /// kube-proxy's.
+    fn default() -> Self {
+        Self { min_period: Duration::from_secs(1), period: Duration::from_secs(30) }
+    }
 }
 
 /// How a TCP connection to a Service without endpoints is refused.

@@ -39,6 +39,13 @@ fn interfaces_are_all_that_is_needed() {
 }
 
 #[test]
+fn cluster_ips_are_masqueraded_unless_there_is_a_detector() {
+    assert!(load(MINIMAL).masquerade_all);
+    assert!(!load(&format!("{MINIMAL}clusterCIDR: [10.244.0.0/16]\n")).masquerade_all);
+    assert!(!load(&format!("{MINIMAL}masqueradeAll: false\n")).masquerade_all);
+}
+
+#[test]
 fn empty_sections_are_defaults() {
     let sections = "workers:\nsnat:\ntimeouts:\n  tcp:\nlogging:\nreplay:\nclusterCIDR:\n";
     assert_eq!(load(&format!("{MINIMAL}{sections}")), load(MINIMAL));
@@ -138,6 +145,10 @@ fn each_rule_names_path_value_and_remedy() {
         "timeouts: {tcp: {close: 3 days}}",
         "timeouts.tcp.close: \"3 days\": must be a duration with units",
     );
+    refused(
+        "timeouts: {tcp: {established: 200h}}",
+        "timeouts.tcp.established: \"200h\": must be at most 120h",
+    );
     refused("timeouts: {udp: {unreplied: 10ms}}", "timeouts.udp.unreplied: \"10ms\": must be at least 1s");
     refused(
         "timeouts: {udp: {stream: 5s}}",
@@ -220,4 +231,33 @@ fn all_faults_are_told_at_once() {
 fn broken_yaml_is_placed() {
     let error = Config::from_yaml("interfaces: [", "f", "n").unwrap_err().to_string();
     assert!(error.starts_with("f: not valid YAML: ") && error.contains("line"), "{error}");
+}
+
+#[test]
+fn operators_addresses_are_kube_proxys_unless_said_otherwise() {
+    let config = load(MINIMAL);
+    assert_eq!(config.metrics_bind_address, Some("127.0.0.1:10249".parse().unwrap()));
+    assert_eq!(config.healthz_bind_address, Some("0.0.0.0:10256".parse().unwrap()));
+    assert_eq!(
+        (config.sync.min_period, config.sync.period),
+        (Duration::from_secs(1), Duration::from_secs(30))
+    );
+    assert!(config.allow_external_ips);
+    let config = load(&format!(
+        "{MINIMAL}metricsBindAddress: ''\nhealthzBindAddress: '::'\nminSyncPeriod: 0s\nallowExternalIPs: false\n"
+    ));
+    assert_eq!(config.metrics_bind_address, None);
+    assert_eq!(config.healthz_bind_address, Some("[::]:10256".parse().unwrap()));
+    assert_eq!(config.sync.min_period, Duration::ZERO);
+    assert!(!config.allow_external_ips);
+    refused(
+        "metricsBindAddress: localhost:1",
+        "metricsBindAddress: \"localhost:1\": must be an address and a port",
+    );
+    refused(
+        "healthzBindAddress: 1.2.3.4:0",
+        "healthzBindAddress: \"1.2.3.4:0\": must be an address and a port",
+    );
+    refused("minSyncPeriod: 2m", "minSyncPeriod: \"2m\": must be at most 60s");
+    refused("syncPeriod: 0s", "syncPeriod: \"0s\": must be from 1s to 1h");
 }

@@ -25,6 +25,8 @@ pub(super) struct Store {
     path: PathBuf,
     /// By file name.
     files: BTreeMap<String, File>,
+    /// Whether the folder could be listed once.
+    listed: bool,
     /// A fault of the folder as a whole.
     folder_fault: Option<String>,
     /// Kinds that have been logged.
@@ -70,7 +72,13 @@ fn is_manifest(path: &Path) -> bool {
 
 impl Store {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), files: BTreeMap::new(), folder_fault: None, ignored: BTreeSet::new() }
+        Self {
+            path: path.to_owned(),
+            files: BTreeMap::new(),
+            listed: false,
+            folder_fault: None,
+            ignored: BTreeSet::new(),
+        }
     }
 
     /// Reads what has changed. If the folder cannot be listed, everything stays as it was, and the next
@@ -78,6 +86,7 @@ impl Store {
     pub(super) fn refresh(&mut self) -> io::Result<()> {
         match self.list() {
             Ok(found) => {
+                self.listed = true;
                 self.folder_fault = None;
                 self.files.retain(|name, _| found.contains_key(name));
                 for (name, path) in found {
@@ -110,7 +119,7 @@ impl Store {
 
     /// All last good objects, and all there is to say about their files.
     pub(super) fn objects(&self) -> Objects {
-        let mut all = Objects::default();
+        let mut all = Objects { pending: !self.listed, ..Objects::default() };
         if let Some(fault) = &self.folder_fault {
             all.problems.push(Problem {
                 severity: Severity::Error,

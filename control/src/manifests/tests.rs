@@ -1,4 +1,4 @@
-use super::*;
+use super::{store::Store, *};
 use crate::{fault::Severity, objects::ObjectKey};
 use std::{fs, sync::Arc, time::Duration};
 
@@ -260,6 +260,22 @@ async fn a_folder_that_goes_and_comes_back_is_followed() {
     assert_eq!(names(&folder.load()), ["kube-system/dns"]);
     fs::write(path.join("c.yaml"), WEB).unwrap();
     assert!(changed_within(&mut folder, SOON).await, "the new folder is watched");
+}
+
+// S-58
+#[test]
+fn a_folder_that_was_never_read_holds_everything_back() {
+    let place = Place::new();
+    let path = place.dir.path().join("manifests");
+    let mut store = Store::new(&path);
+    assert!(store.refresh().is_err());
+    assert!(store.objects().pending, "nobody knows what is in it");
+    fs::create_dir(&path).unwrap();
+    store.refresh().unwrap();
+    assert!(!store.objects().pending);
+    fs::remove_dir(&path).unwrap();
+    assert!(store.refresh().is_err());
+    assert!(!store.objects().pending, "from now on the last good objects stay");
 }
 
 #[test]

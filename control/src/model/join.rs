@@ -1,14 +1,15 @@
 //! All objects, joined by Service, kept up to date.
 //!
-//! Cost of an update: a pointer comparison an object, and the reading and joining of what changed.
+//! Cost of an update: a comparison of key and pointer an object, and the reading and joining of what changed.
 
-use super::{Node, Reading, Service, Slice};
+use super::{Node, Reading, Service, Slice, differences};
 use crate::{
     fault::{Fault, Origin, Problem, Severity},
     objects::{Object, ObjectKey, Objects},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -34,8 +35,12 @@ pub struct Model {
 
 impl Model {
     /// Takes in a source's objects: reads what changed, forgets what is gone. Returns what is wrong
-    /// with objects; what the source could not read is in [`Objects::problems`].
+    /// with objects; what the source could not read is in [`Objects::problems`]. Before a source has listed all there is,
+    /// nothing is taken in: a Service without its endpoints would refuse clients (§2.3).
     pub fn update(&mut self, objects: &Objects) -> Vec<Problem> {
+        if objects.pending {
+            return Vec::new();
+        }
         let mut dirty = BTreeSet::new();
         for change in self.services.update(&objects.services, Service::read) {
             dirty.insert(change.key);
@@ -85,6 +90,12 @@ impl Model {
         &self.joined
     }
 
+    /// The addresses of all endpoints, whether they may get flows now or later.
+    pub fn endpoint_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let slices = self.joined.values().flat_map(|joined| &joined.slices);
+        slices.flat_map(|slice| &slice.endpoints).map(|endpoint| endpoint.addr)
+    }
+
     /// The names of all Nodes.
     pub fn node_names(&self) -> impl Iterator<Item = &str> {
         self.nodes.0.keys().map(|key| key.name.as_str())
@@ -103,7 +114,7 @@ struct Kind<R, T>(BTreeMap<ObjectKey, Entry<R, T>>);
 #[derive(Debug)]
 struct Entry<R, T> {
     /// As it was read last, by which a change is known.
-    raw: Arc<R>,
+    raw: Option<Arc<R>>,
     origin: Option<Origin>,
     /// The last good version, if it is of use.
     good: Option<Arc<T>>,
@@ -134,34 +145,29 @@ impl<R, T: PartialEq> Kind<R, T> {
         read: fn(&ObjectKey, &R) -> Reading<T>,
     ) -> Vec<Change<T>> {
         let mut changes = Vec::new();
-        self.0.retain(|key, entry| {
-            let stays = objects.contains_key(key);
-            if !stays && let Some(old) = entry.good.take() {
-                changes.push(Change { key: key.clone(), old: Some(old), new: None });
-            }
-            stays
+        let (gone, stale) = differences(&self.0, objects.iter(), |entry, object| {
+            entry.raw.as_ref().is_some_and(|raw| Arc::ptr_eq(raw, &object.value))
+                && entry.origin == object.origin
         });
-        for (key, object) in objects {
-            let known = self.0.get_mut(key);
-            if let Some(entry) = known {
-                entry.origin.clone_from(&object.origin);
-                if Arc::ptr_eq(&entry.raw, &object.value) {
-                    continue;
-                }
-                let old = entry.good.clone();
-                entry.take(&object.value, read(key, &object.value));
-                changes.extend(change(key, old, entry.good.clone()));
-            } else {
-                let mut entry = Entry {
-                    raw: Arc::clone(&object.value),
-                    origin: object.origin.clone(),
-                    good: None,
-                    findings: Vec::new(),
-                };
-                entry.take(&object.value, read(key, &object.value));
-                changes.extend(change(key, None, entry.good.clone()));
-                self.0.insert(key.clone(), entry);
+        for key in gone {
+            let old = self.0.remove(&key).and_then(|entry| entry.good);
+            changes.extend(change(&key, old, None));
+        }
+        for (key, object) in stale {
+            let entry = self.0.entry(key.clone()).or_insert_with(|| Entry {
+                raw: None,
+                origin: None,
+                good: None,
+                findings: Vec::new(),
+            });
+            entry.origin.clone_from(&object.origin);
+            if entry.raw.as_ref().is_some_and(|raw| Arc::ptr_eq(raw, &object.value)) {
+                // Only its place in the file is another one.
+                continue;
             }
+            let old = entry.good.clone();
+            entry.take(&object.value, read(key, &object.value));
+            changes.extend(change(key, old, entry.good.clone()));
         }
         changes
     }
@@ -190,7 +196,7 @@ fn change<T>(key: &ObjectKey, old: Option<Arc<T>>, new: Option<Arc<T>>) -> Optio
 impl<R, T: PartialEq> Entry<R, T> {
     /// Takes in a newer version. A wrong one leaves the last good one in place, an equal one its `Arc`.
     fn take(&mut self, raw: &Arc<R>, reading: Reading<T>) {
-        self.raw = Arc::clone(raw);
+        self.raw = Some(Arc::clone(raw));
         self.findings = reading.warnings.into_iter().map(|fault| (Severity::Warning, fault)).collect();
         match reading.value {
             Err(faults) => self.findings.extend(faults.into_iter().map(|fault| (Severity::Error, fault))),

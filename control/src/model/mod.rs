@@ -10,8 +10,10 @@ mod names;
 mod service;
 mod slice;
 mod node;
+mod differences;
 mod join;
 
+pub(crate) use differences::differences;
 pub use join::{Joined, Model};
 pub use node::{Node, NodeAddress, NodeAddressKind};
 pub use service::{Service, ServicePort, ServiceType};

@@ -6,6 +6,9 @@ use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as api;
 use std::net::IpAddr;
 
+/// The taint of a Node that the cluster autoscaler drains.
+const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
+
 /// A Node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -15,6 +18,8 @@ pub struct Node {
     pub zone: Option<String>,
     /// The addresses of its status, in that order.
     pub addresses: Vec<NodeAddress>,
+    /// It is about to go: deleted, or marked so by the autoscaler. Load balancers should use another.
+    pub leaving: bool,
     /// The prefixes its pods have addresses of.
     pub pod_cidrs: Vec<IpNet>,
 }
@@ -66,10 +71,14 @@ impl Node {
             ));
         }
         let zone = labels.and_then(|labels| labels.get("topology.kubernetes.io/zone"));
+        let taints = spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+        let leaving = object.metadata.deletion_timestamp.is_some()
+            || taints.iter().any(|taint| taint.key == TO_BE_DELETED);
         let node = Self {
             name: key.name.clone(),
             zone: zone.filter(|zone| !zone.is_empty()).cloned(),
             addresses,
+            leaving,
             pod_cidrs,
         };
         warnings.extend(faults.into_vec());

@@ -17,7 +17,7 @@ use crate::{
 use penstock_dataplane::{
     io::pcap::{PcapIo, ReplayError, ReplaySummary},
     path::{Counters, Path as PacketPath},
-    state::Millis,
+    state::{AffinityTable, Millis},
     table::{Snapshot, publish::Publisher},
     worker::{Mesh, Worker},
 };
@@ -27,6 +27,7 @@ use std::{
     io::{Read, Write},
     net::IpAddr,
     path::PathBuf,
+    sync::Arc,
 };
 
 /// The flow table's seed: any fixed number, so that a full table evicts the same flows every time.
@@ -92,8 +93,9 @@ pub fn run(replay: &Replay) -> Result<Outcome, Error> {
 
     let arrival = ways::arrival(&config);
     let io = PcapIo::open(&replay.input, &replay.output, Box::new(arrival))?;
+    let affinity = Arc::new(AffinityTable::new(config.tables.affinity, SEED));
     let (counters, summary) =
-        drive(io, PacketPath::new(path_config(&config, 0, 1, SEED)), compiled.snapshot)?;
+        drive(io, PacketPath::new(path_config(&config, 0, 1, SEED, affinity)), compiled.snapshot)?;
     Ok(Outcome { counters, summary, problems })
 }
 

@@ -1,14 +1,22 @@
 //! From a change to new tables: the loop that the appliance lives in.
 //!
-//! Every change, of a manifest, a route, a neighbour or an address, leads through the same [`Control::sync`]: model,
-//! compile, publish. Removals reach the classifier before the workers' tables change, additions after, so that no packet
-//! is sent to a worker that does not know it.
+//! Every change, of a manifest, a route, a neighbour or an address, leads through the same [`Control::publish`]: model,
+//! compile, publish. Changes of objects are followed at a bounded pace, those of routes and neighbours at once. Removals
+//! reach the classifier before the workers' tables change, additions after, so that no packet is sent to a worker that
+//! does not know it.
 
-use super::{Appliance, RuntimeError, classifier, packets};
+use super::{
+    Appliance, Common, RuntimeError, classifier,
+    operators::{Operators, Outcome},
+    pace::Pace,
+    packets,
+    survey::Survey,
+};
 use crate::{
     api::Server,
     compile::{Compiler, Environment},
     config::Config,
+    fault::Problem,
     manifests::Folder,
     model::Model,
     objects::Objects,
@@ -21,7 +29,7 @@ use penstock_dataplane::{
 };
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -30,6 +38,8 @@ use tokio::{
 
 /// How long the start waits for the neighbours of the first backends.
 const FIRST_NEIGHBOURS: Duration = Duration::from_secs(2);
+/// How long a change waits for the neighbours of new backends, so that their first packets find the way.
+const NEW_NEIGHBOURS: Duration = Duration::from_millis(50);
 /// How often old tables are freed and the workers' health is looked at.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 
@@ -43,12 +53,10 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let mut folder = Folder::open(&config.manifests.path)?;
     let mut control = Control::start(config, &routes)?;
 
-    control.sync(&folder.load(), &routes.view());
-    routes.set_targets(control.compiler.targets());
-    if !routes.settled(FIRST_NEIGHBOURS).await {
+    control.operators.serve(&control.config, &control.appliance);
+    if !control.sync(&folder.load(), &routes, FIRST_NEIGHBOURS).await {
         tracing::warn!("some backends have no next hop yet; `penstock show backends` tells which and why");
     }
-    control.sync(&folder.load(), &routes.view());
     let server = Server::open(&control.config.socket)?;
     tracing::info!(socket = %control.config.socket.display(), "ready");
 
@@ -56,27 +64,42 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let mut housekeeping = interval(HOUSEKEEPING);
     housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let due = control.pace.due(Instant::now());
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
                 tracing::info!("SIGHUP: reading the manifests again");
-                control.sync(&folder.load(), &routes.view());
+                control.request();
             }
-            () = folder.changed() => control.sync(&folder.load(), &routes.view()),
+            () = folder.changed() => control.request(),
+            () = until(due) => {
+                control.sync(&folder.load(), &routes, NEW_NEIGHBOURS).await;
+            }
             change = routes.changed() => {
                 report(&change?);
-                control.resync(&routes.view());
+                control.publish(&routes.view(), Instant::now()).await;
             }
-            _ = housekeeping.tick() => control.housekeeping()?,
+            _ = housekeeping.tick() => {
+                if control.housekeeping()? {
+                    control.publish(&routes.view(), Instant::now()).await;
+                }
+            }
         }
-        routes.set_targets(control.compiler.targets());
     }
     tracing::info!("stopping: the classifier is detached, established flows end here");
     serving.abort();
     control.stop();
     routes.close().await;
     Ok(())
+}
+
+/// For ever, if there is no such time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Says what happened to the interfaces.
@@ -106,6 +129,15 @@ struct Control {
     model: Model,
     compiler: Compiler,
     appliance: Arc<Appliance>,
+    survey: Survey,
+    /// The newest generation.
+    generation: u64,
+    operators: Operators,
+    pace: Pace,
+    /// What is wrong with the objects.
+    problems: Vec<Problem>,
+    /// The source has not listed everything yet.
+    pending: bool,
 }
 
 impl Control {
@@ -114,44 +146,89 @@ impl Control {
         let view = routes.view();
         warn_of_hints(&config, &view);
         let (publisher, readers) = Publisher::new(Snapshot::default(), config.workers.count);
-        let (classifier, workers) = packets::start(&config, &view.interfaces, readers)?;
+        let common = Common::new(&config);
+        let (classifier, workers) = packets::start(&config, &view.interfaces, &common, readers)?;
         let appliance = Appliance {
             publisher,
             workers,
+            common,
             steering: Steering::new(SnatPorts::new(config.snat.ports.clone(), 0, 1), 0, 1),
             classifier: Mutex::new(classifier),
             interfaces: config.interfaces.iter().map(|interface| interface.name.clone()).collect(),
             view: RwLock::new(view),
         };
-        let compiler = Compiler::new();
-        Ok(Self { model: Model::default(), compiler, appliance: Arc::new(appliance), config })
+        Ok(Self {
+            model: Model::default(),
+            compiler: Compiler::new(),
+            appliance: Arc::new(appliance),
+            survey: Survey::default(),
+            generation: 0,
+            operators: Operators::new(&config),
+            pace: Pace::new(config.sync),
+            problems: Vec::new(),
+            pending: true,
+            config,
+        })
     }
 
-    /// Takes in the objects as they are now, and publishes.
-    fn sync(&mut self, objects: &Objects, view: &Arc<View>) {
-        for problem in objects.problems.iter().chain(&self.model.update(objects)) {
+    /// Objects have changed: they will be taken in when it is time.
+    fn request(&mut self) {
+        self.pace.request();
+        self.operators.queued();
+    }
+
+    /// Takes in the objects as they are now, asks for the neighbours of new backends, and publishes. Returns whether
+    /// all neighbours were known in time.
+    async fn sync(&mut self, objects: &Objects, routes: &Routes, patience: Duration) -> bool {
+        let begun = Instant::now();
+        self.pace.begin();
+        self.problems = objects.problems.clone();
+        self.problems.extend(self.model.update(objects));
+        for problem in &self.problems {
             tracing::warn!("{problem}");
         }
-        self.resync(view);
+        self.pending = objects.pending;
+        let mut targets = self.compiler.targets();
+        targets.extend(self.model.endpoint_addresses());
+        routes.set_targets(targets);
+        let settled = routes.settled(patience).await;
+        self.publish(&routes.view(), begun).await;
+        self.pace.end(Instant::now());
+        settled
     }
 
     /// Publishes what the objects and the machine now give.
-    fn resync(&mut self, view: &Arc<View>) {
-        let appliance = &self.appliance;
-        *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
-        let compiled = self.compiler.compile(&self.model, &Environment::of(&self.config, view));
-        for problem in &compiled.problems {
+    async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
+        let (mut problems, applied) = self.publish_tables(view);
+        problems.extend(self.operators.objects(&self.model, &self.config, &self.appliance).await);
+        for problem in &problems {
             tracing::warn!("{problem}");
         }
+        let failed = !applied || self.pending;
+        let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
+        let problems: Vec<_> = self.problems.iter().chain(&problems).collect();
+        self.operators.published(&self.compiler, &problems, outcome);
+        self.pace.published(Instant::now(), failed);
+    }
+
+    /// Returns what is wrong, and whether the classifier has followed.
+    fn publish_tables(&mut self, view: &Arc<View>) -> (Vec<Problem>, bool) {
+        let appliance = &self.appliance;
+        let mut applied = true;
+        *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
+        let compiled = self.compiler.compile(&self.model, &Environment::of(&self.config, view));
         let target = classifier::state(&self.config, &compiled.captured, view);
         let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = classifier.shrink(&target) {
-            tracing::error!(%error, "the classifier keeps addresses that are gone; the next change tries again");
+            applied = false;
+            tracing::error!(%error, "the classifier keeps addresses that are gone; this is tried again");
         }
         let generation = appliance.publisher.publish(compiled.snapshot);
         self.compiler.published(generation);
+        self.generation = generation;
         if let Err(error) = classifier.grow(&target) {
-            tracing::error!(%error, "the classifier lacks new addresses; the next change tries again");
+            applied = false;
+            tracing::error!(%error, "the classifier lacks new addresses; this is tried again");
         }
         if !compiled.changes.is_empty() {
             tracing::info!(
@@ -162,15 +239,26 @@ impl Control {
                 "published"
             );
         }
+        (compiled.problems, applied)
     }
 
-    fn housekeeping(&mut self) -> Result<(), RuntimeError> {
+    /// Frees what is out of use. True: something is, that the tables and the classifier still name.
+    fn housekeeping(&mut self) -> Result<bool, RuntimeError> {
         let publisher = &self.appliance.publisher;
         publisher.reclaim();
-        self.compiler.release(publisher.oldest_in_use());
+        let oldest_in_use = publisher.oldest_in_use();
+        self.compiler.release(oldest_in_use);
+        let unused = self.survey.unused();
+        if let Some(unused) = &unused {
+            self.compiler.forget(unused);
+        }
+        // Workers that still use older tables may open flows to what has gone since.
+        if oldest_in_use >= self.generation {
+            self.survey.start(&self.appliance, || self.compiler.lingering());
+        }
         match self.appliance.workers.iter().find(|worker| worker.handle.has_died()) {
             Some(worker) => Err(RuntimeError::WorkerDied { index: worker.index }),
-            None => Ok(()),
+            None => Ok(unused.is_some()),
         }
     }
 

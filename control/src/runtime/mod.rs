@@ -1,21 +1,29 @@
 //! `penstock run`: the appliance.
 //!
 //! Starts in this order: routes and neighbours, manifests, classifier and workers ([`packets`]), the first tables, the
-//! control socket. From then on [`follow`] turns every change of manifests, routes and addresses into new tables. What
+//! control socket. From then on [`follow`] turns every change of manifests, routes and addresses into new tables, at the
+//! pace of [`pace`], and tells [`operators`] how it went. What
 //! is wrong with an object is reported on it; what is wrong with the machine ends the start with an error that says
 //! what to do. A stop detaches the classifier first.
 
 mod error;
 mod packets;
 mod classifier;
+mod survey;
 mod follow;
+mod pace;
+mod operators;
 mod logging;
 
 pub use error::RuntimeError;
 pub use logging::start_logging;
-pub use packets::{RunningWorker, path_config};
+pub use packets::{Common, RunningWorker, path_config};
 
-use crate::{config::Config, routes::View};
+use crate::{
+    config::Config,
+    http::{Sample, WorkerSample},
+    routes::View,
+};
 use penstock_dataplane::{io::PortId, path::Steering, table::publish::Publisher, xdp::Classifier};
 use std::{
     net::IpAddr,
@@ -29,6 +37,8 @@ pub struct Appliance {
     pub publisher: Publisher,
     /// The workers.
     pub workers: Vec<RunningWorker>,
+    /// What the workers have in common.
+    pub common: Common,
     /// The steering rule of a single worker, where there is none to ask.
     pub steering: Steering,
     classifier: Mutex<Classifier>,
@@ -46,6 +56,19 @@ impl Appliance {
     pub fn why_unreachable(&self, addr: IpAddr) -> Option<String> {
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
         view.ways.get(&addr)?.link.as_ref().err().map(ToString::to_string)
+    }
+
+    /// The numbers behind `/metrics`.
+    pub fn sample(&self) -> Sample {
+        let workers = self.workers.iter().map(|worker| WorkerSample {
+            alive: !worker.handle.has_died(),
+            report: worker.handle.report.read(),
+        });
+        Sample {
+            generation: self.publisher.generation(),
+            workers: workers.collect(),
+            classifier: self.classifier_counters(),
+        }
     }
 
     /// Packets by the classifier's decision.

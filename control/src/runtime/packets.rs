@@ -16,11 +16,12 @@ use penstock_dataplane::{
         af_xdp::{AfXdp, AfXdpConfig, BindPreference},
     },
     path::{PathConfig, Steering, TcpReject},
-    state::{SnatPorts, Timeouts},
+    state::{AffinityTable, Millis, SnatPorts, Timeouts},
     table::publish::Reader,
     worker::{self, Idle, Mesh, WorkerHandle, WorkerSettings},
     xdp::{AttachPreference, Classifier},
 };
+use std::{sync::Arc, time::Instant};
 
 /// Answers a worker may send per second, and at once (Linux's `icmp_msgs_per_sec` and `icmp_msgs_burst`).
 const REPLY_RATE: (u32, u32) = (1000, 50);
@@ -40,6 +41,28 @@ pub struct RunningWorker {
     pub steering: Steering,
 }
 
+/// What all workers have in common.
+#[derive(Debug)]
+pub struct Common {
+    /// The records of ClientIP affinity.
+    pub affinity: Arc<AffinityTable>,
+    /// When their clock began.
+    pub start: Instant,
+}
+
+impl Common {
+    /// With empty tables.
+    pub(super) fn new(config: &Config) -> Self {
+        let affinity = Arc::new(AffinityTable::new(config.tables.affinity, random_seed()));
+        Self { affinity, start: Instant::now() }
+    }
+
+    /// The moment, as the workers count time.
+    pub fn now(&self) -> Millis {
+        Millis(self.start.elapsed().as_millis() as u32)
+    }
+}
+
 /// A queue of an interface, to be opened.
 struct Socket<'a> {
     port: PortId,
@@ -51,6 +74,7 @@ struct Socket<'a> {
 pub(super) fn start(
     config: &Config,
     interfaces: &[Interface],
+    common: &Common,
     readers: Vec<Reader>,
 ) -> Result<(Classifier, Vec<RunningWorker>), RuntimeError> {
     let queues = queues(config, interfaces)?;
@@ -80,7 +104,7 @@ pub(super) fn start(
             classifier.bind_socket(port, queue, fd)?;
         }
         let ports = sockets.iter().map(|socket| describe(socket, &io, &classifier, interfaces)).collect();
-        let settings = settings(config, index);
+        let settings = settings(config, index, common);
         let (core, steering) = (settings.core, settings.path.steering.clone());
         let handle = worker::spawn(settings, io, reader, mesh.place(index))
             .map_err(|source| RuntimeError::Thread { index, source })?;
@@ -162,7 +186,7 @@ fn describe(socket: &Socket<'_>, io: &AfXdp, classifier: &Classifier, interfaces
 }
 
 /// What one worker is told.
-fn settings(config: &Config, index: usize) -> WorkerSettings {
+fn settings(config: &Config, index: usize, common: &Common) -> WorkerSettings {
     WorkerSettings {
         index,
         workers: config.workers.count,
@@ -171,12 +195,25 @@ fn settings(config: &Config, index: usize) -> WorkerSettings {
             config::Idle::Busy => Idle::Busy,
             config::Idle::Adaptive => Idle::Adaptive,
         },
-        path: path_config(config, index as u16, config.workers.count as u16, random_seed()),
+        path: path_config(
+            config,
+            index as u16,
+            config.workers.count as u16,
+            random_seed(),
+            Arc::clone(&common.affinity),
+        ),
+        start: common.start,
     }
 }
 
 /// The path's part of the configuration.
-pub fn path_config(config: &Config, worker: u16, workers: u16, seed: u64) -> PathConfig {
+pub fn path_config(
+    config: &Config,
+    worker: u16,
+    workers: u16,
+    seed: u64,
+    affinity: Arc<AffinityTable>,
+) -> PathConfig {
     let times = &config.timeouts;
     PathConfig {
         steering: Steering::new(SnatPorts::new(config.snat.ports.clone(), worker, workers), worker, workers),
@@ -202,6 +239,7 @@ pub fn path_config(config: &Config, worker: u16, workers: u16, seed: u64) -> Pat
             config::TcpReject::Icmp => TcpReject::Icmp,
         },
         reply_rate: REPLY_RATE,
+        affinity,
     }
 }
 

@@ -1,12 +1,12 @@
 //! First stage: what is this frame?
 //!
 //! In: the bytes of a frame. Out: offsets and tuple of a TCP or UDP packet, or of an ICMP message and what it
-//! quotes, or the reason to drop it. Checks everything later stages rely on: lengths, versions, header lengths, the
+//! quotes, among the arrivals of its family; or the reason to drop it. Checks everything later stages rely on: lengths, versions, header lengths, the
 //! IPv4 header checksum. Costs a few nanoseconds; reads the first lines of the packet only.
 
 use super::{
-    DropReason,
-    packet::{IcmpPacket, Layout, Packet},
+    DropReason, Verdict,
+    packet::{Arrivals, IcmpPacket, Layout, Packet},
 };
 use crate::{
     io::Frame,
@@ -18,74 +18,62 @@ use crate::{
     },
 };
 
-/// What a frame is.
-pub(super) enum Classified {
-    V4(Packet<V4>),
-    V6(Packet<V6>),
-    IcmpV4(IcmpPacket<V4>),
-    IcmpV6(IcmpPacket<V6>),
-    Drop(DropReason),
-}
+/// The verdict of a packet whose stage has yet to run; every arrival's is replaced.
+const PENDING: Verdict = Verdict::Drop(DropReason::NoService);
 
-enum Layer4<F: Family> {
-    Flow(Packet<F>),
-    Icmp(IcmpPacket<F>),
-}
-
-/// Classifies the frame at place `index` of its batch.
+/// Classifies the frame at place `index` of its batch, and puts it where it belongs. A packet is built in the place
+/// where later stages read it: moving it through return values costs more than all the checks.
 #[inline]
-pub(super) fn classify(frame: &Frame, index: u8) -> Classified {
+pub(super) fn classify(frame: &Frame, index: u8, v4: &mut Arrivals<V4>, v6: &mut Arrivals<V6>) -> Verdict {
     let ethernet = match Ethernet::parse(frame) {
         Ok(ethernet) => ethernet,
-        Err(_) => return Classified::Drop(DropReason::Malformed),
+        Err(_) => return Verdict::Drop(DropReason::Malformed),
     };
-    match ethernet.ether_type() {
-        EtherType::IPV4 => match network::<V4>(&ethernet, frame, index) {
-            Ok(Layer4::Flow(packet)) => Classified::V4(packet),
-            Ok(Layer4::Icmp(packet)) => Classified::IcmpV4(packet),
-            Err(reason) => Classified::Drop(reason),
-        },
-        EtherType::IPV6 => match network::<V6>(&ethernet, frame, index) {
-            Ok(Layer4::Flow(packet)) => Classified::V6(packet),
-            Ok(Layer4::Icmp(packet)) => Classified::IcmpV6(packet),
-            Err(reason) => Classified::Drop(reason),
-        },
-        _ => Classified::Drop(DropReason::NotIp),
-    }
+    let verdict = match ethernet.ether_type() {
+        EtherType::IPV4 => network(&ethernet, index, v4),
+        EtherType::IPV6 => network(&ethernet, index, v6),
+        _ => Err(DropReason::NotIp),
+    };
+    verdict.unwrap_or_else(Verdict::Drop)
 }
 
 #[inline]
-fn network<F: Family>(ethernet: &Ethernet<'_>, frame: &Frame, index: u8) -> Result<Layer4<F>, DropReason> {
+fn network<F: Family>(
+    ethernet: &Ethernet<'_>,
+    index: u8,
+    arrivals: &mut Arrivals<F>,
+) -> Result<Verdict, DropReason> {
     let l3 = ethernet.payload();
     let header = F::parse(l3).map_err(parse_error)?;
     if header.fragment.is_some() {
         return Err(DropReason::Fragment);
     }
-    let layout = Layout::of(ethernet, &header).ok_or(DropReason::TooBig)?;
+    let layout = || Layout::of(ethernet, &header).ok_or(DropReason::TooBig);
     let (source, destination) = (F::source(l3), F::destination(l3));
     if !F::is_unicast_source(source) {
         return Err(DropReason::Martian);
     }
-    let l4 = layout.l4(frame);
+    let l4 = header.upper_layer(l3);
     match Transport::from_protocol(header.protocol) {
         Some(transport @ (Transport::Tcp | Transport::Udp)) => {
             let (source_port, destination_port, flags) = transport_header::<F>(transport, l4)?;
-            Ok(Layer4::Flow(Packet {
+            arrivals.packets.push(Packet {
                 index,
                 hop_limit: header.hop_limit,
                 dont_fragment: header.dont_fragment,
                 flags,
-                layout,
+                layout: layout()?,
                 tuple: Tuple { source, destination, source_port, destination_port, transport },
                 hash: 0,
                 likely: None,
-            }))
+            });
         }
         None if header.protocol == F::ICMP => {
-            icmp(l4, layout, &header, source, destination, index).map(Layer4::Icmp)
+            arrivals.icmp.push(icmp(l4, layout()?, &header, source, destination, index)?);
         }
-        Some(Transport::Sctp) | None => Err(DropReason::Protocol),
+        Some(Transport::Sctp) | None => return Err(DropReason::Protocol),
     }
+    Ok(PENDING)
 }
 
 #[inline]

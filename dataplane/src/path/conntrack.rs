@@ -2,13 +2,14 @@
 //!
 //! In: a packet and where its flow most likely is. Out: how to translate it; or nothing, if it has no flow; or why it
 //! is refused. A refused packet changes nothing: neither state nor timer nor account. A SYN on a connection that is
-//! over ends it, and then has no flow (§6.1).
+//! over ends it, and then has no flow (§6.1). Nor has a UDP packet whose flow's backend serves no more (§3.12): that is
+//! looked at once after each change of UDP endpoints, on the flow's next packet.
 
 use super::{Answer, DropReason, Packet, Refused, Stage, rewrite::Translation};
 use crate::{
     io::Frame,
-    state::{Direction, Flow, FlowState, Millis, TcpEvent, TcpState, Timeouts, Transition},
-    table::{Link, NextHop},
+    state::{Direction, Flow, FlowState, Millis, TcpEvent, TcpState, Timeouts, Transition, Tuple},
+    table::{Link, NextHop, Tables, Transport, VipMatch},
     wire::Family,
 };
 
@@ -25,22 +26,23 @@ pub(super) fn track<F: Family>(
     let Some(found) = table.find_likely(packet.likely, packet.hash, &packet.tuple) else { return Ok(None) };
     let Some(flow) = table.get_mut(found.id) else { return Ok(None) };
     let direction = found.direction;
-    let state = match next_state(flow, direction, packet, stage.now) {
+    let state = match next_state(flow, direction, packet, stage.now, stage.tables) {
         Next::State(state) => state,
-        Next::Reopen => {
+        Next::Reopen | Next::Retired => {
             stage.flows.close(found.id);
             return Ok(None);
         }
         Next::Invalid => return Err(Refused::Drop(DropReason::TcpInvalid)),
     };
     let link = match direction {
-        Direction::Forward => way_out(packet, &stage.tables.next_hop(flow.next_hop))?,
+        Direction::Forward => way_out(packet, stage.tables.next_hop(flow.next_hop))?,
         Direction::Reply => {
             check_limits(packet, NO_LIMIT)?;
             flow.client
         }
     };
     flow.last_seen = stage.now;
+    flow.udp_epoch = stage.tables.udp_epoch;
     let traffic = &mut flow.traffic[direction as usize];
     traffic.packets += 1;
     traffic.bytes += u64::from(packet.layout.ip_bytes());
@@ -80,11 +82,18 @@ fn check_limits<F: Family>(packet: &Packet<F>, mtu: u16) -> Result<(), Refused> 
 enum Next {
     State(FlowState),
     Reopen,
+    Retired,
     Invalid,
 }
 
 #[inline]
-fn next_state<F: Family>(flow: &Flow<F>, direction: Direction, packet: &Packet<F>, now: Millis) -> Next {
+fn next_state<F: Family>(
+    flow: &Flow<F>,
+    direction: Direction,
+    packet: &Packet<F>,
+    now: Millis,
+    tables: &Tables<F>,
+) -> Next {
     match flow.state {
         FlowState::Tcp(state) => {
             let event = TcpEvent::of(packet.flags);
@@ -97,6 +106,11 @@ fn next_state<F: Family>(flow: &Flow<F>, direction: Direction, packet: &Packet<F
                 Transition::Invalid => Next::Invalid,
             }
         }
+        FlowState::UdpUnreplied | FlowState::UdpReplied | FlowState::UdpStream
+            if flow.udp_epoch != tables.udp_epoch && is_retired(flow, tables) =>
+        {
+            Next::Retired
+        }
         FlowState::UdpUnreplied if direction == Direction::Reply => Next::State(FlowState::UdpReplied),
         FlowState::UdpReplied if now.since(flow.created) > Timeouts::UDP_STREAM_AGE => {
             Next::State(FlowState::UdpStream)
@@ -107,17 +121,31 @@ fn next_state<F: Family>(flow: &Flow<F>, direction: Direction, packet: &Packet<F
     }
 }
 
+/// Whether a UDP flow must be decided anew: what it was sent to is a Service's, some endpoint of that serves, and the
+/// flow's is none of them. What counts is whose destination it is now, as for kube-proxy.
+#[cold]
+pub(super) fn is_retired<F: Family>(flow: &Flow<F>, tables: &Tables<F>) -> bool {
+    let Tuple { destination, destination_port, transport, .. } = flow.original;
+    if transport != Transport::Udp {
+        return false;
+    }
+    let VipMatch::Service(target) = tables.vips.find(destination, transport, destination_port) else {
+        return false;
+    };
+    let serving = tables.service(target.service).and_then(|service| service.serving.as_deref());
+    let backend = (flow.reply.source, flow.reply.source_port);
+    serving.is_some_and(|serving| serving.binary_search(&backend).is_err())
+}
+
 /// The state a new flow starts in, by its first packet. A segment in the middle of a connection is taken as open, so
 /// that a peer gateway can take over; others but SYN are invalid (§6.1).
 pub(super) fn first_state<F: Family>(packet: &Packet<F>) -> Result<FlowState, Refused> {
     match packet.tuple.transport {
-        crate::table::Transport::Tcp => {
-            match TcpState::None.on(Direction::Forward, TcpEvent::of(packet.flags)) {
-                Transition::To(state) => Ok(FlowState::Tcp(state)),
-                Transition::Ignore | Transition::Invalid => Err(Refused::Drop(DropReason::TcpInvalid)),
-            }
-        }
-        crate::table::Transport::Udp => Ok(FlowState::UdpUnreplied),
-        crate::table::Transport::Sctp => Ok(FlowState::Sctp),
+        Transport::Tcp => match TcpState::None.on(Direction::Forward, TcpEvent::of(packet.flags)) {
+            Transition::To(state) => Ok(FlowState::Tcp(state)),
+            Transition::Ignore | Transition::Invalid => Err(Refused::Drop(DropReason::TcpInvalid)),
+        },
+        Transport::Udp => Ok(FlowState::UdpUnreplied),
+        Transport::Sctp => Ok(FlowState::Sctp),
     }
 }

@@ -6,12 +6,14 @@ use serde::Serialize;
 /// Counts since the worker started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Counters {
-    /// Packets that came in. Always the sum of the four kinds of verdict.
+    /// Packets that came in. Always the sum of the five kinds of verdict.
     pub received: u64,
     /// Translated and sent on.
     pub forwarded: u64,
     /// Given to another worker.
     pub handed_off: u64,
+    /// Given back to the kernel.
+    pub passed: u64,
     /// Answered, by [`ReplyKind`].
     pub replied: [u64; ReplyKind::ALL.len()],
     /// Dropped, by [`DropReason`].
@@ -34,6 +36,7 @@ impl Default for Counters {
             received: 0,
             forwarded: 0,
             handed_off: 0,
+            passed: 0,
             replied: [0; _],
             dropped: [0; _],
             flows_opened: 0,
@@ -55,6 +58,7 @@ impl Counters {
                 Verdict::Forward(_) => self.forwarded += 1,
                 Verdict::Reply(_, kind) => self.replied[*kind as usize] += 1,
                 Verdict::Handoff(_) => self.handed_off += 1,
+                Verdict::Pass => self.passed += 1,
                 Verdict::Drop(reason) => self.dropped[*reason as usize] += 1,
             }
         }
@@ -62,7 +66,11 @@ impl Counters {
 
     /// The sum of all verdicts: [`received`](Self::received), if every packet had one.
     pub fn verdicts(&self) -> u64 {
-        self.forwarded + self.handed_off + self.replied.iter().sum::<u64>() + self.dropped.iter().sum::<u64>()
+        self.forwarded
+            + self.handed_off
+            + self.passed
+            + self.replied.iter().sum::<u64>()
+            + self.dropped.iter().sum::<u64>()
     }
 
     /// Packets dropped for this reason.

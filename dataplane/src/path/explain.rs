@@ -1,9 +1,9 @@
 //! Says what the path would do with a packet and why, by running the same decision and changing nothing.
 
-use super::{Decision, Masquerade, Refusal, SourceClass, decide, steer::Steering};
+use super::{Decision, Masquerade, Refusal, Remembered, SourceClass, conntrack, decide, steer::Steering};
 use crate::{
     state::{Flow, Tuple},
-    table::{Ring, Tables, TrafficPolicy, VipKind},
+    table::{Backend, Ring, Tables, TrafficPolicy, VipKind},
     wire::Family,
 };
 use serde::Serialize;
@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 pub struct Explanation {
     /// The packet.
     pub packet: String,
-    /// "forward", "reject" or "drop".
+    /// "forward", "reject", "pass" (to the kernel) or "drop".
     pub outcome: &'static str,
     /// Why, in a sentence.
     pub because: String,
@@ -55,11 +55,14 @@ pub struct NewFlow {
     pub list: TrafficPolicy,
     /// ClientIP affinity: the hash is of the client's address alone.
     pub affinity: bool,
+    /// The age of the affinity record that decides instead of the slot, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record_age_ms: Option<u64>,
     /// Size of the Maglev ring.
     pub ring_size: usize,
     /// The slot.
     pub slot: usize,
-    /// Its backend.
+    /// The backend: the slot's, or the one on record.
     pub backend: SocketAddr,
     /// Whether the backend's next hop is known.
     pub reachable: bool,
@@ -89,8 +92,10 @@ pub fn explain<F: Family>(
     tables: &Tables<F>,
     steering: &Steering,
     tuple: &Tuple<F>,
+    remembered: Remembered<'_>,
     flow: Option<&Flow<F>>,
 ) -> Explanation {
+    let retired = flow.is_some_and(|flow| conntrack::is_retired(flow, tables));
     let mut explanation = Explanation {
         packet: tuple.to_string(),
         outcome: "drop",
@@ -100,10 +105,11 @@ pub fn explain<F: Family>(
         flow: flow.map(existing),
         decision: None,
     };
-    let (outcome, because) = match decide(tables, tuple) {
-        Decision::NotAService => {
-            ("drop", "no Service has this destination, and it is no VIP of ours".to_owned())
-        }
+    let (outcome, because) = match decide(tables, tuple, remembered) {
+        Decision::NotAService => (
+            "pass",
+            "no Service has this destination, and it is no VIP of ours: it is the kernel's".to_owned(),
+        ),
         Decision::UnservedPort(kind) => {
             explanation.kind = Some(kind);
             (
@@ -129,15 +135,21 @@ pub fn explain<F: Family>(
                 source_class: choice.source,
                 list: choice.list,
                 affinity: choice.service.affinity.is_some(),
+                record_age_ms: choice
+                    .record
+                    .map(|record| remembered.now.since(record.used).as_millis() as u64),
                 ring_size: choice.ring.size(),
                 slot: choice.slot,
                 backend: address::<F>(choice.backend.addr, choice.backend.port),
                 reachable: next_hop.link.is_some(),
                 masquerade: choice.masquerade,
                 source,
-                others: others(choice.ring, choice.slot),
+                others: others(choice.ring, choice.slot, &choice.backend, choice.record.is_some()),
             });
             match next_hop.link {
+                Some(_) if choice.record.is_some() => {
+                    ("forward", "the client is on record with this backend (ClientIP affinity)".to_owned())
+                }
                 Some(_) => (
                     "forward",
                     format!("slot {} of {} belongs to this backend", choice.slot, choice.ring.size()),
@@ -147,7 +159,9 @@ pub fn explain<F: Family>(
         }
     };
     (explanation.outcome, explanation.because) = (outcome, because);
-    if flow.is_some() {
+    if retired {
+        explanation.because.insert_str(0, "the flow's backend serves no more, so it is decided anew: ");
+    } else if flow.is_some() {
         explanation.outcome = "forward";
         explanation.because = "a flow exists, and keeps its backend whatever the tables say now".to_owned();
     }
@@ -190,16 +204,18 @@ fn masqueraded_source<F: Family>(
     Some(address::<F>(addr, port))
 }
 
-fn others<F: Family>(ring: &Ring<F>, slot: usize) -> Vec<OtherBackend> {
+fn others<F: Family>(ring: &Ring<F>, slot: usize, chosen: &Backend<F>, on_record: bool) -> Vec<OtherBackend> {
     let mut slots = vec![0usize; ring.backends().len()];
     ring.slots().iter().for_each(|backend| slots[usize::from(*backend)] += 1);
-    let chosen = usize::from(ring.slots()[slot]);
-    let others = ring.backends().iter().zip(slots).enumerate().filter(|(index, _)| *index != chosen);
+    let others = ring.backends().iter().zip(slots).filter(|(backend, _)| *backend != chosen);
     others
-        .map(|(_, (backend, slots))| OtherBackend {
+        .map(|(backend, slots)| OtherBackend {
             backend: address::<F>(backend.addr, backend.port),
             slots,
-            because: format!("holds {slots} of {} slots, but not slot {slot}", ring.size()),
+            because: match on_record && backend == ring.at(slot) {
+                true => format!("holds slot {slot}, but the client is on record with another"),
+                false => format!("holds {slots} of {} slots, but not slot {slot}", ring.size()),
+            },
         })
         .collect()
 }

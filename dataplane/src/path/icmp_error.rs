@@ -22,7 +22,9 @@ pub(super) fn translate<F: Family>(
     packet: &IcmpPacket<F>,
     frame: &mut Frame,
 ) -> Verdict {
-    let Some(quoted) = packet.quoted else { return Verdict::Drop(DropReason::IcmpQuery) };
+    let Some(quoted) = packet.quoted else {
+        return nobodys(stage, packet, DropReason::IcmpQuery);
+    };
     if packet.destination != quoted.source {
         // Errors go to whom they are about; Linux's conntrack asks the same.
         return Verdict::Drop(DropReason::IcmpUnrelated);
@@ -31,7 +33,7 @@ pub(super) fn translate<F: Family>(
     let table = &stage.flows.table;
     let found = table.find(table.hash(&answer), &answer);
     let Some((found, flow)) = found.and_then(|found| Some((found, table.get(found.id)?))) else {
-        return Verdict::Drop(DropReason::IcmpUnrelated);
+        return nobodys(stage, packet, DropReason::IcmpUnrelated);
     };
     let link = match found.direction {
         Direction::Forward => stage.tables.next_hop(flow.next_hop).link,
@@ -45,6 +47,18 @@ pub(super) fn translate<F: Family>(
     rewrite_quotation::<F>(packet.layout.l4_mut(frame), &quoted, &outer.reversed());
     rewrite_outer(packet, frame, &outer);
     emit::send(frame, &packet.layout, &link)
+}
+
+/// What becomes of a message about no flow of ours: if neither it nor what it quotes names an address of ours, it is the
+/// kernel's.
+fn nobodys<F: Family>(stage: &Stage<'_, F>, packet: &IcmpPacket<F>, reason: DropReason) -> Verdict {
+    let tables = stage.tables;
+    let ours = |address| tables.is_own(address) || tables.vips.captures(address);
+    let quoted = packet.quoted.iter().flat_map(|quoted| [quoted.source, quoted.destination]);
+    match quoted.chain([packet.destination]).any(ours) {
+        true => Verdict::Drop(reason),
+        false => Verdict::Pass,
+    }
 }
 
 fn rewrite_quotation<F: Family>(message: &mut [u8], old: &Tuple<F>, new: &Tuple<F>) {

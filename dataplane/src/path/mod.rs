@@ -4,7 +4,7 @@
 //! frame, in the same order. It rewrites frames in place and changes the worker's own flows; it does no I/O, no
 //! allocation, no locking, and reads no clock, so all of it is tested without a network.
 //!
-//! Stages, in order: classify and steer (per packet), look up (two phases over the batch), then per packet track;
+//! Stages, in order: classify (per packet), steer and look up (over the batch), then per packet track;
 //! a packet without a flow is selected a backend and opens one; rewrite, emit. Replies and ICMP are beside the road.
 
 mod verdict;
@@ -29,20 +29,21 @@ mod tests;
 pub use counters::Counters;
 pub use explain::{Explanation, explain};
 pub use packet::Packet;
-pub use select::{Decision, Masquerade, Refusal, SourceClass, decide};
+pub use select::{Decision, Masquerade, Refusal, Remembered, SourceClass, decide};
 pub use steer::Steering;
 pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
     prefetch::prefetch_header,
-    state::{Flows, Millis, SnatPorts, Timeouts, TokenBucket},
+    state::{AffinityTable, Flows, Millis, SnatPorts, Timeouts, TokenBucket},
     table::{Snapshot, Tables},
     wire::{Family, V4, V6},
 };
 use arrayvec::ArrayVec;
-use classify::Classified;
-use packet::IcmpPacket;
+use packet::Arrivals;
+use rewrite::Translation;
+use std::{sync::Arc, time::Duration};
 
 /// What a worker is told about its work, once.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ pub struct PathConfig {
     pub tcp_reject: TcpReject,
     /// Answers (resets, ICMP errors) a worker sends per second, and at once.
     pub reply_rate: (u32, u32),
+    /// ClientIP affinity: the table that all workers share.
+    pub affinity: Arc<AffinityTable>,
 }
 
 /// How a TCP segment that nobody serves is answered.
@@ -84,9 +87,13 @@ impl PathConfig {
             seed: 0,
             tcp_reject: TcpReject::Reset,
             reply_rate: (1000, 50),
+            affinity: Arc::new(AffinityTable::new(1 << 10, 0)),
         }
     }
 }
+
+/// How often a worker looks for outlived affinity records in one more shard.
+const AFFINITY_SWEEP: Duration = Duration::from_secs(1);
 
 /// How many frames ahead of the one being classified the headers are asked for.
 const PREFETCH_AHEAD: usize = 6;
@@ -100,19 +107,19 @@ pub struct Path {
     replies: TokenBucket,
     counters: Counters,
     verdicts: ArrayVec<Verdict, BATCH>,
+    affinity_swept: Millis,
 }
 
 /// The part of a worker that belongs to one family.
 #[derive(Debug)]
 struct Half<F: Family> {
     flows: Flows<F>,
-    packets: ArrayVec<Packet<F>, BATCH>,
-    icmp: ArrayVec<IcmpPacket<F>, BATCH>,
+    arrivals: Arrivals<F>,
 }
 
 impl<F: Family> Half<F> {
     fn new(capacity: usize, seed: u64) -> Self {
-        Self { flows: Flows::new(capacity, seed), packets: ArrayVec::new(), icmp: ArrayVec::new() }
+        Self { flows: Flows::new(capacity, seed), arrivals: Arrivals::new() }
     }
 }
 
@@ -135,35 +142,21 @@ impl Path {
             replies: TokenBucket::new(config.reply_rate.0, config.reply_rate.1),
             counters: Counters::default(),
             verdicts: ArrayVec::new(),
+            affinity_swept: Millis::default(),
             config,
         }
     }
 
     /// Decides and rewrites a batch; see the module. At most [`BATCH`] frames.
     pub fn process(&mut self, frames: &mut [Frame], snapshot: &Snapshot, now: Millis) -> &[Verdict] {
-        self.verdicts.clear();
+        let Self { config, v4, v6, replies, counters, verdicts, .. } = self;
+        verdicts.clear();
         for (index, frame) in frames.iter().enumerate().take(BATCH) {
             if let Some(ahead) = frames.get(index + PREFETCH_AHEAD) {
                 prefetch_header(ahead);
             }
-            let verdict = match classify::classify(frame, index as u8) {
-                Classified::V4(packet) => {
-                    self.config.steering.admit(packet, &snapshot.v4, &mut self.v4.packets)
-                }
-                Classified::V6(packet) => {
-                    self.config.steering.admit(packet, &snapshot.v6, &mut self.v6.packets)
-                }
-                Classified::IcmpV4(packet) => {
-                    self.config.steering.admit_icmp(packet, &snapshot.v4, &mut self.v4.icmp)
-                }
-                Classified::IcmpV6(packet) => {
-                    self.config.steering.admit_icmp(packet, &snapshot.v6, &mut self.v6.icmp)
-                }
-                Classified::Drop(reason) => Verdict::Drop(reason),
-            };
-            self.verdicts.push(verdict);
+            verdicts.push(classify::classify(frame, index as u8, &mut v4.arrivals, &mut v6.arrivals));
         }
-        let Self { config, v4, v6, replies, counters, verdicts } = self;
         run(config, v4, &snapshot.v4, replies, counters, now, frames, verdicts);
         run(config, v6, &snapshot.v6, replies, counters, now, frames, verdicts);
         counters.count(verdicts);
@@ -177,6 +170,10 @@ impl Path {
         let ended = self.v4.flows.sweep(now, timeouts, examine, most)
             + self.v6.flows.sweep(now, timeouts, examine, most);
         self.counters.flows_expired += ended as u64;
+        if now.since(self.affinity_swept) >= AFFINITY_SWEEP {
+            self.affinity_swept = now;
+            self.config.affinity.sweep(now);
+        }
     }
 
     /// What happened so far.
@@ -216,33 +213,53 @@ fn run<F: Family>(
     frames: &mut [Frame],
     verdicts: &mut [Verdict],
 ) {
-    lookup::batch(&half.flows.table, &mut half.packets);
+    let Arrivals { packets, icmp } = &mut half.arrivals;
+    steer::batch(&config.steering, tables, packets, icmp, verdicts);
+    lookup::batch(&half.flows.table, packets);
     let mut stage = Stage { config, tables, flows: &mut half.flows, replies, counters, now };
-    for packet in half.packets.drain(..) {
+    for packet in packets.iter() {
         let at = usize::from(packet.index);
-        verdicts[at] = forward(&mut stage, &packet, &mut frames[at]);
+        verdicts[at] = forward(&mut stage, packet, &mut frames[at]);
     }
-    for packet in half.icmp.drain(..) {
+    for packet in icmp.iter() {
         let at = usize::from(packet.index);
-        verdicts[at] = icmp_error::translate(&mut stage, &packet, &mut frames[at]);
+        verdicts[at] = icmp_error::translate(&mut stage, packet, &mut frames[at]);
     }
+    packets.clear();
+    icmp.clear();
 }
 
 /// One packet of a flow, known or new.
 #[inline]
 fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut Frame) -> Verdict {
-    let translation = match conntrack::track(stage, packet, frame) {
-        Ok(Some(translation)) => Ok(translation),
-        Ok(None) => open::open(stage, packet, frame),
-        Err(refused) => Err(refused),
-    };
-    match translation {
-        Ok(translation) => {
-            rewrite::translate(packet, frame, &translation);
-            emit::send(frame, &packet.layout, &translation.link)
-        }
-        Err(Refused::Drop(reason)) => Verdict::Drop(reason),
-        Err(Refused::Answer(answer)) => reply::answer(stage, packet, frame, answer),
+    match conntrack::track(stage, packet, frame) {
+        Ok(Some(translation)) => send(packet, frame, &translation),
+        Ok(None) => match open::open(stage, packet, frame) {
+            Ok(translation) => send(packet, frame, &translation),
+            Err(refused) => refuse(stage, packet, frame, refused),
+        },
+        Err(refused) => refuse(stage, packet, frame, refused),
+    }
+}
+
+/// Translated, and on its way.
+#[inline]
+fn send<F: Family>(packet: &Packet<F>, frame: &mut Frame, translation: &Translation<F>) -> Verdict {
+    rewrite::translate(packet, frame, translation);
+    emit::send(frame, &packet.layout, &translation.link)
+}
+
+#[cold]
+fn refuse<F: Family>(
+    stage: &mut Stage<'_, F>,
+    packet: &Packet<F>,
+    frame: &mut Frame,
+    refused: Refused,
+) -> Verdict {
+    match refused {
+        Refused::Drop(reason) => Verdict::Drop(reason),
+        Refused::Pass => Verdict::Pass,
+        Refused::Answer(answer) => reply::answer(stage, packet, frame, answer),
     }
 }
 
@@ -250,6 +267,7 @@ fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refused {
     Drop(DropReason),
+    Pass,
     Answer(Answer),
 }
 

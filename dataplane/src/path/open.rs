@@ -6,7 +6,7 @@
 use super::{
     Answer, Decision, DropReason, Packet, Refusal, Refused, Stage, conntrack, decide,
     rewrite::{self, Translation},
-    select::Choice,
+    select::{Choice, Remembered},
 };
 use crate::{
     io::Frame,
@@ -15,21 +15,24 @@ use crate::{
     wire::Family,
 };
 
+/// Kept out of the way of the packets that have a flow.
+#[inline(never)]
 pub(super) fn open<F: Family>(
     stage: &mut Stage<'_, F>,
     packet: &Packet<F>,
     frame: &Frame,
 ) -> Result<Translation<F>, Refused> {
-    let choice = match decide(stage.tables, &packet.tuple) {
+    let remembered = Remembered { table: &stage.config.affinity, now: stage.now };
+    let choice = match decide(stage.tables, &packet.tuple, remembered) {
         Decision::Serve(choice) => choice,
-        Decision::NotAService => return Err(Refused::Drop(DropReason::NoService)),
+        Decision::NotAService => return Err(not_ours(stage, &packet.tuple)),
         Decision::UnservedPort(_) => return Err(Refused::Answer(Answer::Reject)),
         Decision::Refused { refusal, .. } => return Err(refusal.into()),
     };
     let state = conntrack::first_state(packet)?;
     let next_hop = stage.tables.next_hop(choice.backend.next_hop);
-    let link = conntrack::way_out(packet, &next_hop)?;
-    let reply = reply_tuple(stage, packet, &choice, &next_hop)?;
+    let link = conntrack::way_out(packet, next_hop)?;
+    let reply = reply_tuple(stage, packet, &choice, next_hop)?;
     let (header_delta, delta) = rewrite::deltas(&packet.tuple, &reply.reversed());
     let first = Traffic { packets: 1, bytes: u64::from(packet.layout.ip_bytes()) };
     let flow = Flow {
@@ -41,6 +44,7 @@ pub(super) fn open<F: Family>(
         next_hop: choice.backend.next_hop,
         backend: choice.backend.id,
         service: choice.service.id,
+        udp_epoch: stage.tables.udp_epoch,
         client: packet.layout.way_back(frame),
         created: stage.now,
         last_seen: stage.now,
@@ -48,7 +52,20 @@ pub(super) fn open<F: Family>(
     };
     stage.flows.open(flow, &stage.config.timeouts)?;
     stage.counters.flows_opened += 1;
+    choice.remember(packet.tuple.source, remembered);
     Ok(Translation::of(&flow, Direction::Forward, link))
+}
+
+/// What becomes of a packet that is no Service's. A stray answer to a masqueraded flow ends here, since the kernel would
+/// reset the connection; anything else was sent here for its address alone, and is the kernel's.
+fn not_ours<F: Family>(stage: &Stage<'_, F>, tuple: &Tuple<F>) -> Refused {
+    let Tuple { destination, destination_port, .. } = *tuple;
+    let is_snat_port = stage.config.steering.ports.owner(destination_port).is_some();
+    let pooled = stage.tables.snat_addresses.contains(&destination);
+    if pooled || is_snat_port && stage.tables.locality.host.contains(&destination) {
+        return Refused::Drop(DropReason::NoService);
+    }
+    Refused::Pass
 }
 
 /// The tuple that the backend's answers will carry.

@@ -1,11 +1,12 @@
 //! What the stages know of a packet: offsets into its frame, and the values they decide by.
 
 use crate::{
-    io::Frame,
+    io::{BATCH, Frame},
     state::{Entry, Tuple},
     table::Link,
     wire::{Ethernet, Family, NetworkHeader, TcpFlags, VlanTags},
 };
+use arrayvec::ArrayVec;
 
 /// Where things are in a frame. All offsets are from its first byte and inside it.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +57,21 @@ pub(super) struct IcmpPacket<F: Family> {
     pub hop_limit: u8,
     /// The tuple of the packet it quotes, if it is an error about TCP or UDP: as *that* packet's sender sent it.
     pub quoted: Option<Tuple<F>>,
+}
+
+/// The packets of a batch that are of one family.
+#[derive(Debug)]
+pub(super) struct Arrivals<F: Family> {
+    /// TCP and UDP.
+    pub(super) packets: ArrayVec<Packet<F>, BATCH>,
+    /// ICMP.
+    pub(super) icmp: ArrayVec<IcmpPacket<F>, BATCH>,
+}
+
+impl<F: Family> Arrivals<F> {
+    pub(super) const fn new() -> Self {
+        Self { packets: ArrayVec::new_const(), icmp: ArrayVec::new_const() }
+    }
 }
 
 impl Layout {

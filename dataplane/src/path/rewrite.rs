@@ -44,7 +44,7 @@ pub(super) fn deltas<F: Family>(from: &Tuple<F>, to: &Tuple<F>) -> (Delta, Delta
 }
 
 /// Translates a packet.
-#[inline]
+#[inline(always)]
 pub(super) fn translate<F: Family>(packet: &Packet<F>, frame: &mut [u8], translation: &Translation<F>) {
     let tuple = &translation.tuple;
     let l3 = packet.layout.l3_mut(frame);

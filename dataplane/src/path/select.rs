@@ -1,12 +1,14 @@
 //! The decision for a new flow: which Service, which list, which backend, masqueraded or not.
 //!
 //! In: the tables and a tuple. Out: a [`Decision`] with every step of its reasoning, which the packet path acts on and
-//! `explain` prints: there is one code for both. Pure. Rules: `service-semantics.md` §3.5 (verdicts), §3.6 (source
+//! `explain` prints: there is one code for both. Changes nothing, the affinity records included. Rules: `service-semantics.md` §3.5 (verdicts), §3.6 (source
 //! ranges), §3.7 (masquerading), §3.10 (affinity). Costs a hash look-up, a hash and two loads.
 
 use crate::{
-    state::Tuple,
-    table::{Backend, Endpoints, FlowHash, Ring, Service, Tables, Target, TrafficPolicy, VipKind, VipMatch},
+    state::{AffinityTable, Millis, Tuple},
+    table::{
+        Backend, Endpoints, FlowHash, PinId, Ring, Service, Tables, Target, TrafficPolicy, VipKind, VipMatch,
+    },
     wire::Family,
 };
 use serde::Serialize;
@@ -46,10 +48,30 @@ pub struct Choice<'t, F: Family> {
     pub ring: &'t Ring<F>,
     /// The slot of the ring.
     pub slot: usize,
-    /// The backend of the slot.
+    /// The backend: that of the slot, or the one on record.
     pub backend: Backend<F>,
+    /// The affinity record that decided instead of the slot.
+    pub record: Option<Recorded>,
     /// Whether the backend sees our address.
     pub masquerade: Masquerade,
+}
+
+/// The affinity records, as they are at a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Remembered<'a> {
+    /// The records.
+    pub table: &'a AffinityTable,
+    /// The moment.
+    pub now: Millis,
+}
+
+/// An affinity record that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// What it names.
+    pub pin: PinId,
+    /// When it was last used.
+    pub used: Millis,
 }
 
 /// Why a Service does not take a flow.
@@ -110,7 +132,11 @@ impl Masquerade {
 }
 
 /// Decides for a new flow with this tuple.
-pub fn decide<'t, F: Family>(tables: &'t Tables<F>, tuple: &Tuple<F>) -> Decision<'t, F> {
+pub fn decide<'t, F: Family>(
+    tables: &'t Tables<F>,
+    tuple: &Tuple<F>,
+    remembered: Remembered<'_>,
+) -> Decision<'t, F> {
     let Target { service, kind } =
         match tables.vips.find(tuple.destination, tuple.transport, tuple.destination_port) {
             VipMatch::Service(target) => target,
@@ -139,9 +165,11 @@ pub fn decide<'t, F: Family>(tables: &'t Tables<F>, tuple: &Tuple<F>) -> Decisio
         Endpoints::Reject => return refused(Refusal::NoEndpoint),
     };
     let slot = ring.slot(selection_hash(service, tuple));
-    let backend = *ring.at(slot);
+    let recorded = recorded(service, tuple.source, ring, remembered);
+    let record = recorded.map(|(record, _)| record);
+    let backend = recorded.map_or_else(|| *ring.at(slot), |(_, backend)| backend);
     let masquerade = masquerade(tables, service, kind, source, tuple.source == backend.addr);
-    Decision::Serve(Choice { service, kind, source, list, ring, slot, backend, masquerade })
+    Decision::Serve(Choice { service, kind, source, list, ring, slot, backend, record, masquerade })
 }
 
 /// With ClientIP affinity all flows of a client fall into one slot, whichever gateway sees them.
@@ -150,6 +178,46 @@ fn selection_hash<F: Family>(service: &Service<F>, tuple: &Tuple<F>) -> u64 {
         Some(_) => FlowHash::of_client::<F>(tuple.source),
         None => {
             FlowHash::of_flow::<F>(tuple.source, tuple.source_port, tuple.destination, tuple.destination_port)
+        }
+    }
+}
+
+/// The backend a client is held to: of its records that are young enough and name a backend of the list, the first in
+/// order of the endpoints' texts (§3.10). A record as old as the timeout has expired.
+fn recorded<F: Family>(
+    service: &Service<F>,
+    client: F::Addr,
+    ring: &Ring<F>,
+    remembered: Remembered<'_>,
+) -> Option<(Recorded, Backend<F>)> {
+    service.affinity?;
+    let mut best: Option<(u32, Recorded, Backend<F>)> = None;
+    remembered.table.visit::<F>(service.id, client, |pin, used| {
+        if is_alive(service, pin, used, remembered.now)
+            && let Some(found) = service.pins.find(pin)
+            && let Some(backend) = ring.find(found.addr, found.port)
+            && best.is_none_or(|(rank, ..)| found.rank < rank)
+        {
+            best = Some((found.rank, Recorded { pin, used }, *backend));
+        }
+    });
+    best.map(|(_, record, backend)| (record, backend))
+}
+
+/// Whether an affinity record of a Service may still decide.
+fn is_alive<F: Family>(service: &Service<F>, pin: PinId, used: Millis, now: Millis) -> bool {
+    service.affinity.is_some_and(|timeout| now.since(used) < timeout) && service.pins.find(pin).is_some()
+}
+
+impl<F: Family> Choice<'_, F> {
+    /// Notes the choice among the affinity records, if the Service has affinity.
+    pub(super) fn remember(&self, client: F::Addr, remembered: Remembered<'_>) {
+        let Remembered { table, now } = remembered;
+        if self.service.affinity.is_some()
+            && let Some(pin) = self.service.pins.of(self.backend.addr, self.backend.port)
+        {
+            let alive = |pin, used| is_alive(self.service, pin, used, now);
+            table.note::<F>(self.service.id, client, pin, now, alive);
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Where nothing is known about how queues are chosen, the owner of a packet follows from the packet:
 //! of one to a SNAT address from its port, which was chosen so (port mod workers); of one to a VIP or a NodePort from
 //! its source, the client; of one back to a client that kept its address from its destination, again the client.
-//! An ICMP error belongs to the owner of the packet it quotes. With one worker there is nothing to decide.
+//! An ICMP error belongs to the owner of the packet it quotes. With one worker there is nothing to decide, and it
+//! costs nothing.
 
 use super::{
     Verdict,
@@ -33,7 +34,6 @@ impl Steering {
     }
 
     /// The owner of a packet with this tuple.
-    #[inline]
     pub fn owner<F: Family>(&self, tuple: &Tuple<F>, tables: &Tables<F>) -> u16 {
         if self.workers == 1 {
             return self.worker;
@@ -46,7 +46,7 @@ impl Steering {
         {
             return owner;
         }
-        let to_us = own || tables.vips.addresses.contains_key(&tuple.destination);
+        let to_us = own || tables.vips.captures(tuple.destination);
         self.of_client::<F>(if to_us { tuple.source } else { tuple.destination })
     }
 
@@ -54,42 +54,28 @@ impl Steering {
     fn of_client<F: Family>(&self, client: F::Addr) -> u16 {
         (((FlowHash::of_client::<F>(client) >> 32) * u64::from(self.workers)) >> 32) as u16
     }
-
-    /// Puts a packet of ours into its stage's list; says where to send another's.
-    #[inline]
-    pub(super) fn admit<F: Family>(
-        &self,
-        packet: Packet<F>,
-        tables: &Tables<F>,
-        packets: &mut ArrayVec<Packet<F>, BATCH>,
-    ) -> Verdict {
-        let owner = self.owner(&packet.tuple, tables);
-        if owner == self.worker {
-            packets.push(packet);
-            return PENDING;
-        }
-        Verdict::Handoff(owner)
-    }
-
-    /// The same for ICMP. A quoted packet was sent towards whoever complains, so its answer's tuple is the one that
-    /// would arrive here.
-    pub(super) fn admit_icmp<F: Family>(
-        &self,
-        packet: IcmpPacket<F>,
-        tables: &Tables<F>,
-        packets: &mut ArrayVec<IcmpPacket<F>, BATCH>,
-    ) -> Verdict {
-        let owner = match &packet.quoted {
-            Some(quoted) => self.owner(&quoted.reversed(), tables),
-            None => self.worker,
-        };
-        if owner == self.worker {
-            packets.push(packet);
-            return PENDING;
-        }
-        Verdict::Handoff(owner)
-    }
 }
 
-/// The verdict of a packet whose stage has yet to run; every admitted packet's is replaced.
-const PENDING: Verdict = Verdict::Drop(super::DropReason::NoService);
+/// Takes out of a batch what is another worker's, and says whose.
+///
+/// A packet quoted by an ICMP error was sent towards whoever complains, so the answer to it is what would arrive here.
+pub(super) fn batch<F: Family>(
+    steering: &Steering,
+    tables: &Tables<F>,
+    packets: &mut ArrayVec<Packet<F>, BATCH>,
+    icmp: &mut ArrayVec<IcmpPacket<F>, BATCH>,
+    verdicts: &mut [Verdict],
+) {
+    if steering.workers == 1 {
+        return;
+    }
+    let mut stays = |tuple: &Tuple<F>, index: u8| {
+        let owner = steering.owner(tuple, tables);
+        if owner != steering.worker {
+            verdicts[usize::from(index)] = Verdict::Handoff(owner);
+        }
+        owner == steering.worker
+    };
+    packets.retain(|packet| stays(&packet.tuple, packet.index));
+    icmp.retain(|packet| packet.quoted.is_none_or(|quoted| stays(&quoted.reversed(), packet.index)));
+}

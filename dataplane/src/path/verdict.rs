@@ -3,7 +3,7 @@
 use crate::io::PortId;
 use serde::Serialize;
 
-/// What becomes of a packet. (What is not ours never comes here: the classifier leaves it to the kernel.)
+/// What becomes of a packet. (Most of what is not ours never comes here: the classifier leaves it to the kernel.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Translated: send the frame on this port.
@@ -12,6 +12,8 @@ pub enum Verdict {
     Reply(PortId, ReplyKind),
     /// Another worker's: give it this frame.
     Handoff(u16),
+    /// Not ours after all: give it back to the kernel, as it came.
+    Pass,
     /// Drop it.
     Drop(DropReason),
 }
@@ -59,7 +61,7 @@ counted! {
         Protocol = "protocol",
         /// A TCP segment that its connection's state forbids, or with illegal flags.
         TcpInvalid = "tcp_invalid",
-        /// Not for a Service, and of no flow.
+        /// To an address and port of ours for masquerading, but of no flow.
         NoService = "no_service",
         /// The source is outside loadBalancerSourceRanges.
         SourceRange = "source_range",

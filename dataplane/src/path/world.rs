@@ -16,16 +16,24 @@ pub(crate) use net::*;
 pub(crate) use packet::*;
 pub(crate) use talk::*;
 
-use super::{Counters, DropReason, Path, PathConfig, ReplyKind, Steering, Verdict};
+use super::{
+    Counters, Decision, DropReason, Path, PathConfig, Remembered, ReplyKind, Steering, Verdict, decide,
+};
 use crate::{
     io::{BATCH, Frame, FrameBatch, MemoryIo, PacketIo, PortId},
-    state::{Flow, Millis, SnatPorts, Tuple},
+    state::{AffinityTable, Flow, Millis, SnatPorts, Tuple},
     table::{
-        Backend, BackendId, Endpoints, Locality, NextHop, NextHopId, Prefix, Ring, Service, ServiceId,
-        ServiceName, Snapshot, Tables, Target, TrafficPolicy, Transport, VipKind,
+        Backend, BackendId, Endpoints, Locality, NextHop, NextHopId, PinId, Pins, Prefix, Ring, Service,
+        ServiceId, ServiceName, Snapshot, Tables, Target, TrafficPolicy, Transport, VipKind,
     },
 };
-use std::{collections::BTreeMap, marker::PhantomData, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    marker::PhantomData,
+    ops::RangeInclusive,
+    sync::Arc,
+    time::Duration,
+};
 
 /// The Service's port on its VIPs.
 pub(crate) const SERVICE_PORT: u16 = 80;
@@ -51,6 +59,8 @@ pub(crate) struct World<F: Net> {
     pub(crate) now: Millis,
     io: MemoryIo,
     moved: String,
+    /// The next number of a stay of a backend.
+    stays: u64,
     family: PhantomData<F>,
 }
 
@@ -89,8 +99,10 @@ impl<F: Net> World<F> {
         ports: RangeInclusive<u16>,
         configure: impl Fn(&mut PathConfig),
     ) -> Self {
+        let affinity = Arc::new(AffinityTable::new(1 << 14, 0));
         let paths = (0..workers).map(|worker| {
             let mut config = PathConfig::single(ports.clone());
+            config.affinity = Arc::clone(&affinity);
             (config.v4_flows, config.v6_flows) = (4096, 4096);
             let mine = SnatPorts::new(ports.clone(), worker, workers);
             config.steering = Steering::new(mine, worker, workers);
@@ -104,6 +116,7 @@ impl<F: Net> World<F> {
             now: Millis(1_000_000),
             io: MemoryIo::new(3, 4 * BATCH),
             moved: String::new(),
+            stays: 0,
             family: PhantomData,
         };
         world.tables(make_tables);
@@ -136,11 +149,51 @@ impl<F: Net> World<F> {
     pub(crate) fn set_backends(&mut self, backends: &[usize]) {
         let ring = |service: &Service<F>| endpoints(service.name.transport, backends);
         self.service(|service| (service.cluster, service.local) = (ring(service), ring(service)));
+        self.pin_backends();
     }
 
     /// Publishes these backends as the local endpoint list alone.
     pub(crate) fn set_local_backends(&mut self, backends: &[usize]) {
         self.service(|service| service.local = endpoints(service.name.transport, backends));
+        self.pin_backends();
+    }
+
+    /// Publishes these backends as the cluster list alone.
+    pub(crate) fn set_cluster_backends(&mut self, backends: &[usize]) {
+        self.service(|service| service.cluster = endpoints(service.name.transport, backends));
+        self.pin_backends();
+    }
+
+    /// Gives every backend that has come a number for affinity records, and takes away those of backends that left.
+    pub(crate) fn pin_backends(&mut self) {
+        let stay = self.stays;
+        self.stays += 1000;
+        self.service(|service| {
+            let lists = [&service.cluster, &service.local];
+            let rings = lists.into_iter().filter_map(|list| match list {
+                Endpoints::Ring(ring) => Some(ring.backends()),
+                Endpoints::Drop | Endpoints::Reject => None,
+            });
+            let union: BTreeSet<_> = rings.flatten().map(|backend| (backend.addr, backend.port)).collect();
+            let pins = (stay..)
+                .zip(union)
+                .map(|(new, (addr, port))| (service.pins.of(addr, port).unwrap_or(PinId(new)), addr, port));
+            service.pins = Arc::new(Pins::new(pins.collect::<Vec<_>>()));
+        });
+    }
+
+    /// Publishes which backends UDP flows may stay with, as a change of slices does.
+    pub(crate) fn set_serving(&mut self, backends: &[usize]) {
+        let addresses: BTreeSet<_> = backends
+            .iter()
+            .map(|number| backend::<F>(Transport::Udp, *number))
+            .map(|backend| (backend.addr, backend.port))
+            .collect();
+        self.service(|service| {
+            let is_udp = service.name.transport == Transport::Udp && !addresses.is_empty();
+            service.serving = is_udp.then(|| addresses.iter().copied().collect());
+        });
+        self.tables(|tables| tables.udp_epoch = tables.udp_epoch.wrapping_add(1));
     }
 
     /// Lets time pass, without looking at idle flows.
@@ -212,12 +265,13 @@ impl<F: Net> World<F> {
                     handed_off.push((*place, usize::from(owner), frame));
                     continue;
                 }
+                Verdict::Pass => sent(frame.port(), &frame),
                 Verdict::Drop(_) => None,
             };
             outcomes[*place] = Some(Outcome { verdict, worker, frame: left });
             match verdict {
                 Verdict::Forward(port) | Verdict::Reply(port, _) => self.io.transmit(port, frame),
-                Verdict::Handoff(_) | Verdict::Drop(_) => self.io.recycle(frame),
+                Verdict::Handoff(_) | Verdict::Pass | Verdict::Drop(_) => self.io.recycle(frame),
             }
         }
         self.io.flush();
@@ -258,6 +312,7 @@ impl<F: Net> World<F> {
                 received,
                 forwarded,
                 handed_off,
+                passed,
                 replied,
                 dropped,
                 flows_opened,
@@ -274,6 +329,7 @@ impl<F: Net> World<F> {
             add("received", received);
             add("forwarded", forwarded);
             add("handed_off", handed_off);
+            add("passed", passed);
             add("opened", flows_opened);
             add("expired", flows_expired);
             add("evicted", flows_evicted);
@@ -282,6 +338,21 @@ impl<F: Net> World<F> {
             ReplyKind::ALL.iter().for_each(|kind| add(kind.name(), replied[*kind as usize]));
         }
         counts
+    }
+
+    /// The decision for a new flow, as `explain` asks for it.
+    pub(crate) fn decide(&self, tuple: &Tuple<F>) -> Decision<'_, F> {
+        self.decide_at(0, tuple)
+    }
+
+    /// The same as one worker decides.
+    pub(crate) fn decide_at(&self, worker: usize, tuple: &Tuple<F>) -> Decision<'_, F> {
+        decide(F::tables(&self.snapshot), tuple, self.remembered(worker))
+    }
+
+    /// The affinity records as a worker has them.
+    pub(crate) fn remembered(&self, worker: usize) -> Remembered<'_> {
+        Remembered { table: &self.workers[worker].config().affinity, now: self.now }
     }
 
     /// The flow with this original tuple, whichever worker has it.
@@ -366,6 +437,8 @@ fn service<F: Net>(id: ServiceId, transport: Transport) -> Service<F> {
         internal_policy: TrafficPolicy::Cluster,
         external_policy: TrafficPolicy::Cluster,
         affinity: None,
+        pins: Arc::default(),
+        serving: None,
         source_ranges: None,
     }
 }

@@ -72,6 +72,8 @@ pub struct Flow<F: Family> {
     pub backend: BackendId,
     /// The Service port it was opened for.
     pub service: ServiceId,
+    /// UDP: [`Tables::udp_epoch`](crate::table::Tables::udp_epoch) when its backend was last found serving.
+    pub udp_epoch: u16,
     /// The way back to the client: where its last packet came from.
     pub client: Link,
     /// When it was opened.

@@ -1,4 +1,5 @@
-//! What one worker changes, without locks: its flows, their timers, its share of the SNAT ports.
+//! What one worker changes, without locks: its flows, their timers, its share of the SNAT ports; and the one table that
+//! all workers share, of ClientIP affinity.
 
 mod clock;
 mod tuple;
@@ -10,9 +11,11 @@ mod flow_table;
 mod snat;
 mod flows;
 mod bucket;
+mod affinity;
 #[cfg(test)]
 mod tests;
 
+pub use affinity::AffinityTable;
 pub use bucket::TokenBucket;
 pub use clock::Millis;
 pub use flow::{Direction, Flow, FlowState, Traffic};

@@ -82,6 +82,13 @@ impl<F: Family> Ring<F> {
         &self.backends
     }
 
+    /// The backend at this address and port, if the ring has it.
+    #[inline]
+    pub fn find(&self, addr: F::Addr, port: u16) -> Option<&Backend<F>> {
+        let found = self.backends.binary_search_by_key(&(addr, port), |backend| (backend.addr, backend.port));
+        found.ok().map(|at| &self.backends[at])
+    }
+
     /// How many slots it has.
     pub fn size(&self) -> usize {
         self.slots.len()

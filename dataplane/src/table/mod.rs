@@ -6,6 +6,7 @@
 mod name;
 pub(crate) mod hash;
 mod maglev;
+mod pins;
 mod service;
 mod vip;
 mod next_hop;
@@ -14,8 +15,9 @@ pub mod publish;
 
 pub use hash::{FlowHash, stable_hash};
 pub use maglev::{Ring, ring_size};
-pub use name::{BackendId, NextHopId, ServiceId, ServiceName, Transport};
+pub use name::{BackendId, NextHopId, PinId, ServiceId, ServiceName, Transport};
 pub use next_hop::{Link, NextHop};
-pub use service::{Backend, Endpoints, Service, TrafficPolicy};
+pub use pins::{Pin, Pins};
+pub use service::{Backend, Endpoints, Service, Sockets, TrafficPolicy};
 pub use snapshot::{Locality, Prefix, Snapshot, Tables};
 pub use vip::{Target, VipIndex, VipKind, VipMatch};

@@ -15,6 +15,11 @@ pub struct ServiceId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct BackendId(pub u32);
 
+/// The number of one stay of a backend in the lists of a Service with ClientIP affinity. Never given again: a backend that
+/// leaves and comes back gets another one, and so does one whose Service turns affinity off and on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct PinId(pub u64);
+
 /// The number of the way to one backend address: an index into [`Tables::next_hops`](super::Tables::next_hops).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct NextHopId(pub u32);

@@ -1,6 +1,6 @@
 //! A Service port as the packet path sees it: the endpoint lists and the policies that choose between them.
 
-use super::{BackendId, NextHopId, Prefix, Ring, ServiceId, ServiceName};
+use super::{BackendId, NextHopId, Pins, Prefix, Ring, ServiceId, ServiceName};
 use crate::wire::Family;
 use std::{sync::Arc, time::Duration};
 
@@ -38,6 +38,9 @@ pub enum TrafficPolicy {
     Local,
 }
 
+/// Addresses with ports, sorted.
+pub type Sockets<F> = Arc<[(<F as Family>::Addr, u16)]>;
+
 /// One Service port of one family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service<F: Family> {
@@ -55,6 +58,11 @@ pub struct Service<F: Family> {
     pub external_policy: TrafficPolicy,
     /// ClientIP affinity and its timeout.
     pub affinity: Option<Duration>,
+    /// With affinity, the backends of both lists: records of others are void.
+    pub pins: Arc<Pins<F>>,
+    /// UDP only: where those endpoints listen, in order, that flows may stay with; others' flows are decided anew
+    /// (§3.12). `None`: every flow may stay, because the protocol is another one or no endpoint serves.
+    pub serving: Option<Sockets<F>>,
     /// `loadBalancerSourceRanges` of this family: sources that may use the load-balancer IPs. `None` is everybody.
     pub source_ranges: Option<Arc<[Prefix<F>]>>,
 }

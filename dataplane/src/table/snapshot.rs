@@ -27,6 +27,9 @@ pub struct Tables<F: Family> {
     pub snat_addresses: Arc<[F::Addr]>,
     /// Which sources are pods, nodes or strangers.
     pub locality: Arc<Locality<F>>,
+    /// Changes whenever UDP endpoints do: flows from before are held against [`Service::serving`] again. It wraps, but
+    /// no UDP flow idles through 65,536 changes.
+    pub udp_epoch: u16,
 }
 
 /// What decides about masquerading by source (§3.5, §3.7).
@@ -54,6 +57,7 @@ impl<F: Family> Default for Tables<F> {
             next_hops: Arc::default(),
             snat_addresses: Arc::from([]),
             locality: Arc::default(),
+            udp_epoch: 0,
         }
     }
 }
@@ -73,8 +77,8 @@ impl<F: Family> Tables<F> {
 
     /// The way with this number; an unknown number is an unresolved way.
     #[inline]
-    pub fn next_hop(&self, id: NextHopId) -> NextHop<F> {
-        self.next_hops.get(id.0 as usize).copied().unwrap_or(NextHop::UNRESOLVED)
+    pub fn next_hop(&self, id: NextHopId) -> &NextHop<F> {
+        self.next_hops.get(id.0 as usize).unwrap_or(const { &NextHop::UNRESOLVED })
     }
 }
 

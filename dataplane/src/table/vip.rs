@@ -48,6 +48,8 @@ pub struct VipIndex<F: Family> {
     pub tuples: HashMap<(F::Addr, Transport, u16), Target>,
     /// Every VIP, by the first kind that claimed it.
     pub addresses: HashMap<F::Addr, VipKind>,
+    /// VIPs that are gone, but that flows may still be using: their packets come to us, and go to the owner of the flow.
+    pub departed: HashSet<F::Addr>,
     /// NodePorts.
     pub node_ports: HashMap<(Transport, u16), ServiceId>,
     /// The addresses NodePorts are served on.
@@ -59,6 +61,7 @@ impl<F: Family> Default for VipIndex<F> {
         Self {
             tuples: HashMap::new(),
             addresses: HashMap::new(),
+            departed: HashSet::new(),
             node_ports: HashMap::new(),
             node_addresses: HashSet::new(),
         }
@@ -70,6 +73,12 @@ impl<F: Family> VipIndex<F> {
     #[inline]
     pub fn serves(&self, addr: F::Addr, transport: Transport, port: u16) -> bool {
         matches!(self.find(addr, transport, port), VipMatch::Service(_))
+    }
+
+    /// Whether everything that is sent to this address comes to us.
+    #[inline]
+    pub fn captures(&self, addr: F::Addr) -> bool {
+        self.addresses.contains_key(&addr) || self.departed.contains(&addr)
     }
 
     /// What a new flow to this destination is for.

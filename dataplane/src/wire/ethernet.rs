@@ -5,6 +5,7 @@
 //! Limits: a third tag is refused; 802.3 frames with a length field are seen as an [`EtherType`] below 0x0600.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use super::bytes::{array, be16, put};
@@ -156,29 +157,57 @@ impl VlanTag {
     }
 }
 
-/// The tags of a frame, the outer one first.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+/// The tags of a frame, the outer one first. A place without a tag has the TPID 0, so that they all are one word:
+/// a flow keeps them and every packet compares them.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(8))]
 pub struct VlanTags {
     tags: [VlanTag; VlanTags::MAX],
-    len: u8,
+}
+
+impl PartialEq for VlanTags {
+    #[inline]
+    fn eq(&self, other: &VlanTags) -> bool {
+        self.word() == other.word()
+    }
+}
+
+impl Eq for VlanTags {}
+
+impl Hash for VlanTags {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.word().hash(state);
+    }
 }
 
 impl VlanTags {
     /// The most tags of a frame.
     pub const MAX: usize = 2;
     /// No tag.
-    pub const NONE: VlanTags = VlanTags { tags: [VlanTag { tpid: EtherType(0), tci: 0 }; 2], len: 0 };
+    pub const NONE: VlanTags = VlanTags { tags: [VlanTag { tpid: EtherType(0), tci: 0 }; 2] };
+
+    #[inline]
+    const fn word(&self) -> u64 {
+        let [outer, inner] = self.tags;
+        (outer.tpid.0 as u64)
+            | (outer.tci as u64) << 16
+            | (inner.tpid.0 as u64) << 32
+            | (inner.tci as u64) << 48
+    }
 
     /// How many there are.
     #[inline]
     pub const fn len(&self) -> usize {
-        self.len as usize
+        if self.is_empty() {
+            return 0;
+        }
+        if self.tags[1].tpid.0 == 0 { 1 } else { 2 }
     }
 
     /// Whether there is none.
     #[inline]
     pub const fn is_empty(&self) -> bool {
-        self.len == 0
+        self.word() == 0
     }
 
     /// The tags, the outer one first.
@@ -187,16 +216,16 @@ impl VlanTags {
         &self.tags[..self.len()]
     }
 
-    /// Adds an inner tag; false if there are two already.
+    /// Adds an inner tag; false if there are two already, or if it has no TPID.
     #[inline]
     pub fn push(&mut self, tag: VlanTag) -> bool {
-        match self.tags.get_mut(usize::from(self.len)) {
-            Some(place) => {
+        let len = self.len();
+        match self.tags.get_mut(len) {
+            Some(place) if tag.tpid.0 != 0 => {
                 *place = tag;
-                self.len += 1;
                 true
             }
-            None => false,
+            _ => false,
         }
     }
 }

@@ -13,7 +13,7 @@ mod thread;
 
 pub use handoff::{Handoff, Mesh};
 pub use idle::Idle;
-pub use query::{FlowFilter, FlowRecord, Query};
+pub use query::{FlowFilter, FlowRecord, Query, Uses};
 pub use report::{Report, WorkerReport};
 pub use thread::{WorkerHandle, WorkerSettings, spawn};
 
@@ -80,7 +80,7 @@ impl<I: PacketIo> Worker<I> {
                         self.handoffs_refused += u64::from(!self.handoff.send(owner, &frame));
                         self.io.recycle(frame);
                     }
-                    Verdict::Drop(_) => self.io.recycle(frame),
+                    Verdict::Pass | Verdict::Drop(_) => self.io.recycle(frame),
                 }
             }
         }

@@ -10,8 +10,12 @@ use crate::{
     wire::{Family, V4, V6},
 };
 use crossbeam::channel::Sender;
+use hashbrown::HashSet;
 use serde::Serialize;
-use std::net::SocketAddr;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 /// Flows looked at for one answer.
 const PAGE: usize = 1024;
@@ -28,6 +32,15 @@ pub enum Query {
         /// Where to put them.
         answer: Sender<(Vec<FlowRecord>, Option<usize>)>,
     },
+    /// Which of these the flows from a place on use. The answer names the place to go on from, if there is more.
+    Uses {
+        /// Where to begin; 0 at first.
+        from: usize,
+        /// What is looked for.
+        sought: Arc<Uses>,
+        /// Where to put what was found.
+        answer: Sender<(Uses, Option<usize>)>,
+    },
     /// The IPv4 flow that packets with this tuple belong to.
     FindV4(Tuple<V4>, Sender<Option<Flow<V4>>>),
     /// The IPv6 flow that packets with this tuple belong to.
@@ -38,9 +51,20 @@ pub enum Query {
 #[derive(Debug, Clone, Default)]
 pub struct FlowFilter {
     /// Flows of this client address.
-    pub client: Option<std::net::IpAddr>,
+    pub client: Option<IpAddr>,
     /// Flows to this backend address.
-    pub backend: Option<std::net::IpAddr>,
+    pub backend: Option<IpAddr>,
+}
+
+/// What flows use: of their destinations and backends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// Addresses of backends.
+    pub backends: HashSet<IpAddr>,
+    /// Destination addresses.
+    pub vips: HashSet<IpAddr>,
+    /// Destination ports.
+    pub ports: HashSet<(Transport, u16)>,
 }
 
 /// A flow, for people.
@@ -78,6 +102,9 @@ impl Query {
             Self::Flows { from, filter, answer } => {
                 let _ = answer.send(page(path, from, &filter, now));
             }
+            Self::Uses { from, sought, answer } => {
+                let _ = answer.send(uses(path, from, &sought));
+            }
             Self::FindV4(tuple, answer) => {
                 let _ = answer.send(find(path.flows_v4(), &tuple));
             }
@@ -106,6 +133,37 @@ fn page(path: &Path, from: usize, filter: &FlowFilter, now: Millis) -> (Vec<Flow
     };
     records.retain(|record| filter.passes(record));
     (records, (end < all).then_some(end))
+}
+
+/// The same places as for [`page`].
+fn uses(path: &Path, from: usize, sought: &Uses) -> (Uses, Option<usize>) {
+    let (v4, v6) = (&path.flows_v4().table, &path.flows_v6().table);
+    let mut found = Uses::default();
+    let end = if from < v4.capacity() {
+        v4.list(from, PAGE).for_each(|flow| found.note(flow, sought));
+        (from + PAGE).min(v4.capacity())
+    } else {
+        v6.list(from - v4.capacity(), PAGE).for_each(|flow| found.note(flow, sought));
+        from + PAGE
+    };
+    (found, (end < v4.capacity() + v6.capacity()).then_some(end))
+}
+
+impl Uses {
+    fn note<F: Family>(&mut self, flow: &Flow<F>, sought: &Uses) {
+        let backend = F::to_ip(flow.reply.source);
+        if sought.backends.contains(&backend) {
+            self.backends.insert(backend);
+        }
+        let Tuple { destination, destination_port, transport, .. } = flow.original;
+        let vip = F::to_ip(destination);
+        if sought.vips.contains(&vip) {
+            self.vips.insert(vip);
+        }
+        if sought.ports.contains(&(transport, destination_port)) {
+            self.ports.insert((transport, destination_port));
+        }
+    }
 }
 
 impl FlowFilter {

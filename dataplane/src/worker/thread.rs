@@ -31,6 +31,8 @@ pub struct WorkerSettings {
     pub idle: Idle,
     /// What the path is told.
     pub path: PathConfig,
+    /// When the workers' clock began: the same for all of them, since they share the affinity records.
+    pub start: Instant,
 }
 
 /// The control plane's grip on a running worker. Dropping it stops the worker.
@@ -78,7 +80,7 @@ fn run<I: PacketIo>(
     pin(settings);
     let mut worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, queries);
     let mut idle = IdleClock::new(settings.idle, settings.workers);
-    let start = Instant::now();
+    let start = settings.start;
     let mut reported = start;
     while !stop.load(Ordering::Relaxed) {
         let time = Instant::now();

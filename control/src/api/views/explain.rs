@@ -2,7 +2,7 @@
 
 use crate::{api::PacketQuestion, runtime::Appliance};
 use penstock_dataplane::{
-    path::{Explanation, explain},
+    path::{Explanation, Remembered, explain},
     state::{Flow, Tuple},
     table::{Snapshot, Tables},
     wire::{Family, V4, V6},
@@ -51,5 +51,6 @@ fn of_family<F: Family>(
         worker.handle.ask(query(*tuple, answer)).then_some(())?;
         answered.recv_timeout(PATIENCE).ok().flatten()
     });
-    explain(tables, steering.unwrap_or(&appliance.steering), tuple, flow.as_ref())
+    let remembered = Remembered { table: &appliance.common.affinity, now: appliance.common.now() };
+    explain(tables, steering.unwrap_or(&appliance.steering), tuple, remembered, flow.as_ref())
 }

@@ -43,6 +43,20 @@ fn every_kind_of_address_is_captured() {
     assert_eq!(captured.node_ports, set([(Transport::Tcp, 30080)]));
 }
 
+// S-217
+#[test]
+fn external_ips_are_nobodys_business_where_they_are_off() {
+    let mut world = World::new();
+    world.environment.settings.allow_external_ips = false;
+    world.service_with("web", "", ALL_KINDS, INGRESS);
+    let compiled = world.compile();
+    assert_eq!(kind(&compiled, "198.51.100.1", 80), VipMatch::None);
+    assert!(!compiled.captured.vips.contains(&ip("198.51.100.1")));
+    assert_eq!(served_as(&compiled, "10.96.0.1", 80), Some(VipKind::ClusterIp), "the others are as ever");
+    assert_eq!(served_as(&compiled, "203.0.113.1", 80), Some(VipKind::LoadBalancerIp));
+    assert_eq!(served_as(&compiled, "192.0.2.1", 30080), Some(VipKind::NodePort));
+}
+
 // S-83, S-84, S-142
 #[test]
 fn what_is_taken_away_is_no_longer_captured() {

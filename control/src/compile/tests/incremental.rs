@@ -167,7 +167,7 @@ fn take(world: &mut World, step: &Step) {
         Step::Resolve => {
             world.resolve();
         }
-        Step::Forget => world.compiler.forget(|_| false),
+        Step::Forget => world.compiler.forget(&world.compiler.lingering()),
         Step::Release => {
             world.release();
         }

@@ -1,7 +1,7 @@
 //! What stays, what moves and what is told when the world changes.
 
 use super::world::*;
-use crate::compile::Compiled;
+use crate::compile::{Compiled, Lingering};
 use penstock_dataplane::{
     table::{Endpoints, NextHopId, Ring},
     wire::V4,
@@ -126,9 +126,11 @@ fn ways_outlive_their_backends() {
     let compiled = world.compile();
     assert_eq!(way_of(&compiled, 0), Some(1));
     assert_eq!(world.compiler.targets().len(), 2, "it is still kept resolved");
-    world.compiler.forget(|address| address == ip("10.0.0.1"));
+    world.compiler.forget(&Lingering::default());
     assert_eq!(way_of(&world.compile(), 0), Some(1), "a flow still uses it");
-    world.compiler.forget(|_| false);
+    let unused = world.compiler.lingering();
+    assert_eq!(unused.backends.keys().copied().collect::<Vec<_>>(), [ip("10.0.0.1")]);
+    world.compiler.forget(&unused);
     assert_eq!(way_of(&world.compile(), 0), None);
     assert_eq!(world.compiler.targets(), set([ip("10.0.0.2")]));
     // A backend with the number of one that is gone gets its own way.
@@ -212,4 +214,107 @@ fn people_are_told_about_every_endpoint() {
     assert_eq!((port.service.key.name.as_str(), port.port.port, port.candidates.len()), ("web", 80, 2));
     assert!(port.candidates[0].in_cluster_list && port.candidates[0].local);
     assert!(!port.candidates[1].in_cluster_list && port.candidates[1].terminating);
+}
+
+const STICKY: &str = "clusterIP: 10.96.0.1, sessionAffinity: ClientIP, ports: [{port: 80}]";
+
+/// The numbers of the backends 10.0.0.1 to 10.0.0.3 for affinity records.
+fn stays(compiled: &Compiled) -> [Option<u64>; 3] {
+    let service = serving::<V4>(&compiled.snapshot.v4, "10.96.0.1", 80).unwrap();
+    let of = |last| service.pins.of(std::net::Ipv4Addr::new(10, 0, 0, last), 8080).map(|pin| pin.0);
+    [of(1), of(2), of(3)]
+}
+
+// S-135, S-136, S-138, S-210
+#[test]
+fn each_stay_of_a_backend_has_its_own_number() {
+    let mut world = World::new();
+    world.service("web", STICKY).slice("w", "web", &endpoints(&[1, 2]), PORT);
+    let first = stays(&world.compile());
+    assert!(matches!(first, [Some(_), Some(_), None]), "{first:?}");
+    world.slice("w", "web", &endpoints(&[1, 2, 3]), PORT);
+    let third = stays(&world.compile());
+    assert_eq!(third[..2], first[..2]);
+    // Not ready, gone, and only lingering beside ready ones: it has left the lists, whatever the reason.
+    for without in [
+        "{addresses: [10.0.0.1]}, {addresses: [10.0.0.2], conditions: {ready: false}}".to_owned(),
+        endpoints(&[1]),
+        format!("{{addresses: [10.0.0.1]}}, {{addresses: [10.0.0.2], {GOING}}}"),
+    ] {
+        let before = stays(&world.compile());
+        world.slice("w", "web", &without, PORT);
+        assert_eq!(stays(&world.compile()), [first[0], None, None]);
+        world.slice("w", "web", &endpoints(&[1, 2, 3]), PORT);
+        let after = stays(&world.compile());
+        assert!(after[1] > before[1] && after[2] > before[2] && after[0] == first[0], "{before:?} {after:?}");
+    }
+    world.service("web", WEB);
+    assert_eq!(stays(&world.compile()), [None; 3]);
+    world.service("web", STICKY);
+    assert!(stays(&world.compile())[0] > first[0]);
+}
+
+// S-143, S-144, S-145, S-213
+#[test]
+fn udp_flows_are_told_whom_they_may_stay_with() {
+    let mut world = World::new();
+    world.service("dns", DNS).slice("d", "dns", &endpoints(&[1, 2]), DNS_PORT);
+    world.service("web", WEB).slice("w", "web", &endpoints(&[1, 2]), PORT);
+    let told = |world: &mut World| {
+        let tables = world.compile().snapshot.v4;
+        let service = tables.services.iter().flatten().find(|service| service.name.name == "dns");
+        let serving = service.and_then(|service| service.serving.clone());
+        (
+            tables.udp_epoch,
+            serving.map(|serving| serving.iter().map(|(a, _)| a.octets()[3]).collect::<Vec<_>>()),
+        )
+    };
+    let (first, serving) = told(&mut world);
+    assert_eq!(serving, Some(vec![1, 2]));
+    world.slice(
+        "d",
+        "dns",
+        &format!("{{addresses: [10.0.0.1], {GOING}}}, {{addresses: [10.0.0.2]}}"),
+        DNS_PORT,
+    );
+    assert_eq!(told(&mut world), (first + 1, Some(vec![1, 2])), "it still serves");
+    world.slice("w", "web", &endpoints(&[1]), PORT);
+    world.service("dns", &format!("{DNS}, internalTrafficPolicy: Local"));
+    assert_eq!(told(&mut world), (first + 1, Some(vec![1, 2])), "neither TCP nor the Service counts");
+    world.slice("d", "dns", &endpoints(&[2]), DNS_PORT);
+    assert_eq!(told(&mut world), (first + 2, Some(vec![2])));
+    world.slice("d", "dns", "", DNS_PORT);
+    assert_eq!(told(&mut world), (first + 3, None), "with nobody left, flows stay where they are");
+}
+
+// S-141
+#[test]
+fn vips_and_ports_outlive_their_services() {
+    let mut world = World::new();
+    const NODE_PORT: &str = "type: NodePort, clusterIP: 10.96.0.1, ports: [{port: 80, nodePort: 30080}]";
+    world.service("web", NODE_PORT).slice("w", "web", &endpoints(&[1]), PORT);
+    world.compile();
+    assert!(world.compiler.lingering().is_empty());
+    world.remove_service("web");
+    let compiled = world.compile();
+    let (vip, port) = (ip("10.96.0.1"), (penstock_dataplane::table::Transport::Tcp, 30080));
+    assert_eq!(compiled.captured.departed_vips, set([vip]));
+    assert_eq!(compiled.captured.departed_ports, set([port]));
+    assert!(compiled.captured.address_flags().contains_key(&vip));
+    assert!(compiled.captured.protocol_ports().contains(&(6, 30080)));
+    assert!(compiled.snapshot.v4.vips.departed.contains(&std::net::Ipv4Addr::new(10, 96, 0, 1)));
+    let before = world.compiler.lingering();
+    // Back, and gone again: what was seen before counts no more.
+    world.service("web", NODE_PORT);
+    let captured = world.compile().captured;
+    assert!(captured.departed_vips.is_empty() && captured.departed_ports.is_empty());
+    world.remove_service("web");
+    world.compile();
+    world.compiler.forget(&before);
+    assert_eq!(world.compile().captured.departed_vips, set([vip]));
+    world.compiler.forget(&world.compiler.lingering());
+    let compiled = world.compile();
+    assert!(compiled.captured.departed_vips.is_empty() && compiled.captured.departed_ports.is_empty());
+    assert!(compiled.snapshot.v4.vips.departed.is_empty());
+    assert!(world.compiler.lingering().is_empty());
 }

@@ -67,7 +67,7 @@ pub(super) fn umem(
     faults: &mut Faults,
 ) -> Umem {
     let frame_size = match raw.frame_size {
-        None => 4096,
+        None => 2048,
         Some(size @ (2048 | 4096)) => size as u32,
         Some(size) => {
             faults.value("umem.frameSize", size, "must be 2048 or 4096: the kernel takes no other sizes");

@@ -4,6 +4,7 @@
 //! faults come out together; the caller throws the result away if there is any.
 
 mod check;
+mod health;
 mod interfaces;
 mod memory;
 mod traffic;
@@ -21,6 +22,7 @@ pub(super) fn validate(raw: Raw, hostname: &str, faults: &mut Faults) -> Config 
     let ring = memory::ring(raw.ring.unwrap_or_default(), faults);
     let umem = memory::umem(raw.umem.unwrap_or_default(), ring, &interfaces, &workers, faults);
     let replay = interfaces::replay(raw.replay.unwrap_or_default(), &interfaces, faults);
+    let cluster_cidr = traffic::cluster_cidr(raw.cluster_cidr, faults);
     Config {
         node_name: node_name(raw.node_name, hostname, faults),
         manifests: manifests(raw.manifests.unwrap_or_default(), faults),
@@ -30,10 +32,26 @@ pub(super) fn validate(raw: Raw, hostname: &str, faults: &mut Faults) -> Config 
         umem,
         tables: memory::tables(raw.tables.unwrap_or_default(), faults),
         timeouts: traffic::timeouts(raw.timeouts.unwrap_or_default(), faults),
-        masquerade_all: raw.masquerade_all.unwrap_or(false),
-        cluster_cidr: traffic::cluster_cidr(raw.cluster_cidr, faults),
+        // Without a local detector kube-proxy would keep every client's address on the way to a cluster IP. On a
+        // gateway the answers would then pass by it, so that has to be asked for.
+        masquerade_all: raw.masquerade_all.unwrap_or(cluster_cidr.is_empty()),
+        cluster_cidr,
         node_port_addresses: traffic::node_port_addresses(raw.node_port_addresses, faults),
         tcp_reject: traffic::tcp_reject(raw.reject.unwrap_or_default(), faults),
+        allow_external_ips: raw.allow_external_ips.unwrap_or(true),
+        sync: health::sync(raw.min_sync_period, raw.sync_period, faults),
+        metrics_bind_address: health::bind_address(
+            "metricsBindAddress",
+            raw.metrics_bind_address,
+            health::METRICS,
+            faults,
+        ),
+        healthz_bind_address: health::bind_address(
+            "healthzBindAddress",
+            raw.healthz_bind_address,
+            health::HEALTHZ,
+            faults,
+        ),
         socket: absolute_path("socket", raw.socket, "/run/penstock.sock", faults),
         replay,
         logging: logging(raw.logging.unwrap_or_default(), faults),

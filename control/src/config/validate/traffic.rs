@@ -12,6 +12,9 @@ use crate::fault::Faults;
 use ipnet::IpNet;
 use std::{collections::BTreeSet, time::Duration};
 
+/// What the flows' clock can hold.
+const LONGEST: Duration = penstock_dataplane::state::Timeouts::LONGEST;
+
 pub(super) fn snat(raw: raw::Snat, faults: &mut Faults) -> Snat {
     let addresses = list("snat.addresses", raw.addresses, scalar::address, faults);
     let mut seen = BTreeSet::new();
@@ -39,8 +42,9 @@ pub(super) fn timeouts(raw: raw::Timeouts, faults: &mut Faults) -> Timeouts {
         if timeout < Duration::from_secs(1) {
             faults.value(path, format!("{shown:?}"), "must be at least 1s");
         }
-        if timeout > Duration::from_secs(30 * 86400) {
-            faults.value(path, format!("{shown:?}"), "must be at most 720h");
+        if timeout > LONGEST {
+            let hours = LONGEST.as_secs() / 3600;
+            faults.value(path, format!("{shown:?}"), format!("must be at most {hours}h"));
         }
         timeout
     };

@@ -41,6 +41,17 @@ fn slices_may_come_before_their_service() {
     assert_eq!(addresses(&model, "web"), ["10.0.0.1"]);
 }
 
+// S-58
+#[test]
+fn nothing_is_served_before_everything_is_listed() {
+    let mut model = Model::default();
+    let half = Objects { pending: true, ..objects(&[("web", SPEC)], &[]) };
+    model.update(&half);
+    assert!(model.services().is_empty(), "a Service without its endpoints would refuse clients");
+    model.update(&objects(&[("web", SPEC)], &[("a", "web", "10.0.0.1")]));
+    assert_eq!(addresses(&model, "web"), ["10.0.0.1"]);
+}
+
 // S-212
 #[test]
 fn a_relabelled_slice_changes_its_service() {

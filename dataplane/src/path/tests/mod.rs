@@ -2,6 +2,9 @@
 
 mod forwarding;
 mod decisions;
+mod affinity;
+mod udp_repair;
+mod passing;
 mod answers;
 mod icmp;
 mod links;

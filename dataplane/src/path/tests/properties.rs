@@ -39,7 +39,7 @@ fn any_tuple<F: Net>() -> impl Strategy<Value = Tuple<F>> {
 fn translate<F: Net>(io: &mut MemoryIo, bytes: &[u8], old: &Tuple<F>, new: &Tuple<F>) -> Vec<u8> {
     let mut frame = io.allocate().unwrap();
     frame.write(bytes).unwrap();
-    let packet = F::classified(super::super::classify::classify(&frame, 0));
+    let packet = F::classify(&frame);
     assert_eq!(packet.tuple, *old);
     let (header_delta, delta) = rewrite::deltas(old, new);
     let translation = Translation { tuple: *new, delta, header_delta, link: backend_link(0) };

@@ -1,12 +1,13 @@
 //! The addresses and MACs of the test world, for both families.
 
-use super::super::{Packet, Path, classify::Classified};
+use super::super::{Packet, Path, classify, packet::Arrivals};
 use crate::{
-    io::PortId,
+    io::{BATCH, Frame, PortId},
     state::Flows,
     table::{Link, Snapshot, Tables},
     wire::{EtherAddr, EtherType, Family, V4, V6, VlanTag, VlanTags},
 };
+use arrayvec::ArrayVec;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The networks of the world; each is a 16-bit prefix with up to 65,536 hosts.
@@ -29,10 +30,11 @@ pub(crate) trait Net: Family {
     /// The bits of a network's prefix.
     const PREFIX_LEN: u8;
     fn addr(network: Network, host: u32) -> Self::Addr;
+    fn tables(snapshot: &Snapshot) -> &Tables<Self>;
     fn tables_mut(snapshot: &mut Snapshot) -> &mut Tables<Self>;
     fn flows(path: &Path) -> &Flows<Self>;
-    /// The flow packet of this family that was classified.
-    fn classified(classified: Classified) -> Packet<Self>;
+    /// The TCP or UDP packet in a frame.
+    fn classify(frame: &Frame) -> Packet<Self>;
 }
 
 impl Net for V4 {
@@ -40,6 +42,10 @@ impl Net for V4 {
 
     fn addr(network: Network, host: u32) -> Ipv4Addr {
         Ipv4Addr::from(10 << 24 | u32::from(network as u8) << 16 | (host & 0xffff))
+    }
+
+    fn tables(snapshot: &Snapshot) -> &Tables<V4> {
+        &snapshot.v4
     }
 
     fn tables_mut(snapshot: &mut Snapshot) -> &mut Tables<V4> {
@@ -50,11 +56,8 @@ impl Net for V4 {
         path.flows_v4()
     }
 
-    fn classified(classified: Classified) -> Packet<V4> {
-        match classified {
-            Classified::V4(packet) => packet,
-            _ => panic!("no TCP or UDP over IPv4"),
-        }
+    fn classify(frame: &Frame) -> Packet<V4> {
+        classify_both(frame).0.remove(0)
     }
 }
 
@@ -67,6 +70,10 @@ impl Net for V6 {
         Ipv6Addr::new(0xfd00, network as u16, 7, 0, 0, 0, half(host[0], host[1]), half(host[2], host[3]))
     }
 
+    fn tables(snapshot: &Snapshot) -> &Tables<V6> {
+        &snapshot.v6
+    }
+
     fn tables_mut(snapshot: &mut Snapshot) -> &mut Tables<V6> {
         &mut snapshot.v6
     }
@@ -75,12 +82,16 @@ impl Net for V6 {
         path.flows_v6()
     }
 
-    fn classified(classified: Classified) -> Packet<V6> {
-        match classified {
-            Classified::V6(packet) => packet,
-            _ => panic!("no TCP or UDP over IPv6"),
-        }
+    fn classify(frame: &Frame) -> Packet<V6> {
+        classify_both(frame).1.remove(0)
     }
+}
+
+/// The arrivals of both families.
+fn classify_both(frame: &Frame) -> (ArrayVec<Packet<V4>, BATCH>, ArrayVec<Packet<V6>, BATCH>) {
+    let (mut v4, mut v6) = (Arrivals::new(), Arrivals::new());
+    classify::classify(frame, 0, &mut v4, &mut v6);
+    (v4.packets, v6.packets)
 }
 
 /// Where clients are.

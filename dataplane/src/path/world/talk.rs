@@ -207,6 +207,15 @@ impl<'w, F: Net> Talk<'w, F> {
         self
     }
 
+    /// The packet is the kernel's, and just as it was sent.
+    #[track_caller]
+    pub(crate) fn expect_pass(self) -> Self {
+        assert_eq!(self.outcome().verdict, Verdict::Pass);
+        let (port, frame) = self.outcome().frame.clone().expect("the frame is whole");
+        assert_eq!((port, frame), (self.sent.link.port, self.sent.bytes()));
+        self
+    }
+
     /// The sender has got an answer of ours over its own link, from whom it has spoken to.
     #[track_caller]
     pub(crate) fn expect_answer(&self, kind: ReplyKind) -> Seen {

@@ -62,6 +62,7 @@ fn flow<F: Numbered>(client: u16, state: FlowState, now: Millis) -> Flow<F> {
         next_hop: NextHopId(0),
         backend: BackendId(0),
         service: ServiceId(0),
+        udp_epoch: 0,
         client: Link { port: PortId(0), source: nobody, destination: nobody, vlan: VlanTags::NONE },
         created: now,
         last_seen: now,

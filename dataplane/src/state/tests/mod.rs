@@ -1,3 +1,4 @@
 //! Properties of the worker's state.
 
 mod flow_table;
+mod affinity;

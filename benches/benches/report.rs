@@ -1,0 +1,227 @@
+//! Every figure of the dataplane, once and quickly: prints a table and writes `target/bench/report.json`.
+//!
+//! Per-packet figures are medians over rounds of 2048 packets in batches of 64, packets drawn at random from all flows.
+//! What is timed is `Path::process` and nothing else: packets are written into the ring before each round.
+#![expect(clippy::print_stdout, reason = "a program that prints its results")]
+
+use penstock_benches::{
+    alloc::Counting,
+    family::Numbered,
+    measure::{Timing, hits, misses, rounds, timed},
+    packets,
+    report::Report,
+    scene::{BACKENDS, Mix, RING, Random, Scene, backends},
+};
+use penstock_dataplane::{
+    io::{BATCH, Frame, MemoryIo, PacketIo},
+    state::{FlowTable, Tuple},
+    table::{FlowHash, Ring, Transport},
+    wire::{Ethernet, Family, Tcp, TcpFlags, Udp, V4, V6},
+};
+use serde_json::{Value, json};
+use std::{hint::black_box, time::Duration};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const FLOWS: [(&str, usize); 3] = [("1k", 1000), ("100k", 100_000), ("1m", 1_000_000)];
+/// How long one figure is measured.
+const TIME: Duration = Duration::from_millis(1500);
+
+fn main() {
+    // `cargo test --benches` runs this too, and wants no figures.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let mut report = Report::default();
+    let mut allocations = 0;
+    parse::<V4>(&mut report);
+    parse::<V6>(&mut report);
+    maglev(&mut report);
+    flow_table::<V4>(&mut report);
+    flow_table::<V6>(&mut report);
+    allocations += path::<V4>(&mut report, [15.0, 20.0, 25.0]);
+    allocations += path::<V6>(&mut report, [15.0, 20.0, 25.0]);
+    expiry(&mut report);
+    report.add_target(
+        "path/allocations",
+        allocations as f64,
+        "count",
+        0.0,
+        json!({ "of": "all path figures" }),
+    );
+    println!("{}", report.table());
+    let file = report.write().expect("target/bench can be written");
+    println!("written: {}", file.display());
+    assert_eq!(allocations, 0, "packets cost allocations");
+}
+
+fn params<F: Numbered>(timing: &Timing, more: Value) -> Value {
+    let mut params = json!({ "best": round(timing.best_ns), "rounds": timing.rounds });
+    for (name, value) in more.as_object().into_iter().flatten() {
+        params[name] = value.clone();
+    }
+    params["family"] = json!(F::NAME);
+    params
+}
+
+fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// What classifying a packet reads and checks: Ethernet, IP, TCP or UDP, addresses and ports.
+fn parse<F: Numbered>(report: &mut Report) {
+    let mut io = MemoryIo::new(1, RING);
+    let mut frames: Vec<Frame> = std::iter::from_fn(|| io.allocate()).collect();
+    for (number, frame) in frames.iter_mut().enumerate() {
+        let transport = if number % 2 == 0 { Transport::Tcp } else { Transport::Udp };
+        let tuple = Tuple::<F> {
+            source: F::addr(10, number as u32),
+            destination: F::addr(13, 1),
+            source_port: 40_000,
+            destination_port: 80,
+            transport,
+        };
+        packets::write(frame, &tuple, TcpFlags::ACK);
+    }
+    let timing = rounds(RING, TIME / 3, || {
+        timed(|| {
+            for frame in &frames {
+                black_box(tuple_of::<F>(frame));
+            }
+        })
+    });
+    frames.into_iter().for_each(|frame| io.recycle(frame));
+    let mix = json!({ "packet_bytes": F::FRAME_BYTES, "mix": "UDP and TCP, half and half" });
+    report.add(format!("parse/{}", F::SHORT), round(timing.median_ns), "ns", params::<F>(&timing, mix));
+}
+
+#[inline]
+fn tuple_of<F: Family>(frame: &[u8]) -> Option<Tuple<F>> {
+    let ethernet = Ethernet::parse(frame).ok()?;
+    let l3 = ethernet.payload();
+    let header = F::parse(l3).ok()?;
+    let l4 = header.upper_layer(l3);
+    let transport = Transport::from_protocol(header.protocol)?;
+    let (source_port, destination_port) = if transport == Transport::Tcp {
+        let tcp = Tcp::parse(l4).ok()?;
+        (tcp.source_port(), tcp.destination_port())
+    } else {
+        let udp = Udp::parse(l4).ok()?;
+        (udp.source_port(), udp.destination_port())
+    };
+    let (source, destination) = (F::source(l3), F::destination(l3));
+    Some(Tuple { source, destination, source_port, destination_port, transport })
+}
+
+fn maglev(report: &mut Report) {
+    for (slots, count, target) in [(65_537, 1000, 1e6), (16_381, 100, 150e3)] {
+        let timing = rounds(1, TIME / 3, || {
+            let backends = backends::<V4>(count, 0);
+            timed(|| drop(black_box(Ring::with_size(backends, slots))))
+        });
+        let params = params::<V4>(&timing, json!({ "backends": count, "slots": slots }));
+        report.add_target(format!("maglev/{slots}x{count}"), timing.median_ns.round(), "ns", target, params);
+    }
+    let ring = Ring::with_size(backends::<V4>(1000, 0), 65_537).expect("a ring");
+    let mut number = 0u32;
+    let timing = rounds(4096, TIME / 3, || {
+        timed(|| {
+            for _ in 0..4096 {
+                number = number.wrapping_add(7);
+                let hash = FlowHash::of_flow::<V4>(number.into(), number as u16, V4::addr(13, 1), 80);
+                black_box(ring.pick(hash));
+            }
+        })
+    });
+    let params =
+        params::<V4>(&timing, json!({ "with": "the flow's hash", "slots": 65_537, "backends": 1000 }));
+    report.add("maglev/pick", round(timing.median_ns), "ns", params);
+}
+
+/// A look-up by three phases, and a read of what it found.
+fn flow_table<F: Numbered>(report: &mut Report) {
+    for (name, flows) in FLOWS {
+        let scene = Scene::<F>::new(flows, flows, Mix::Established);
+        let table = &F::flows(&scene.path).table;
+        let tuples: Vec<Tuple<F>> =
+            table.list(0, flows).flat_map(|flow| [flow.original, flow.reply]).collect();
+        let mut random = Random(3);
+        let mut drawn: Vec<Tuple<F>> = tuples[..2].repeat(RING / 2);
+        let timing = rounds(RING, TIME / 2, || {
+            drawn.iter_mut().for_each(|tuple| *tuple = tuples[random.below(tuples.len() as u32) as usize]);
+            timed(|| drawn.chunks(BATCH).for_each(|batch| look_up(table, batch)))
+        });
+        let params = params::<F>(&timing, json!({ "flows": flows, "load": "full", "order": "random" }));
+        let name = format!("flowtable/penstock/{}/{name}", F::SHORT);
+        report.add(name, round(timing.median_ns), "ns", params);
+        if flows == 1_000_000 {
+            let bytes = table.bytes_per_flow() as f64;
+            let params = json!({ "with": "both directions, index and timers", "flows": flows });
+            match F::ADDR_LEN {
+                4 => report.add_target("flow/bytes/v4", bytes, "bytes", 128.0, params),
+                _ => report.add("flow/bytes/v6", bytes, "bytes", params),
+            }
+        }
+    }
+}
+
+#[inline]
+fn look_up<F: Family>(table: &FlowTable<F>, batch: &[Tuple<F>]) {
+    let mut hashes = [0; BATCH];
+    let mut likely = [None; BATCH];
+    for (hash, tuple) in hashes.iter_mut().zip(batch) {
+        *hash = table.hash(tuple);
+        table.prefetch_bucket(*hash);
+    }
+    for (likely, hash) in likely.iter_mut().zip(hashes) {
+        *likely = table.prefetch_flow(hash);
+    }
+    for ((likely, hash), tuple) in likely.into_iter().zip(hashes).zip(batch) {
+        let found = table.find_likely(likely, hash, tuple);
+        black_box(found.and_then(|found| table.get(found.id)).map(|flow| flow.last_seen));
+    }
+}
+
+/// Returns allocations.
+fn path<F: Numbered>(report: &mut Report, targets: [f64; 3]) -> u64 {
+    let mut allocations = 0;
+    for ((name, flows), target) in FLOWS.into_iter().zip(targets) {
+        let mut scene = Scene::<F>::new(flows, flows, Mix::Established);
+        let timing = hits(&mut scene, TIME);
+        allocations += timing.allocations;
+        let mix = json!({
+            "flows": flows, "packet_bytes": F::FRAME_BYTES, "order": "random", "nat": "DNAT+SNAT, both checksums",
+            "mix": "UDP and TCP, both directions", "backends": BACKENDS, "table": "full",
+        });
+        let name = format!("path/hit/{}/{name}", F::SHORT);
+        report.add_target(name, round(timing.median_ns), "ns", target, params::<F>(&timing, mix));
+    }
+    let mut scene = Scene::<F>::new(100_000, 200_000, Mix::New);
+    let timing = misses(&mut scene, TIME);
+    allocations += timing.allocations;
+    let mix = json!({
+        "packet_bytes": F::FRAME_BYTES, "nat": "DNAT+SNAT", "mix": "TCP SYN", "flows": 100_000, "backends": BACKENDS,
+    });
+    let name = format!("path/new/{}", F::SHORT);
+    report.add_target(name, round(timing.median_ns), "ns", 200.0, params::<F>(&timing, mix));
+    allocations
+}
+
+/// A million flows have idled away; a worker ends some of them between each two batches.
+fn expiry(report: &mut Report) {
+    const FLOWS: usize = 1_000_000;
+    // What a worker asks for between two batches.
+    const EXAMINED: usize = 4096;
+    const MOST: usize = 64;
+    let mut scene = Scene::<V4>::new(FLOWS, FLOWS, Mix::New);
+    scene.now = scene.now.after(Duration::from_secs(86_401));
+    let (mut worst, mut turns) = (Duration::ZERO, 0u32);
+    while scene.path.counters().flows_v4 > 0 {
+        let (taken, _) = timed(|| scene.path.expire(scene.now, EXAMINED, MOST));
+        worst = worst.max(taken);
+        turns += 1;
+    }
+    let params = json!({ "flows": FLOWS, "turns": turns, "examined": EXAMINED, "at_most": MOST });
+    report.add_target("flow/expiry-worst-batch", worst.as_nanos() as f64, "ns", 50e3, params);
+}

@@ -1,0 +1,79 @@
+//! Measuring: rounds of work, of which the median counts; a shared machine makes the mean worthless.
+
+use crate::{
+    alloc,
+    family::Numbered,
+    scene::{RING, Scene},
+};
+use std::time::{Duration, Instant};
+
+/// What some rounds took per unit of work.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// The middle round, in nanoseconds.
+    pub median_ns: f64,
+    /// The quickest round, in nanoseconds.
+    pub best_ns: f64,
+    /// The slowest round, in nanoseconds.
+    pub worst_ns: f64,
+    /// Rounds.
+    pub rounds: usize,
+    /// Allocations in all timed rounds.
+    pub allocations: u64,
+}
+
+/// Runs rounds for at least `time` and at least ten times. `round` does its preparations and returns how long the
+/// timed part took and how many allocations it made.
+pub fn rounds(units: usize, time: Duration, mut round: impl FnMut() -> (Duration, u64)) -> Timing {
+    let started = Instant::now();
+    let (mut taken, mut allocations) = (Vec::with_capacity(1 << 16), 0);
+    while (started.elapsed() < time || taken.len() < 10) && taken.len() < taken.capacity() {
+        let (duration, allocated) = round();
+        allocations += allocated;
+        taken.push(duration.as_nanos() as f64 / units as f64);
+    }
+    taken.sort_by(f64::total_cmp);
+    Timing {
+        median_ns: taken[taken.len() / 2],
+        best_ns: taken[0],
+        worst_ns: taken[taken.len() - 1],
+        rounds: taken.len(),
+        allocations,
+    }
+}
+
+/// Times `work`, and counts what it allocates.
+#[inline]
+pub fn timed(work: impl FnOnce()) -> (Duration, u64) {
+    let before = alloc::allocations();
+    let start = Instant::now();
+    work();
+    let taken = start.elapsed();
+    (taken, alloc::allocations() - before)
+}
+
+/// Rounds of packets of known flows, per packet.
+pub fn hits<F: Numbered>(scene: &mut Scene<F>, time: Duration) -> Timing {
+    // Once round first: caches, branch predictors, page tables.
+    for _ in 0..20 {
+        scene.refill();
+        scene.process();
+    }
+    let timing = rounds(RING, time, || {
+        scene.refill();
+        timed(|| scene.process())
+    });
+    scene.check();
+    timing
+}
+
+/// Rounds of new flows, per flow; between rounds they are forgotten.
+pub fn misses<F: Numbered>(scene: &mut Scene<F>, time: Duration) -> Timing {
+    let timing = rounds(RING, time, || {
+        scene.forget_new();
+        scene.refill();
+        timed(|| scene.process())
+    });
+    scene.check();
+    timing
+}

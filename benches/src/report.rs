@@ -1,0 +1,98 @@
+//! The report: `target/bench/report.json` for machines, a table for people.
+
+use crate::machine;
+use serde_json::{Value, json};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Results, as they come.
+#[derive(Debug, Default)]
+pub struct Report {
+    results: Vec<Result>,
+}
+
+#[derive(Debug)]
+struct Result {
+    name: String,
+    value: f64,
+    unit: &'static str,
+    target: Option<f64>,
+    params: Value,
+}
+
+impl Report {
+    /// Adds a figure, with what it was measured under.
+    pub fn add(&mut self, name: impl Into<String>, value: f64, unit: &'static str, params: Value) {
+        self.results.push(Result { name: name.into(), value, unit, target: None, params });
+    }
+
+    /// The same with what it should not exceed.
+    pub fn add_target(
+        &mut self,
+        name: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        target: f64,
+        mut params: Value,
+    ) {
+        params["target"] = json!(target);
+        self.results.push(Result { name: name.into(), value, unit, target: Some(target), params });
+    }
+
+    /// Writes the report and returns where to.
+    pub fn write(&self) -> io::Result<PathBuf> {
+        let results: Vec<Value> = self.results.iter().map(Result::to_json).collect();
+        let report =
+            json!({ "machine": machine::machine(), "commit": machine::commit(), "results": results });
+        let directory = target().join("bench");
+        fs::create_dir_all(&directory)?;
+        let file = directory.join("report.json");
+        fs::write(&file, serde_json::to_vec_pretty(&report)?)?;
+        Ok(file)
+    }
+
+    /// The table.
+    pub fn table(&self) -> String {
+        let mut text = format!("{}, commit {}\n", machine::cpu(), machine::commit());
+        text +=
+            &format!("{:<28} {:>12} {:<7} {:>9}  {}\n", "what", "value", "unit", "target", "measured with");
+        for result in &self.results {
+            let target = match result.target {
+                Some(target) if result.value > target => format!("{target} !"),
+                Some(target) => format!("{target}  "),
+                None => String::new(),
+            };
+            let params: Vec<String> = result
+                .params
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter(|(name, _)| *name != "target")
+                .map(|(name, value)| format!("{name} {}", value.to_string().trim_matches('"')))
+                .collect();
+            text += &format!(
+                "{:<28} {:>12.2} {:<7} {:>9}  {}\n",
+                result.name,
+                result.value,
+                result.unit,
+                target,
+                params.join(", ")
+            );
+        }
+        text
+    }
+}
+
+impl Result {
+    fn to_json(&self) -> Value {
+        json!({ "name": self.name, "value": self.value, "unit": self.unit, "params": self.params })
+    }
+}
+
+/// The workspace's target folder.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from)
+}

@@ -1,0 +1,61 @@
+//! What is kept only because established flows may use it: ways to gone backends, gone VIPs, gone ports.
+//!
+//! Whoever knows the flows looks which of it they use, and has the rest forgotten by [`Compiler::forget`]. Each item goes
+//! by when it began to linger, so that one which was back in between is not forgotten for what was true before.
+
+use super::{Compiler, family::FamilyTables};
+use crate::model::IpFamily;
+use penstock_dataplane::{table::Transport, wire::Family};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// See the module. The values say since when, in some order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lingering {
+    /// Backend addresses.
+    pub backends: BTreeMap<IpAddr, u64>,
+    /// VIPs.
+    pub vips: BTreeMap<IpAddr, u64>,
+    /// Ports of node addresses.
+    pub ports: BTreeMap<(IpFamily, Transport, u16), u64>,
+}
+
+impl Lingering {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.backends.is_empty() && self.vips.is_empty() && self.ports.is_empty()
+    }
+}
+
+impl Compiler {
+    /// What lingers.
+    pub fn lingering(&self) -> Lingering {
+        let mut lingering = Lingering::default();
+        self.v4.add_lingering(IpFamily::V4, &mut lingering);
+        self.v6.add_lingering(IpFamily::V6, &mut lingering);
+        lingering
+    }
+
+    /// Lets go what no flow uses. What that changes is told by the next compilation.
+    pub fn forget(&mut self, unused: &Lingering) {
+        self.v4.forget(IpFamily::V4, unused);
+        self.v6.forget(IpFamily::V6, unused);
+    }
+}
+
+impl<F: Family> FamilyTables<F> {
+    fn add_lingering(&self, family: IpFamily, lingering: &mut Lingering) {
+        let address = |(address, order): (F::Addr, u64)| (F::to_ip(address), order);
+        lingering.backends.extend(self.next_hops.lingering().map(address));
+        lingering.vips.extend(self.departed.vips.iter().map(|(vip, order)| address((*vip, *order))));
+        let ports = self.departed.ports.iter();
+        lingering.ports.extend(ports.map(|((transport, port), order)| ((family, *transport, *port), *order)));
+    }
+
+    fn forget(&mut self, family: IpFamily, unused: &Lingering) {
+        let mine = |(address, order): (&IpAddr, &u64)| Some((F::from_ip(*address)?, *order));
+        self.next_hops.forget(unused.backends.iter().filter_map(mine));
+        let ports = unused.ports.iter().filter(|((of, ..), _)| *of == family);
+        let ports = ports.map(|((_, transport, port), order)| ((*transport, *port), *order));
+        self.departed.forget(unused.vips.iter().filter_map(mine), ports);
+    }
+}

@@ -1,0 +1,141 @@
+//! `/configz`: the configuration in force, every default filled in, in the words of the configuration file, so that it
+//! can be saved and used as one.
+
+use crate::config::{Config, Idle, LogFormat, NodePortAddresses, Queues, TcpReject, XdpMode, ZeroCopy};
+use serde_json::{Value, json};
+use std::{ops::RangeInclusive, time::Duration};
+
+/// The configuration as JSON.
+pub fn configz(config: &Config) -> Value {
+    let mut value = json!({
+        "nodeName": config.node_name,
+        "manifests": {"path": config.manifests.path},
+        "interfaces": config.interfaces.iter().map(interface).collect::<Vec<_>>(),
+        "workers": {
+            "count": config.workers.count,
+            "idle": match config.workers.idle { Idle::Busy => "busy", Idle::Adaptive => "adaptive" },
+        },
+        "snat": {"ports": range(&config.snat.ports), "addresses": config.snat.addresses},
+        "ring": {"rx": config.ring.rx, "tx": config.ring.tx},
+        "umem": {
+            "frames": config.umem.frames,
+            "frameSize": config.umem.frame_size,
+            "hugePages": config.umem.huge_pages,
+        },
+        "tables": {
+            "ipv4Flows": config.tables.ipv4_flows,
+            "ipv6Flows": config.tables.ipv6_flows,
+            "affinity": config.tables.affinity,
+        },
+        "timeouts": timeouts(config),
+        "masqueradeAll": config.masquerade_all,
+        "clusterCIDR": config.cluster_cidr,
+        "nodePortAddresses": match &config.node_port_addresses {
+            NodePortAddresses::Primary => json!("primary"),
+            NodePortAddresses::Cidrs(cidrs) => json!(cidrs),
+        },
+        "reject": {"tcp": match config.tcp_reject { TcpReject::Rst => "rst", TcpReject::Icmp => "icmp" }},
+        "allowExternalIPs": config.allow_external_ips,
+        "minSyncPeriod": duration(config.sync.min_period),
+        "syncPeriod": duration(config.sync.period),
+        "metricsBindAddress": config.metrics_bind_address.map_or_else(String::new, |a| a.to_string()),
+        "healthzBindAddress": config.healthz_bind_address.map_or_else(String::new, |a| a.to_string()),
+        "socket": config.socket,
+        "logging": {
+            "format": match config.logging.format { LogFormat::Text => "text", LogFormat::Json => "json" },
+            "level": config.logging.level,
+        },
+    });
+    // An empty list of cores would be one too few.
+    if !config.workers.cores.is_empty() {
+        value["workers"]["cores"] = json!(config.workers.cores);
+    }
+    value
+}
+
+fn interface(interface: &crate::config::Interface) -> Value {
+    let roles = [("client", interface.roles.client), ("backend", interface.roles.backend)];
+    let roles: Vec<_> = roles.iter().filter(|(_, has)| *has).map(|(role, _)| *role).collect();
+    let mut value = json!({
+        "name": interface.name,
+        "roles": roles,
+        "queues": match interface.queues {
+            Queues::All => json!("all"),
+            Queues::Range { first, count } => json!({"first": first, "count": count}),
+        },
+        "mode": match interface.mode {
+            XdpMode::Auto => "auto",
+            XdpMode::Native => "native",
+            XdpMode::Generic => "generic",
+        },
+        "zeroCopy": match interface.zero_copy {
+            ZeroCopy::Auto => "auto",
+            ZeroCopy::On => "on",
+            ZeroCopy::Off => "off",
+        },
+    });
+    if !interface.addresses.is_empty() {
+        value["addresses"] = json!(interface.addresses);
+    }
+    if let Some(vlan) = interface.vlan {
+        value["vlan"] = json!(vlan);
+    }
+    value
+}
+
+fn timeouts(config: &Config) -> Value {
+    let times = &config.timeouts;
+    json!({
+        "tcp": {
+            "synSent": duration(times.tcp_syn_sent),
+            "synSent2": duration(times.tcp_syn_sent2),
+            "synRecv": duration(times.tcp_syn_recv),
+            "established": duration(times.tcp_established),
+            "finWait": duration(times.tcp_fin_wait),
+            "closeWait": duration(times.tcp_close_wait),
+            "lastAck": duration(times.tcp_last_ack),
+            "timeWait": duration(times.tcp_time_wait),
+            "close": duration(times.tcp_close),
+        },
+        "udp": {"unreplied": duration(times.udp_unreplied), "stream": duration(times.udp_stream)},
+    })
+}
+
+fn duration(duration: Duration) -> String {
+    match (duration.as_secs(), duration.subsec_millis()) {
+        (seconds, 0) => format!("{seconds}s"),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+fn range(range: &RangeInclusive<u16>) -> String {
+    format!("{}-{}", range.start(), range.end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ODD: &str = "
+interfaces: [{name: eth0, queues: {first: 1, count: 2}, addresses: [192.0.2.1/24], vlan: 7}, {name: eth1, roles: [backend]}]
+workers: {count: 2, cores: [0, 1], idle: busy}
+timeouts: {tcp: {established: 2h4m}, udp: {unreplied: 1.5s}}
+nodePortAddresses: [192.0.2.0/24]
+clusterCIDR: [10.244.0.0/16]
+metricsBindAddress: ''
+healthzBindAddress: '[::]:10256'
+minSyncPeriod: 250ms
+allowExternalIPs: false
+";
+
+    #[test]
+    fn what_is_shown_is_a_configuration_that_does_the_same() {
+        for text in ["interfaces: [{name: eth0}]", ODD] {
+            let config = Config::from_yaml(text, "test.yaml", "node-1").unwrap();
+            let shown = configz(&config).to_string();
+            let again =
+                Config::from_yaml(&shown, "shown", "another").unwrap_or_else(|e| panic!("{e}\n{shown}"));
+            assert_eq!(again, config);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What is read at the scrape: the workers, the classifier, and the health pages.
+
+use super::super::{Health, health::Question};
+use penstock_dataplane::{
+    path::{DropReason, ReplyKind},
+    worker::Report,
+};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, NoLabelSet},
+    metrics::MetricType,
+};
+use std::{fmt, sync::Arc};
+
+/// Everything at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Sample {
+    /// The generation of the newest tables.
+    pub generation: u64,
+    /// The workers, in order.
+    pub workers: Vec<WorkerSample>,
+    /// Packets by the classifier's decision.
+    pub classifier: Vec<(&'static str, u64)>,
+}
+
+/// One worker.
+#[derive(Debug, Clone, Default)]
+pub struct WorkerSample {
+    /// Whether its thread runs.
+    pub alive: bool,
+    /// Its numbers.
+    pub report: Report,
+}
+
+type Source = dyn Fn() -> Sample + Send + Sync;
+
+/// Asks the source at every scrape.
+pub(super) struct Live {
+    health: Arc<Health>,
+    source: Box<Source>,
+}
+
+impl Live {
+    pub(super) fn new(health: Arc<Health>, source: impl Fn() -> Sample + Send + Sync + 'static) -> Self {
+        Self { health, source: Box::new(source) }
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Live {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let sample = (self.source)();
+        let mut page = Page(&mut encoder);
+        let help = "Generation of the newest tables";
+        page.0
+            .encode_descriptor("generation", help, None, MetricType::Gauge)?
+            .encode_gauge(&sample.generation)?;
+        workers(&mut page, &sample)?;
+        let classified =
+            sample.classifier.iter().map(|(decision, packets)| ([("decision", *decision)], *packets));
+        page.counters("classifier_packets", "Packets by the XDP classifier's decision", classified)?;
+        for (name, help, question) in [
+            ("healthz", "Answers of /healthz, by status code", Question::Healthz),
+            ("livez", "Answers of /livez, by status code", Question::Livez),
+        ] {
+            let answers = [("200", true), ("503", false)];
+            let of = |(code, good)| ([("code", code)], self.health.answers(question, good));
+            page.counters(name, help, answers.map(of))?;
+        }
+        Ok(())
+    }
+}
+
+/// A number of each worker, by its name and what it means.
+type Column = (&'static str, &'static str, fn(&Report) -> u64);
+
+const COUNTERS: &[Column] = &[
+    (
+        "received_packets",
+        "Packets that came in; the sum of forwarded, handed off, replied and dropped",
+        |r| r.counters.received,
+    ),
+    ("forwarded_packets", "Packets translated and sent on", |r| r.counters.forwarded),
+    ("handed_off_packets", "Packets given to the worker they belong to", |r| r.counters.handed_off),
+    ("handoffs_refused_packets", "Packets of other workers that they had no room for", |r| {
+        r.handoffs_refused
+    }),
+    ("flows_opened", "Flows opened", |r| r.counters.flows_opened),
+    ("flows_expired", "Flows that ended by idling", |r| r.counters.flows_expired),
+    ("flows_evicted", "Flows that a full table pushed out", |r| r.counters.flows_evicted),
+    ("worker_turns", "Turns of the poll loop", |r| r.turns),
+];
+
+fn workers(page: &mut Page<'_, '_>, sample: &Sample) -> fmt::Result {
+    let names: Vec<String> = (0..sample.workers.len()).map(|index| index.to_string()).collect();
+    let all = || names.iter().map(String::as_str).zip(&sample.workers);
+    for (name, help, value) in COUNTERS {
+        page.counters(name, help, all().map(|(id, worker)| ([("worker", id)], value(&worker.report))))?;
+    }
+    let dropped = all().flat_map(|(id, worker)| {
+        let reasons = DropReason::ALL.iter();
+        reasons.map(move |why| ([("worker", id), ("reason", why.name())], worker.report.counters.drops(*why)))
+    });
+    page.counters("dropped_packets", "Packets dropped, by reason", dropped)?;
+    let replied = all().flat_map(|(id, worker)| {
+        let kinds = ReplyKind::ALL.iter();
+        let count = |kind: &ReplyKind| worker.report.counters.replied[*kind as usize];
+        kinds.map(move |kind| ([("worker", id), ("kind", kind.name())], count(kind)))
+    });
+    page.counters("reply_packets", "Packets answered by the gateway itself, by the kind of answer", replied)?;
+
+    page.gauges(
+        "worker_up",
+        "Whether the worker's thread runs",
+        all().map(|(id, worker)| ([("worker", id)], u64::from(worker.alive))),
+    )?;
+    page.gauges(
+        "worker_generation",
+        "Generation of the tables the worker uses",
+        all().map(|(id, worker)| ([("worker", id)], worker.report.generation)),
+    )?;
+    let flows = all().flat_map(|(id, worker)| {
+        let counters = &worker.report.counters;
+        let families = [("IPv4", counters.flows_v4), ("IPv6", counters.flows_v6)];
+        families.map(|(family, flows)| ([("worker", id), ("ip_family", family)], flows))
+    });
+    page.gauges("flows", "Flows in the table", flows)?;
+    let frames = all().flat_map(|(id, worker)| {
+        let frames = &worker.report.frames;
+        let states = [
+            ("free", frames.free),
+            ("receiving", frames.receiving),
+            ("sending", frames.sending),
+            ("outstanding", frames.outstanding),
+        ];
+        states.map(|(state, count)| ([("worker", id), ("state", state)], count as u64))
+    });
+    page.gauges("frames", "Frames of packet memory, by where they are", frames)
+}
+
+/// Families of numbers with labels.
+struct Page<'p, 'e>(&'p mut DescriptorEncoder<'e>);
+
+impl Page<'_, '_> {
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in values {
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in values {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+}

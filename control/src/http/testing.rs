@@ -1,0 +1,41 @@
+//! Real requests over loopback.
+
+use axum::http::{HeaderMap, Method, Request};
+use std::net::SocketAddr;
+
+/// What came back.
+pub(super) struct Answer {
+    pub(super) code: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+}
+
+impl Answer {
+    /// A header, or nothing.
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// Asks on a connection of its own; `Err` if there is nobody.
+pub(super) async fn ask(method: Method, at: SocketAddr, path: &str) -> Result<Answer, ureq::Error> {
+    let uri = format!("http://{at}{path}");
+    let asking = tokio::task::spawn_blocking(move || {
+        let config = ureq::config::Config::builder().http_status_as_error(false).proxy(None);
+        let agent = ureq::Agent::new_with_config(config.allow_non_standard_methods(true).build());
+        let request = Request::builder().method(method).uri(uri).body(()).unwrap();
+        let mut response = agent.run(request)?;
+        let body = response.body_mut().read_to_string()?;
+        Ok(Answer { code: response.status().as_u16(), headers: response.headers().clone(), body })
+    });
+    asking.await.unwrap()
+}
+
+pub(super) async fn get(at: SocketAddr, path: &str) -> Answer {
+    ask(Method::GET, at, path).await.unwrap()
+}
+
+/// A port of `address` that is free now, of both families' loopbacks.
+pub(super) fn free_port(address: &str) -> u16 {
+    std::net::TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port()
+}
