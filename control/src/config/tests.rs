@@ -35,6 +35,7 @@ fn interfaces_are_all_that_is_needed() {
     assert_eq!(config.timeouts.tcp_close_wait, Duration::from_secs(3600));
     assert_eq!(config.node_port_addresses, NodePortAddresses::Cidrs(Vec::new()));
     assert_eq!(config.tcp_reject, TcpReject::Rst);
+    assert_eq!((config.echo.external, config.echo.cluster_ip), (Echo::Answer, Echo::Drop));
     assert_eq!(config.socket, Path::new("/run/penstock.sock"));
 }
 

@@ -114,7 +114,7 @@ fn drive<R: Read, W: Write>(
     let start = io.now();
     let clock = move |io: &PcapIo<R, W>| Millis((io.now() - start).as_millis() as u32);
     let mut worker = Worker::new(io, path, reader, Mesh::new(1, 0).place(0), no_questions);
-    while !worker.io().is_at_end() {
+    while !worker.io().is_at_end() || worker.is_pending() {
         worker.poll(clock);
     }
     let counters = worker.report().counters;
