@@ -64,6 +64,7 @@ mod tests {
     use std::time::Duration;
 
     const SECOND: Duration = Duration::from_secs(1);
+    /// kube-proxy's.
     const PERIODS: Sync = Sync { min_period: SECOND, period: Duration::from_secs(30) };
 
     fn sync(pace: &mut Pace, now: Instant, failed: bool) {

@@ -43,6 +43,18 @@ fn every_kind_of_address_is_captured() {
     assert_eq!(captured.node_ports, set([(Transport::Tcp, 30080)]));
 }
 
+// S-82
+#[test]
+fn a_vip_beats_a_node_port() {
+    let mut world = World::new();
+    world.service("web", "type: NodePort, clusterIP: 10.96.0.1, ports: [{port: 80, nodePort: 30080}]");
+    assert_eq!(served_as(&world.compile(), "192.0.2.1", 30080), Some(VipKind::NodePort));
+    world.service("api", "clusterIP: 10.96.0.2, ports: [{port: 30080}], externalIPs: [192.0.2.1]");
+    let compiled = world.compile();
+    assert_eq!(served_as(&compiled, "192.0.2.1", 30080), Some(VipKind::ExternalIp));
+    assert_eq!(serving::<V4>(&compiled.snapshot.v4, "192.0.2.1", 30080).unwrap().name.name, "api");
+}
+
 // S-217
 #[test]
 fn external_ips_are_nobodys_business_where_they_are_off() {
@@ -167,7 +179,7 @@ fn node_ports_do_not_answer_on_vips_bound_to_the_node() {
     assert_eq!(served_as(&compiled, "203.0.113.7", 30443), None);
 }
 
-// S-113, S-119, S-205, S-207 (the ranges that decide it)
+// S-113, S-119, S-120, S-205, S-207 (the ranges that decide it)
 #[test]
 fn source_ranges_are_those_of_the_family() {
     let ranges = |ranges: &str, node: bool| {

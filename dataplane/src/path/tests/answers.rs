@@ -28,7 +28,7 @@ pub(super) fn set_next_hops<F: Net>(tables: &mut Tables<F>, change: impl Fn(&mut
     Arc::make_mut(&mut tables.next_hops).iter_mut().for_each(change);
 }
 
-// S-156
+// S-156, S-158 (whoever announces a VIP answers for it)
 fn an_unserved_port_of_a_vip_is_reset<F: Net>() {
     let mut world = World::<F>::new();
     for vip in [CLUSTER_IP, LB_IP, EXTERNAL_IP] {
