@@ -252,9 +252,9 @@ pub struct Sync {
 }
 
 impl Default for Sync {
-    /// kube-proxy's.
+    /// A change is live at once (kube-proxy waits a second between two), a failed one is tried again as by kube-proxy.
     fn default() -> Self {
-        Self { min_period: Duration::from_secs(1), period: Duration::from_secs(30) }
+        Self { min_period: Duration::from_millis(2), period: Duration::from_secs(30) }
     }
 }
 

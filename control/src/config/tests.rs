@@ -241,7 +241,7 @@ fn operators_addresses_are_kube_proxys_unless_said_otherwise() {
     assert_eq!(config.healthz_bind_address, Some("0.0.0.0:10256".parse().unwrap()));
     assert_eq!(
         (config.sync.min_period, config.sync.period),
-        (Duration::from_secs(1), Duration::from_secs(30))
+        (Duration::from_millis(2), Duration::from_secs(30))
     );
     assert!(config.allow_external_ips);
     let config = load(&format!(

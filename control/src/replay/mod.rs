@@ -2,7 +2,7 @@
 //!
 //! In: a capture, a folder of manifests, and a configuration for what netlink would tell. Out: a capture of what the
 //! gateway would have sent, and the count of each verdict. Time is the capture's. What the configuration leaves open is
-//! synthesised by the rules of [`ways`]. One worker; the flow table's hash has a fixed seed.
+//! synthesised by the rules of `ways`. One worker; the flow table's hash has a fixed seed.
 
 mod ways;
 

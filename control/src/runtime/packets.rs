@@ -12,7 +12,7 @@ use crate::{
 };
 use penstock_dataplane::{
     io::{
-        PortId,
+        PortId, Tun,
         af_xdp::{AfXdp, AfXdpConfig, BindPreference},
     },
     path::{Echo, EchoPolicy, PathConfig, Steering, TcpReject},
@@ -50,14 +50,30 @@ pub struct Common {
     pub fragments: Arc<Fragments>,
     /// When their clock began.
     pub start: Instant,
+    /// The way back to the kernel, for packets that are not ours after all.
+    pub kernel: Option<Arc<Tun>>,
 }
 
 impl Common {
     /// With empty tables.
     pub(super) fn new(config: &Config) -> Self {
         let affinity = Arc::new(AffinityTable::new(config.tables.affinity, random_seed()));
+        let kernel = match Tun::open() {
+            Ok(tun) => {
+                tracing::info!(device = tun.name(), "packets that are not ours go back to the kernel");
+                Some(Arc::new(tun))
+            }
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    "there is no way to give packets back to the kernel, so answers to clients whose address was kept \
+                     are not captured: Services with externalTrafficPolicy Local do not work"
+                );
+                None
+            }
+        };
         let fragments = Arc::new(Fragments::new(random_seed()));
-        Self { affinity, fragments, start: Instant::now() }
+        Self { affinity, fragments, start: Instant::now(), kernel }
     }
 
     /// The moment, as the workers count time.
@@ -209,6 +225,7 @@ fn settings(config: &Config, index: usize, common: &Common) -> WorkerSettings {
             )
         },
         start: common.start,
+        kernel: common.kernel.clone(),
     }
 }
 

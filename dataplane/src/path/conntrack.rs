@@ -36,21 +36,23 @@ pub(super) fn track<F: Family>(
         }
         Next::Invalid(reason) => return Err(Refused::Drop(reason)),
     };
-    let (link, mtu) = match direction {
-        Direction::Forward => way_out(packet, stage.tables.next_hop(flow.next_hop))?,
-        Direction::Reply => {
-            let mtu = stage.tables.port_mtu(flow.client.port);
-            check_limits(packet, mtu)?;
-            (flow.client, mtu)
-        }
-    };
+    // Which way a packet goes is as good as random, so nothing below branches on it: both ways are looked at, and one
+    // is selected.
+    let forward = direction == Direction::Forward;
+    let next_hop = stage.tables.next_hop(flow.next_hop);
+    let client_mtu = stage.tables.port_mtu(flow.client.port);
+    let mtu = if forward { next_hop.mtu } else { client_mtu };
+    check_limits(packet, mtu)?;
+    let link = if forward { next_hop.link.as_ref() } else { Some(&flow.client) };
+    let link = *link.ok_or(Refused::Drop(DropReason::NextHop))?;
     flow.last_seen = stage.now;
     flow.udp_epoch = stage.tables.udp_epoch;
     let traffic = &mut flow.traffic[direction as usize];
     traffic.packets += 1;
     traffic.bytes += u64::from(packet.layout.ip_bytes());
-    if direction == Direction::Forward {
-        flow.client = packet.layout.way_back(frame);
+    let way_back = packet.layout.way_back(frame);
+    if forward & (flow.client != way_back) {
+        flow.client = way_back;
     }
     let translation = Translation::of(flow, direction, link, mtu);
     if flow.state != state {

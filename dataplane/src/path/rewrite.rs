@@ -7,7 +7,7 @@ use super::packet::{Packet, Part};
 use crate::{
     state::{Direction, Flow, Tuple},
     table::{Link, Transport},
-    wire::{Delta, Family, Sctp, Sum, Tcp, Udp, set_destination_port, set_source_port},
+    wire::{Delta, Family, Sctp, Sum, apply_checksum, set_destination_port, set_source_port},
 };
 
 /// How one packet of a flow is changed.
@@ -28,11 +28,14 @@ pub(super) struct Translation<F: Family> {
 impl<F: Family> Translation<F> {
     #[inline]
     pub(super) fn of(flow: &Flow<F>, direction: Direction, link: Link, mtu: u16) -> Self {
-        let (delta, header_delta) = match direction {
-            Direction::Forward => (flow.delta, flow.header_delta),
-            Direction::Reply => (flow.delta.negate(), flow.header_delta.negate()),
-        };
-        Self { tuple: flow.translated(direction), delta, header_delta, link, mtu }
+        let turn = |delta: Delta| if direction == Direction::Forward { delta } else { delta.negate() };
+        Self {
+            tuple: flow.translated(direction),
+            delta: turn(flow.delta),
+            header_delta: turn(flow.header_delta),
+            link,
+            mtu,
+        }
     }
 }
 
@@ -71,8 +74,5 @@ pub(super) fn set_tuple<F: Family>(l4: &mut [u8], whole: usize, tuple: &Tuple<F>
     }
     set_source_port(l4, tuple.source_port);
     set_destination_port(l4, tuple.destination_port);
-    match tuple.transport {
-        Transport::Udp => Udp::apply_checksum(l4, delta),
-        Transport::Tcp | Transport::Sctp => Tcp::apply_checksum(l4, delta),
-    }
+    apply_checksum(l4, tuple.transport == Transport::Udp, delta);
 }

@@ -97,10 +97,12 @@ impl<F: Family> Flow<F> {
     /// The tuple that a packet of this direction leaves with.
     #[inline]
     pub fn translated(&self, direction: Direction) -> Tuple<F> {
-        match direction {
-            Direction::Forward => self.reply.reversed(),
-            Direction::Reply => self.original.reversed(),
-        }
+        // The other side is selected before it is read: this is a move, not a branch.
+        let other = match direction {
+            Direction::Forward => &self.reply,
+            Direction::Reply => &self.original,
+        };
+        other.reversed()
     }
 
     /// Whether the backend sees an address of ours instead of the client's.

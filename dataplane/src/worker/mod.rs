@@ -19,14 +19,16 @@ pub use report::{Report, WorkerReport};
 pub use thread::{WorkerHandle, WorkerSettings, spawn};
 
 use crate::{
-    io::{FrameBatch, PacketIo},
+    io::{Frame, FrameBatch, PacketIo, Tun},
     path::{Path, Verdict},
     state::Millis,
     table::publish::Reader,
+    wire::Ethernet,
 };
 use arrayvec::ArrayVec;
 use crossbeam::channel::Receiver;
 use held::{Held, send_split};
+use std::sync::Arc;
 
 /// How long a full turn of the expiry hand takes, in milliseconds.
 const SWEEP_PERIOD_MS: usize = 1000;
@@ -46,6 +48,8 @@ pub struct Worker<I> {
     swept: Millis,
     handoffs_refused: u64,
     splits_refused: u64,
+    kernel: Option<Arc<Tun>>,
+    passes_refused: u64,
     turns: u64,
 }
 
@@ -64,11 +68,21 @@ impl<I: PacketIo> Worker<I> {
             swept: Millis::default(),
             handoffs_refused: 0,
             splits_refused: 0,
+            kernel: None,
+            passes_refused: 0,
             turns: 0,
         }
     }
 
-    /// One turn. Returns how many packets it handled, or has ready for the next one. `clock` tells the time once the batch is in: the machine's, or
+    /// Gives the kernel what is its own, by this device. Without one such packets are dropped.
+    #[must_use]
+    pub fn with_kernel(mut self, kernel: Option<Arc<Tun>>) -> Self {
+        self.kernel = kernel;
+        self
+    }
+
+    /// One turn. Returns how many packets it handled, or has ready for the next one. `clock` tells the time once the
+    /// batch is in: the machine's, or
     /// in a replay the capture's.
     pub fn poll(&mut self, clock: impl FnOnce(&I) -> Millis) -> usize {
         self.turns += 1;
@@ -90,7 +104,11 @@ impl<I: PacketIo> Worker<I> {
                         self.handoffs_refused += u64::from(!self.handoff.send(owner, &frame));
                         self.io.recycle(frame);
                     }
-                    Verdict::Pass | Verdict::Drop(_) => self.io.recycle(frame),
+                    Verdict::Pass => {
+                        self.passes_refused += u64::from(!pass(self.kernel.as_deref(), &frame));
+                        self.io.recycle(frame);
+                    }
+                    Verdict::Drop(_) => self.io.recycle(frame),
                 }
             }
         }
@@ -133,6 +151,7 @@ impl<I: PacketIo> Worker<I> {
             turns: self.turns,
             handoffs_refused: self.handoffs_refused,
             splits_refused: self.splits_refused,
+            passes_refused: self.passes_refused,
             frames: self.io.accounts(),
         }
     }
@@ -167,5 +186,14 @@ impl<I: PacketIo> Worker<I> {
     pub fn into_io(mut self) -> I {
         self.give_up();
         self.io
+    }
+}
+
+/// Gives the kernel the IP packet in a frame. `false`: it was not taken.
+#[cold]
+fn pass(kernel: Option<&Tun>, frame: &Frame) -> bool {
+    match (kernel, Ethernet::parse(frame)) {
+        (Some(kernel), Ok(ethernet)) => kernel.give(ethernet.payload()),
+        (None, _) | (_, Err(_)) => false,
     }
 }

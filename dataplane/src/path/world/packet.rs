@@ -200,7 +200,7 @@ fn ip<F: Net>(
 /// The frame in which `ip` arrives over `link` (whose directions are ours, so it is turned round here).
 pub(crate) fn frame(link: &Link, ether_type: u16, ip: &[u8]) -> Vec<u8> {
     let mut frame = [link.source.0, link.destination.0].concat();
-    for tag in link.vlan.as_slice() {
+    for tag in link.vlan.iter() {
         frame.extend(tag.tpid.0.to_be_bytes());
         frame.extend(tag.tci.to_be_bytes());
     }

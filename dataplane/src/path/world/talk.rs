@@ -197,7 +197,7 @@ impl<'w, F: Net> Talk<'w, F> {
         let seen = self.expect_forwarded(link.port);
         assert_eq!(seen.ip.tuple::<F>(), self.who.original.reversed(), "the answer's tuple");
         assert_eq!((seen.to, seen.from), (link.destination, link.source), "the way back");
-        let tags: Vec<_> = link.vlan.as_slice().iter().map(|tag| (tag.tpid.0, tag.tci)).collect();
+        let tags: Vec<_> = link.vlan.iter().map(|tag| (tag.tpid.0, tag.tci)).collect();
         assert_eq!(seen.tags, tags, "the tags back");
         self
     }
