@@ -15,10 +15,11 @@ endif
 DEMO_FLAGS := $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(ONE_ARM)),--one-arm) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(REQUESTS),--requests $(REQUESTS))
 
-.PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench clean
+.PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench clean cluster-binaries cluster-test \
+	differential
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Install what is missing (apt-get; other distributions: names the packages)
 	@.ci/deps
@@ -52,6 +53,30 @@ loom: ## Check the publishing of tables in every interleaving
 
 bench: deps ## Every benchmark; writes target/bench/report.json
 	$(CARGO) bench -p penstock-benches
+
+# Real Kubernetes, built from its own Go modules: tests/cluster/go.mod.
+KUBERNETES := $(shell sed -n 's/^\tk8s.io\/kubernetes v/v/p' tests/cluster/go.mod)
+KUBERNETES_NUMBERS := $(subst ., ,$(KUBERNETES:v%=%))
+CLUSTER_BUILT := target/cluster/.built-$(KUBERNETES)
+CLUSTER_VERSION := k8s.io/component-base/version
+CLUSTER_LDFLAGS := -s -w -X $(CLUSTER_VERSION).gitVersion=$(KUBERNETES) \
+	-X $(CLUSTER_VERSION).gitMajor=$(word 1,$(KUBERNETES_NUMBERS)) \
+	-X $(CLUSTER_VERSION).gitMinor=$(word 2,$(KUBERNETES_NUMBERS))
+
+cluster-binaries: ## Real Kubernetes for the tests, from Go modules (4 min once; KUBEBUILDER_ASSETS: its programs instead)
+	@.ci/deps cluster
+	@$(MAKE) --no-print-directory $(CLUSTER_BUILT)
+
+$(CLUSTER_BUILT): tests/cluster/go.mod tests/cluster/go.sum $(wildcard tests/cluster/*/main.go)
+	cd tests/cluster && go build -trimpath -buildvcs=false -ldflags '$(CLUSTER_LDFLAGS)' -o ../../target/cluster/ ./...
+	touch $@
+
+cluster-test: deps cluster-binaries ## Tests against real Kubernetes
+	PENSTOCK_CLUSTER=1 $(CARGO) test -p penstock-tests --test cluster --test differential
+
+differential: deps cluster-binaries ## Penstock against kube-proxy on random Services: N=300 SEED=random
+	PENSTOCK_CLUSTER=1 PENSTOCK_DIFFERENTIAL_N=$(or $(N),300) PENSTOCK_DIFFERENTIAL_SEED=$(SEED) \
+		$(CARGO) test -p penstock-tests --test differential -- --nocapture random
 
 clean: ## Remove what was built
 	$(CARGO) clean

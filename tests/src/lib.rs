@@ -9,6 +9,7 @@ mod lab;
 mod keep_alive;
 mod sockets;
 mod sink;
+pub mod cluster;
 
 pub use environment::{may_run, penstock, raise_file_limit};
 pub use keep_alive::KeepAlive;

@@ -64,6 +64,7 @@ mod tests {
     use std::time::Duration;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const PERIODS: Sync = Sync { min_period: SECOND, period: Duration::from_secs(30) };
 
     fn sync(pace: &mut Pace, now: Instant, failed: bool) {
         pace.begin();
@@ -75,7 +76,7 @@ mod tests {
     #[test]
     fn changes_within_the_least_period_become_one_sync_after_it() {
         let start = Instant::now();
-        let mut pace = Pace::new(Sync::default());
+        let mut pace = Pace::new(PERIODS);
         assert_eq!(pace.due(start), None);
         pace.request();
         assert_eq!(pace.due(start), Some(start), "the first change is followed at once");
@@ -99,7 +100,7 @@ mod tests {
     #[test]
     fn a_failed_sync_is_retried_and_loses_no_change() {
         let start = Instant::now();
-        let mut pace = Pace::new(Sync::default());
+        let mut pace = Pace::new(PERIODS);
         pace.request();
         sync(&mut pace, start, true);
         assert_eq!(pace.due(start), Some(start + 30 * SECOND));

@@ -40,8 +40,7 @@ pub(super) fn track<F: Family>(
     // is selected.
     let forward = direction == Direction::Forward;
     let next_hop = stage.tables.next_hop(flow.next_hop);
-    let client_mtu = stage.tables.port_mtu(flow.client.port);
-    let mtu = if forward { next_hop.mtu } else { client_mtu };
+    let mtu = if forward { next_hop.mtu } else { stage.tables.port_mtu(flow.client.port) };
     check_limits(packet, mtu)?;
     let link = if forward { next_hop.link.as_ref() } else { Some(&flow.client) };
     let link = *link.ok_or(Refused::Drop(DropReason::NextHop))?;

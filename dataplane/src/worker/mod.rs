@@ -47,9 +47,9 @@ pub struct Worker<I> {
     held: Held,
     swept: Millis,
     handoffs_refused: u64,
-    splits_refused: u64,
     kernel: Option<Arc<Tun>>,
     passes_refused: u64,
+    splits_refused: u64,
     turns: u64,
 }
 
@@ -67,9 +67,9 @@ impl<I: PacketIo> Worker<I> {
             held: Held::new(),
             swept: Millis::default(),
             handoffs_refused: 0,
-            splits_refused: 0,
             kernel: None,
             passes_refused: 0,
+            splits_refused: 0,
             turns: 0,
         }
     }
@@ -81,8 +81,8 @@ impl<I: PacketIo> Worker<I> {
         self
     }
 
-    /// One turn. Returns how many packets it handled, or has ready for the next one. `clock` tells the time once the
-    /// batch is in: the machine's, or
+    /// One turn. Returns how many packets it handled, or has ready for the next one. `clock` tells the time once the batch
+    /// is in: the machine's, or
     /// in a replay the capture's.
     pub fn poll(&mut self, clock: impl FnOnce(&I) -> Millis) -> usize {
         self.turns += 1;
@@ -150,8 +150,8 @@ impl<I: PacketIo> Worker<I> {
             generation: self.tables.generation(),
             turns: self.turns,
             handoffs_refused: self.handoffs_refused,
-            splits_refused: self.splits_refused,
             passes_refused: self.passes_refused,
+            splits_refused: self.splits_refused,
             frames: self.io.accounts(),
         }
     }

@@ -1,0 +1,292 @@
+//! Cases written by hand, each with what both gateways must do: that the oracle does it too shows that the harness
+//! can tell one verdict from another.
+
+use penstock_tests::require_cluster;
+use serde_json::{Value, json};
+
+use crate::{
+    Bench,
+    arena::{Arena, Family, Group},
+    case::Case,
+    describe,
+    observe::{Observation, Source},
+    probe::{Kind, Probe},
+};
+
+/// What both must do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Verdict {
+    /// Backends by number, and what they see.
+    Served(&'static [usize], Source),
+    Rejected,
+    Dropped,
+}
+
+use Source::{Kept, Translated};
+use Verdict::{Dropped, Rejected, Served};
+
+/// From whom, to what, and what must come of it.
+type Expectation = (Group, Kind, Verdict);
+
+struct Written {
+    name: &'static str,
+    /// Further fields of the Service's `spec`.
+    spec: Value,
+    /// Fields of the load balancer's addresses.
+    ingress: Value,
+    /// Backends by number: the node they are on, and their conditions.
+    endpoints: Vec<(usize, &'static str, Value)>,
+    expectations: Vec<Expectation>,
+}
+
+fn ready() -> Value {
+    json!({"ready": true, "serving": true, "terminating": false})
+}
+
+fn draining() -> Value {
+    json!({"ready": false, "serving": true, "terminating": true})
+}
+
+fn two_nodes() -> Vec<(usize, &'static str, Value)> {
+    vec![(1, "gateway", ready()), (2, "gateway", ready()), (3, "node-1", ready())]
+}
+
+fn elsewhere() -> Vec<(usize, &'static str, Value)> {
+    vec![(3, "node-1", ready()), (4, "node-2", ready())]
+}
+
+const OUT: Group = Group::OutsideA;
+const POD: Group = Group::Pod;
+const BALANCER: Kind = Kind::LoadBalancer(0);
+
+fn cases() -> Vec<Written> {
+    let vip = || json!([{"ip": "203.0.113.1", "ipMode": "VIP"}]);
+    let proxied = || json!([{"ip": "203.0.113.1", "ipMode": "Proxy"}]);
+    let case = |name, spec, ingress, endpoints, expectations: &[Expectation]| Written {
+        name,
+        spec,
+        ingress,
+        endpoints,
+        expectations: expectations.to_vec(),
+    };
+    vec![
+        case(
+            "policy Cluster everywhere",
+            json!({"externalIPs": ["203.0.113.9"]}),
+            vip(),
+            two_nodes(),
+            &[
+                (OUT, Kind::ClusterIp, Served(&[1, 2, 3], Translated)),
+                (POD, Kind::ClusterIp, Served(&[1, 2, 3], Kept)),
+                (OUT, BALANCER, Served(&[1, 2, 3], Translated)),
+                (POD, BALANCER, Served(&[1, 2, 3], Translated)),
+                (OUT, Kind::External(0), Served(&[1, 2, 3], Translated)),
+                (OUT, Kind::NodePort, Served(&[1, 2, 3], Translated)),
+                (OUT, Kind::ClusterIpOtherPort, Rejected),
+                (OUT, Kind::ClusterIpOtherProtocol, Rejected),
+            ],
+        ),
+        case(
+            "external policy Local",
+            json!({"externalTrafficPolicy": "Local"}),
+            vip(),
+            two_nodes(),
+            &[
+                (OUT, Kind::ClusterIp, Served(&[1, 2, 3], Translated)),
+                (OUT, BALANCER, Served(&[1, 2], Kept)),
+                (OUT, Kind::NodePort, Served(&[1, 2], Kept)),
+                (POD, BALANCER, Served(&[1, 2, 3], Kept)),
+                (POD, Kind::NodePort, Served(&[1, 2, 3], Kept)),
+            ],
+        ),
+        case(
+            "external policy Local, endpoints elsewhere",
+            json!({"externalTrafficPolicy": "Local"}),
+            vip(),
+            elsewhere(),
+            &[
+                (OUT, BALANCER, Dropped),
+                (OUT, Kind::NodePort, Dropped),
+                (POD, BALANCER, Served(&[3, 4], Kept)),
+                (OUT, Kind::ClusterIp, Served(&[3, 4], Translated)),
+            ],
+        ),
+        case(
+            "internal policy Local, endpoints elsewhere",
+            json!({"internalTrafficPolicy": "Local"}),
+            vip(),
+            elsewhere(),
+            &[
+                (OUT, Kind::ClusterIp, Dropped),
+                (POD, Kind::ClusterIp, Dropped),
+                (OUT, BALANCER, Served(&[3, 4], Translated)),
+            ],
+        ),
+        case(
+            "no endpoints at all",
+            json!({"internalTrafficPolicy": "Local", "externalTrafficPolicy": "Local"}),
+            vip(),
+            Vec::new(),
+            &[
+                (OUT, Kind::ClusterIp, Rejected),
+                (POD, BALANCER, Rejected),
+                (OUT, BALANCER, Rejected),
+                (OUT, Kind::NodePort, Rejected),
+            ],
+        ),
+        case(
+            "source ranges",
+            json!({"loadBalancerSourceRanges": ["10.1.192.0/18"]}),
+            vip(),
+            two_nodes(),
+            &[
+                (OUT, BALANCER, Dropped),
+                (POD, BALANCER, Dropped),
+                (Group::OutsideB, BALANCER, Served(&[1, 2, 3], Translated)),
+                (OUT, Kind::NodePort, Served(&[1, 2, 3], Translated)),
+                (OUT, Kind::ClusterIp, Served(&[1, 2, 3], Translated)),
+            ],
+        ),
+        case(
+            "source ranges without endpoints",
+            json!({"loadBalancerSourceRanges": ["10.1.192.0/18"]}),
+            vip(),
+            Vec::new(),
+            &[(OUT, BALANCER, Dropped), (Group::OutsideB, BALANCER, Rejected)],
+        ),
+        case(
+            "the last ones are draining",
+            json!({}),
+            vip(),
+            vec![(1, "gateway", draining()), (3, "node-1", draining())],
+            &[
+                (OUT, Kind::ClusterIp, Served(&[1, 3], Translated)),
+                (OUT, BALANCER, Served(&[1, 3], Translated)),
+            ],
+        ),
+        case(
+            "the local ones are draining",
+            json!({"externalTrafficPolicy": "Local"}),
+            vip(),
+            vec![(1, "gateway", draining()), (3, "node-1", ready())],
+            &[(OUT, Kind::ClusterIp, Served(&[3], Translated)), (OUT, BALANCER, Served(&[1], Kept))],
+        ),
+        case(
+            "a balancer that is a proxy",
+            json!({}),
+            proxied(),
+            two_nodes(),
+            &[(OUT, Kind::NodePort, Served(&[1, 2, 3], Translated))],
+        ),
+        case(
+            "affinity",
+            json!({"sessionAffinity": "ClientIP"}),
+            vip(),
+            two_nodes(),
+            &[
+                (OUT, Kind::ClusterIp, Served(&[1, 2, 3], Translated)),
+                (OUT, Kind::NodePort, Served(&[1, 2, 3], Translated)),
+            ],
+        ),
+    ]
+}
+
+impl Written {
+    /// A Service with a TCP and a UDP port, with an address of each family.
+    fn case(&self) -> Case {
+        let mut spec = json!({
+            "type": "LoadBalancer", "ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv4", "IPv6"],
+            "ports": [
+                {"name": "stream", "protocol": "TCP", "port": 80},
+                {"name": "datagram", "protocol": "UDP", "port": 53},
+            ],
+        });
+        for (name, value) in self.spec.as_object().into_iter().flatten() {
+            spec[name] = value.clone();
+        }
+        let service = json!({
+            "metadata": {"name": "web"}, "spec": spec,
+            "status": {"loadBalancer": {"ingress": self.ingress}},
+        });
+        let slice = |family: Family| {
+            let addresses = Arena::backends(family);
+            let endpoints = self.endpoints.iter().map(|(number, node, conditions)| {
+                json!({"addresses": [addresses[number - 1]], "nodeName": node, "conditions": conditions})
+            });
+            json!({
+                "metadata": {
+                    "name": format!("web-{}", family.word().to_lowercase()),
+                    "labels": {"kubernetes.io/service-name": "web"},
+                },
+                "addressType": family.word(),
+                "ports": [
+                    {"name": "stream", "protocol": "TCP", "port": 8080},
+                    {"name": "datagram", "protocol": "UDP", "port": 8081},
+                ],
+                "endpoints": endpoints.collect::<Vec<_>>(),
+            })
+        };
+        Case { services: vec![service], slices: vec![slice(Family::V4), slice(Family::V6)] }
+    }
+
+    fn probes(&self) -> Vec<Probe> {
+        let mut probes = Vec::new();
+        for (group, kind, _) in &self.expectations {
+            for family in [Family::V4, Family::V6] {
+                for port in ["stream", "datagram"] {
+                    let (service, port) = ("web".to_owned(), port.to_owned());
+                    probes.push(Probe { group: *group, family, service, port, kind: *kind });
+                }
+            }
+        }
+        probes
+    }
+
+    fn verdict(&self, probe: &Probe) -> Option<Verdict> {
+        let mut expectations = self.expectations.iter();
+        let found = expectations.find(|(group, kind, _)| *group == probe.group && *kind == probe.kind);
+        found.map(|(_, _, verdict)| *verdict)
+    }
+}
+
+fn is(verdict: Verdict, probe: &Probe, seen: &Observation) -> bool {
+    let mut numbers: Vec<usize> = Vec::new();
+    for (index, address) in Arena::backends(probe.family).into_iter().enumerate() {
+        if seen.backends.iter().any(|backend| backend.ip() == address) {
+            numbers.push(index + 1);
+        }
+    }
+    let (expected, source, rejected, silent) = match verdict {
+        Served(numbers, source) => (numbers, Some(source), false, false),
+        Rejected => (&[][..], None, true, false),
+        Dropped => (&[][..], None, false, true),
+    };
+    numbers == expected
+        && seen.sources.iter().copied().eq(source)
+        && (seen.rejected, seen.silent) == (rejected, silent)
+        && seen.odd.is_empty()
+}
+
+// S-73 S-74 S-80 S-85 S-86 S-88 S-89 S-100 S-101 S-102 S-103 S-105 S-106 S-113 S-114 S-115 S-116 S-121 S-122 S-124 S-130 S-156
+#[test]
+fn what_is_written_by_hand_is_served_as_expected_by_both() {
+    require_cluster!();
+    let mut bench = Bench::start("psk-hand").unwrap();
+    let mut faults = Vec::new();
+    for written in cases() {
+        let probes = written.probes();
+        let asked = probes.len();
+        let outcome = bench.run(&written.case(), |_| probes).unwrap();
+        assert_eq!(outcome.stored.refused, Vec::<String>::new(), "{}", written.name);
+        // The addresses of the balancer and the external ones are IPv4 only.
+        assert!(outcome.compared.len() * 2 >= asked, "{}: addresses are missing", written.name);
+        for compared in &outcome.compared {
+            let Some(verdict) = written.verdict(&compared.probe) else { continue };
+            let good = [&compared.kube, &compared.penstock].map(|seen| is(verdict, &compared.probe, seen));
+            if good != [true, true] {
+                faults.push(format!("{}: {}\n  expected:   {verdict:?}", written.name, describe(compared)));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
