@@ -74,9 +74,5 @@ pub(super) fn set_tuple<F: Family>(l4: &mut [u8], whole: usize, tuple: &Tuple<F>
     }
     set_source_port(l4, tuple.source_port);
     set_destination_port(l4, tuple.destination_port);
-    match tuple.transport {
-        Transport::Tcp | Transport::Udp | Transport::Sctp => {
-            apply_checksum(l4, tuple.transport == Transport::Udp, delta);
-        }
-    }
+    apply_checksum(l4, tuple.transport == Transport::Udp, delta);
 }
