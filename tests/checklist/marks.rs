@@ -128,7 +128,7 @@ fn place(path: &Path) -> (String, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{place as place_of, *};
 
     #[test]
     fn marks_are_read_as_people_write_them() {
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn files_stand_for_modules() {
         let place = |path: &str| {
-            let (program, module) = super::place(Path::new(path));
+            let (program, module) = place_of(Path::new(path));
             (program, module.join("::"))
         };
         assert_eq!(place("dataplane/src/path/mod.rs"), ("penstock_dataplane".into(), "path".into()));

@@ -74,6 +74,11 @@ pub struct Lab {
 impl Lab {
     /// Builds, starts, and waits until the Service is served over both families.
     pub fn start(options: LabOptions) -> Result<Lab> {
+        Self::start_with(options, |_| {})
+    }
+
+    /// The same, with something done to the network before the appliance starts.
+    pub fn start_with(options: LabOptions, prepare: impl FnOnce(&World)) -> Result<Lab> {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let program = penstock();
@@ -83,6 +88,7 @@ impl Lab {
             backends: options.backends,
             ..WorldOptions::new(Owner::new("psk-e2e"), options.label)
         })?;
+        prepare(&world);
         std::fs::create_dir_all(world.folder.path().join("files"))?;
         let servers = world.backends.iter().map(|backend| HttpServer::start(backend, world.folder.path()));
         let servers = servers.collect::<Result<Vec<_>>>()?;

@@ -105,5 +105,6 @@ impl<F: Family> FamilyTables<F> {
             }
         };
         captured.backends.append(&mut backends);
+        captured.backend_ports.extend(&self.backend_ports);
     }
 }

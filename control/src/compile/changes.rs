@@ -135,6 +135,8 @@ pub struct Captured {
     pub snat_addresses: BTreeSet<IpAddr>,
     /// Backends that see the clients' addresses, so that their replies are not addressed to us.
     pub backends: BTreeSet<IpAddr>,
+    /// The ports that they serve on, or did while something still lingers.
+    pub backend_ports: BTreeSet<(Transport, u16)>,
 }
 
 impl Captured {
@@ -157,7 +159,15 @@ impl Captured {
 
     /// The ports with their protocol numbers, as the classifier takes them.
     pub fn protocol_ports(&self) -> BTreeSet<(u8, u16)> {
-        let all = self.node_ports.iter().chain(&self.departed_ports);
-        all.map(|(transport, port)| (transport.protocol().0, *port)).collect()
+        numbered(self.node_ports.iter().chain(&self.departed_ports))
     }
+
+    /// The same for the ports of backends.
+    pub fn backend_protocol_ports(&self) -> BTreeSet<(u8, u16)> {
+        numbered(self.backend_ports.iter())
+    }
+}
+
+fn numbered<'p>(ports: impl Iterator<Item = &'p (Transport, u16)>) -> BTreeSet<(u8, u16)> {
+    ports.map(|(transport, port)| (transport.protocol().0, *port)).collect()
 }

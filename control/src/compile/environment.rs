@@ -75,6 +75,8 @@ pub struct Environment {
     pub node_addresses: BTreeSet<IpAddr>,
     /// Ways to backends. The same `Arc` as last time says that they are the same.
     pub ways: Arc<Reachability>,
+    /// The MTU of each port; `u16::MAX` where nobody knows.
+    pub port_mtus: Arc<[u16]>,
 }
 
 impl Environment {
@@ -83,6 +85,7 @@ impl Environment {
         Self {
             settings: config.into(),
             node_addresses: view.addresses.iter().map(|address| address.address).collect(),
+            port_mtus: port_mtus(view),
             ways: Arc::new(view.ways.iter().map(|(address, way)| (*address, way.into())).collect()),
         }
     }
@@ -109,6 +112,18 @@ impl Environment {
     pub(super) fn detector<F: Family>(&self) -> Option<Prefix<F>> {
         self.settings.cluster_cidr.iter().find_map(|cidr| prefix(*cidr))
     }
+}
+
+/// The MTUs of the interfaces, by port.
+fn port_mtus(view: &routes::View) -> Arc<[u16]> {
+    let ports = view.interfaces.iter().map(|interface| usize::from(interface.port) + 1).max().unwrap_or(0);
+    let mut mtus = vec![u16::MAX; ports];
+    for interface in &view.interfaces {
+        if let Some(link) = &interface.link {
+            mtus[usize::from(interface.port)] = u16::try_from(link.mtu).unwrap_or(u16::MAX);
+        }
+    }
+    mtus.into()
 }
 
 /// The family as a value.

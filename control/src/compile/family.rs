@@ -51,6 +51,8 @@ pub(super) struct FamilyTables<F: Family> {
     pub(super) facts: Facts<F>,
     pub(super) locality: Arc<Locality<F>>,
     pub(super) departed: Departed<F>,
+    /// Ports that backends serve on, or did since nothing lingered.
+    pub(super) backend_ports: BTreeSet<(Transport, u16)>,
     /// Counts changes of UDP endpoints.
     udp_epoch: u16,
     pub(super) snat_addresses: Arc<[F::Addr]>,
@@ -86,6 +88,7 @@ impl<F: Family> Default for FamilyTables<F> {
             facts: Facts { place: Place::default(), primary: None },
             locality: Arc::default(),
             departed: Departed::default(),
+            backend_ports: BTreeSet::new(),
             udp_epoch: 0,
             snat_addresses: Arc::from([]),
         }
@@ -135,6 +138,7 @@ impl<F: Family> FamilyTables<F> {
             vips: Arc::clone(&self.index),
             services: Arc::clone(&self.table),
             next_hops: self.next_hops.table(environment),
+            port_mtus: Arc::clone(&environment.port_mtus),
             snat_addresses: Arc::clone(&self.snat_addresses),
             locality: Arc::clone(&self.locality),
             udp_epoch: self.udp_epoch,

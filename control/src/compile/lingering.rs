@@ -56,6 +56,11 @@ impl<F: Family> FamilyTables<F> {
         self.next_hops.forget(unused.backends.iter().filter_map(mine));
         let ports = unused.ports.iter().filter(|((of, ..), _)| *of == family);
         let ports = ports.map(|((_, transport, port), order)| ((*transport, *port), *order));
+        if self.next_hops.lingering().next().is_none() {
+            let ports = self.services.values().flat_map(|entry| &entry.ports);
+            self.backend_ports =
+                ports.flat_map(|of| of.held.keys().map(|(_, port)| (of.port.transport, *port))).collect();
+        }
         self.departed.forget(unused.vips.iter().filter_map(mine), ports);
     }
 }

@@ -70,6 +70,7 @@ impl<F: Family> FamilyTables<F> {
         let merged = merge::<F>(joined, port);
         let (held, retired) = retire::<F>(port.transport, &old_held, &merged);
         for key in held.keys().filter(|key| !old_held.contains_key(key)) {
+            self.backend_ports.insert((port.transport, key.1));
             self.hold_backend(port.transport, *key, shared);
         }
         for key in retired {

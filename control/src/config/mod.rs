@@ -11,8 +11,9 @@ mod settings;
 mod validate;
 
 pub use settings::{
-    Config, Idle, Interface, LogFormat, Logging, Manifests, NodePortAddresses, Queues, Replay, ReplayNextHop,
-    Ring, Roles, Snat, Sync, TableSizes, TcpReject, Timeouts, Umem, Workers, XdpMode, ZeroCopy,
+    Config, Echo, EchoSettings, Idle, Interface, LogFormat, Logging, Manifests, NodePortAddresses, Queues,
+    Replay, ReplayNextHop, Ring, Roles, Snat, Sync, TableSizes, TcpReject, Timeouts, Umem, Workers, XdpMode,
+    ZeroCopy,
 };
 
 use crate::fault::{Fault, Faults};

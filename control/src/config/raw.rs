@@ -35,6 +35,7 @@ section!(
     cluster_cidr: Vec<Option<String>>,
     node_port_addresses: WordOrList,
     reject: Reject,
+    echo: Echo,
     #[serde(rename = "allowExternalIPs")]
     allow_external_ips: bool,
     min_sync_period: String,
@@ -78,6 +79,11 @@ section!(TcpTimeouts {
 });
 section!(UdpTimeouts { unreplied: String, stream: String });
 section!(Reject { tcp: String });
+section!(Echo {
+    external: String,
+    #[serde(rename = "clusterIP")]
+    cluster_ip: String,
+});
 section!(Replay { next_hops: Vec<Option<NextHop>>, });
 section!(NextHop { destination: String, interface: String, mac: String, source: String, mtu: u64 });
 section!(Logging { format: String, level: String });

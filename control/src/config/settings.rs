@@ -38,6 +38,8 @@ pub struct Config {
     pub node_port_addresses: NodePortAddresses,
     /// How a TCP connection to a Service without endpoints is refused.
     pub tcp_reject: TcpReject,
+    /// What is done with echo requests to VIPs.
+    pub echo: EchoSettings,
     /// Whether `spec.externalIPs` of Services are served.
     pub allow_external_ips: bool,
     /// How often changes of objects are followed, and when one that failed is tried again.
@@ -250,9 +252,9 @@ pub struct Sync {
 }
 
 impl Default for Sync {
-    /// kube-proxy's.
+    /// A change is live at once (kube-proxy waits a second between two), a failed one is tried again as by kube-proxy.
     fn default() -> Self {
-        Self { min_period: Duration::from_secs(1), period: Duration::from_secs(30) }
+        Self { min_period: Duration::from_millis(2), period: Duration::from_secs(30) }
     }
 }
 
@@ -263,6 +265,26 @@ pub enum TcpReject {
     Rst,
     /// Port unreachable, as kube-proxy does.
     Icmp,
+}
+
+/// What is done with an echo request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Echo {
+    /// It is answered.
+    Answer,
+    /// It is dropped.
+    Drop,
+    /// Port unreachable.
+    Reject,
+}
+
+/// What is done with echo requests to VIPs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EchoSettings {
+    /// To load-balancer and external IPs.
+    pub external: Echo,
+    /// To cluster IPs.
+    pub cluster_ip: Echo,
 }
 
 /// What netlink would tell, for replays.

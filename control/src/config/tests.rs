@@ -35,6 +35,7 @@ fn interfaces_are_all_that_is_needed() {
     assert_eq!(config.timeouts.tcp_close_wait, Duration::from_secs(3600));
     assert_eq!(config.node_port_addresses, NodePortAddresses::Cidrs(Vec::new()));
     assert_eq!(config.tcp_reject, TcpReject::Rst);
+    assert_eq!((config.echo.external, config.echo.cluster_ip), (Echo::Answer, Echo::Drop));
     assert_eq!(config.socket, Path::new("/run/penstock.sock"));
 }
 
@@ -240,7 +241,7 @@ fn operators_addresses_are_kube_proxys_unless_said_otherwise() {
     assert_eq!(config.healthz_bind_address, Some("0.0.0.0:10256".parse().unwrap()));
     assert_eq!(
         (config.sync.min_period, config.sync.period),
-        (Duration::from_secs(1), Duration::from_secs(30))
+        (Duration::from_millis(2), Duration::from_secs(30))
     );
     assert!(config.allow_external_ips);
     let config = load(&format!(

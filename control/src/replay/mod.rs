@@ -2,7 +2,7 @@
 //!
 //! In: a capture, a folder of manifests, and a configuration for what netlink would tell. Out: a capture of what the
 //! gateway would have sent, and the count of each verdict. Time is the capture's. What the configuration leaves open is
-//! synthesised by the rules of [`ways`]. One worker; the flow table's hash has a fixed seed.
+//! synthesised by the rules of `ways`. One worker; the flow table's hash has a fixed seed.
 
 mod ways;
 
@@ -114,7 +114,7 @@ fn drive<R: Read, W: Write>(
     let start = io.now();
     let clock = move |io: &PcapIo<R, W>| Millis((io.now() - start).as_millis() as u32);
     let mut worker = Worker::new(io, path, reader, Mesh::new(1, 0).place(0), no_questions);
-    while !worker.io().is_at_end() {
+    while !worker.io().is_at_end() || worker.is_pending() {
         worker.poll(clock);
     }
     let counters = worker.report().counters;

@@ -284,7 +284,7 @@ mod tests {
         let link = table::Link::from(way);
         assert_eq!(link.port, PortId(3));
         assert_eq!((link.source, link.destination), (EtherAddr([1; 6]), EtherAddr([2; 6])));
-        assert_eq!(link.vlan.as_slice(), [VlanTag { tpid: EtherType::VLAN, tci: 100 }]);
+        assert_eq!(link.vlan.iter().collect::<Vec<_>>(), [VlanTag { tpid: EtherType::VLAN, tci: 100 }]);
         assert!(table::Link::from(WayLink { vlan: None, ..way }).vlan.is_empty());
     }
 }

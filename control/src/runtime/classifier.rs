@@ -11,9 +11,13 @@ use std::collections::BTreeSet;
 ///
 /// Every address of the node is one that masqueraded replies and NodePort traffic may come to: which of its ports are
 /// ours is decided by the NodePorts and the SNAT range. An interface that is missing is left out until it is back.
-pub(super) fn state(config: &Config, captured: &Captured, view: &View) -> ClassifierState {
-    // What a backend sends is not sent to us yet: a worker could not give back what is no reply of a Service.
-    let mut addresses = Captured { backends: BTreeSet::new(), ..captured.clone() }.address_flags();
+///
+/// What backends send to clients that they see is ours only if what is no answer of a Service can be `given_back`.
+pub(super) fn state(config: &Config, captured: &Captured, view: &View, given_back: bool) -> ClassifierState {
+    let mut addresses = match given_back {
+        true => captured.address_flags(),
+        false => Captured { backends: BTreeSet::new(), ..captured.clone() }.address_flags(),
+    };
     for address in &view.addresses {
         *addresses.entry(address.address).or_insert(AddressFlags::NONE) |= AddressFlags::NODE;
     }
@@ -25,6 +29,7 @@ pub(super) fn state(config: &Config, captured: &Captured, view: &View) -> Classi
     ClassifierState {
         addresses,
         node_ports: captured.protocol_ports(),
+        backend_ports: captured.backend_protocol_ports(),
         snat_ports: config.snat.ports.clone(),
         interfaces: interfaces.collect(),
     }

@@ -217,7 +217,8 @@ impl Control {
         let mut applied = true;
         *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
         let compiled = self.compiler.compile(&self.model, &Environment::of(&self.config, view));
-        let target = classifier::state(&self.config, &compiled.captured, view);
+        let target =
+            classifier::state(&self.config, &compiled.captured, view, appliance.common.kernel.is_some());
         let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = classifier.shrink(&target) {
             applied = false;

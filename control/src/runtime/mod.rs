@@ -1,10 +1,9 @@
 //! `penstock run`: the appliance.
 //!
-//! Starts in this order: routes and neighbours, manifests, classifier and workers ([`packets`]), the first tables, the
-//! control socket. From then on [`follow`] turns every change of manifests, routes and addresses into new tables, at the
-//! pace of [`pace`], and tells [`operators`] how it went. What
-//! is wrong with an object is reported on it; what is wrong with the machine ends the start with an error that says
-//! what to do. A stop detaches the classifier first.
+//! Starts in this order: routes and neighbours, manifests, classifier and workers (`packets`), the first tables, the
+//! control socket. From then on `follow` turns every change of manifests, routes and addresses into new tables, at the
+//! pace of `pace`, and tells `operators` how it went. What is wrong with an object is reported on it; what is wrong with
+//! the machine ends the start with an error that says what to do. A stop detaches the classifier first.
 
 mod error;
 mod packets;
@@ -67,6 +66,7 @@ impl Appliance {
         Sample {
             generation: self.publisher.generation(),
             workers: workers.collect(),
+            affinity: (self.common.affinity.len(), self.common.affinity.capacity()),
             classifier: self.classifier_counters(),
         }
     }

@@ -12,11 +12,11 @@ use crate::{
 };
 use penstock_dataplane::{
     io::{
-        PortId,
+        PortId, Tun,
         af_xdp::{AfXdp, AfXdpConfig, BindPreference},
     },
-    path::{PathConfig, Steering, TcpReject},
-    state::{AffinityTable, Millis, SnatPorts, Timeouts},
+    path::{Echo, EchoPolicy, PathConfig, Steering, TcpReject},
+    state::{AffinityTable, Fragments, Millis, SnatPorts, Timeouts},
     table::publish::Reader,
     worker::{self, Idle, Mesh, WorkerHandle, WorkerSettings},
     xdp::{AttachPreference, Classifier},
@@ -46,15 +46,34 @@ pub struct RunningWorker {
 pub struct Common {
     /// The records of ClientIP affinity.
     pub affinity: Arc<AffinityTable>,
+    /// The ports of datagrams that come in fragments.
+    pub fragments: Arc<Fragments>,
     /// When their clock began.
     pub start: Instant,
+    /// The way back to the kernel, for packets that are not ours after all.
+    pub kernel: Option<Arc<Tun>>,
 }
 
 impl Common {
     /// With empty tables.
     pub(super) fn new(config: &Config) -> Self {
         let affinity = Arc::new(AffinityTable::new(config.tables.affinity, random_seed()));
-        Self { affinity, start: Instant::now() }
+        let kernel = match Tun::open() {
+            Ok(tun) => {
+                tracing::info!(device = tun.name(), "packets that are not ours go back to the kernel");
+                Some(Arc::new(tun))
+            }
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    "there is no way to give packets back to the kernel, so answers to clients whose address was kept \
+                     are not captured: Services with externalTrafficPolicy Local do not work"
+                );
+                None
+            }
+        };
+        let fragments = Arc::new(Fragments::new(random_seed()));
+        Self { affinity, fragments, start: Instant::now(), kernel }
     }
 
     /// The moment, as the workers count time.
@@ -195,14 +214,18 @@ fn settings(config: &Config, index: usize, common: &Common) -> WorkerSettings {
             config::Idle::Busy => Idle::Busy,
             config::Idle::Adaptive => Idle::Adaptive,
         },
-        path: path_config(
-            config,
-            index as u16,
-            config.workers.count as u16,
-            random_seed(),
-            Arc::clone(&common.affinity),
-        ),
+        path: PathConfig {
+            fragments: Arc::clone(&common.fragments),
+            ..path_config(
+                config,
+                index as u16,
+                config.workers.count as u16,
+                random_seed(),
+                Arc::clone(&common.affinity),
+            )
+        },
         start: common.start,
+        kernel: common.kernel.clone(),
     }
 }
 
@@ -238,8 +261,18 @@ pub fn path_config(
             config::TcpReject::Rst => TcpReject::Reset,
             config::TcpReject::Icmp => TcpReject::Icmp,
         },
+        echo: EchoPolicy { external: echo(config.echo.external), cluster_ip: echo(config.echo.cluster_ip) },
+        fragments: Arc::new(Fragments::new(seed)),
         reply_rate: REPLY_RATE,
         affinity,
+    }
+}
+
+fn echo(echo: config::Echo) -> Echo {
+    match echo {
+        config::Echo::Answer => Echo::Answer,
+        config::Echo::Drop => Echo::Drop,
+        config::Echo::Reject => Echo::Reject,
     }
 }
 

@@ -13,6 +13,7 @@ mod pool;
 mod memory;
 pub mod af_xdp;
 pub mod pcap;
+mod tun;
 pub mod fault;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use fault::{FaultPlan, FaultyIo};
 pub use frame::{BATCH, Frame, FrameBatch, FrameRegion, FrameTooSmall};
 pub use memory::{InjectError, MemoryIo};
 pub use pcap::PcapIo;
+pub use tun::{Tun, TunError};
 
 use std::ops::AddAssign;
 use std::time::Duration;

@@ -1,25 +1,26 @@
 //! First stage: what is this frame?
 //!
-//! In: the bytes of a frame. Out: offsets and tuple of a TCP or UDP packet, or of an ICMP message and what it
-//! quotes, among the arrivals of its family; or the reason to drop it. Checks everything later stages rely on: lengths, versions, header lengths, the
-//! IPv4 header checksum. Costs a few nanoseconds; reads the first lines of the packet only.
+//! In: the bytes of a frame. Out: offsets and tuple of a TCP, UDP or SCTP packet, or of an ICMP message and what it
+//! quotes, or of a fragment, among the arrivals of its family; or the reason to drop it. Checks everything later stages
+//! rely on: lengths, versions, header lengths, the IPv4 header checksum. Costs a few nanoseconds; reads the first lines
+//! of the packet only.
 
 use super::{
-    DropReason, Verdict,
-    packet::{Arrivals, IcmpPacket, Layout, Packet},
+    DropReason, Verdict, fragment,
+    packet::{Arrivals, IcmpAbout, IcmpPacket, Layout, Packet, Part},
 };
 use crate::{
     io::Frame,
     state::Tuple,
     table::Transport,
     wire::{
-        EtherType, Ethernet, Family, IcmpKind, IcmpMessage, NetworkHeader, ParseError, Tcp, TcpFlags, Udp,
-        V4, V6, ports,
+        EtherType, Ethernet, Family, IcmpKind, IcmpMessage, NetworkHeader, ParseError, Sctp, Tcp, TcpFlags,
+        Udp, V4, V6, ports,
     },
 };
 
 /// The verdict of a packet whose stage has yet to run; every arrival's is replaced.
-const PENDING: Verdict = Verdict::Drop(DropReason::NoService);
+pub(super) const PENDING: Verdict = Verdict::Drop(DropReason::NoService);
 
 /// Classifies the frame at place `index` of its batch, and puts it where it belongs. A packet is built in the place
 /// where later stages read it: moving it through return values costs more than all the checks.
@@ -45,8 +46,9 @@ fn network<F: Family>(
 ) -> Result<Verdict, DropReason> {
     let l3 = ethernet.payload();
     let header = F::parse(l3).map_err(parse_error)?;
-    if header.fragment.is_some() {
-        return Err(DropReason::Fragment);
+    if let Some(part) = header.fragment {
+        arrivals.fragments.push(fragment::classify(ethernet, &header, part, index)?);
+        return Ok(PENDING);
     }
     let layout = || Layout::of(ethernet, &header).ok_or(DropReason::TooBig);
     let (source, destination) = (F::source(l3), F::destination(l3));
@@ -55,12 +57,13 @@ fn network<F: Family>(
     }
     let l4 = header.upper_layer(l3);
     match Transport::from_protocol(header.protocol) {
-        Some(transport @ (Transport::Tcp | Transport::Udp)) => {
+        Some(transport) => {
             let (source_port, destination_port, flags) = transport_header::<F>(transport, l4)?;
             arrivals.packets.push(Packet {
                 index,
                 hop_limit: header.hop_limit,
                 dont_fragment: header.dont_fragment,
+                part: Part::Whole,
                 flags,
                 layout: layout()?,
                 tuple: Tuple { source, destination, source_port, destination_port, transport },
@@ -71,20 +74,30 @@ fn network<F: Family>(
         None if header.protocol == F::ICMP => {
             arrivals.icmp.push(icmp(l4, layout()?, &header, source, destination, index)?);
         }
-        Some(Transport::Sctp) | None => return Err(DropReason::Protocol),
+        None => return Err(DropReason::Protocol),
     }
     Ok(PENDING)
 }
 
 #[inline]
-fn transport_header<F: Family>(transport: Transport, l4: &[u8]) -> Result<(u16, u16, TcpFlags), DropReason> {
-    if transport == Transport::Tcp {
-        let tcp = Tcp::parse(l4).map_err(parse_error)?;
-        Ok((tcp.source_port(), tcp.destination_port(), tcp.flags()))
-    } else {
-        let udp = Udp::parse(l4).map_err(parse_error)?;
-        udp.require_checksum::<F>().map_err(|_| DropReason::UdpChecksumMissing)?;
-        Ok((udp.source_port(), udp.destination_port(), TcpFlags::default()))
+pub(super) fn transport_header<F: Family>(
+    transport: Transport,
+    l4: &[u8],
+) -> Result<(u16, u16, TcpFlags), DropReason> {
+    match transport {
+        Transport::Tcp => {
+            let tcp = Tcp::parse(l4).map_err(parse_error)?;
+            Ok((tcp.source_port(), tcp.destination_port(), tcp.flags()))
+        }
+        Transport::Udp => {
+            let udp = Udp::parse(l4).map_err(parse_error)?;
+            udp.require_checksum::<F>().map_err(|_| DropReason::UdpChecksumMissing)?;
+            Ok((udp.source_port(), udp.destination_port(), TcpFlags::default()))
+        }
+        Transport::Sctp => {
+            let sctp = Sctp::parse(l4).map_err(parse_error)?;
+            Ok((sctp.source_port(), sctp.destination_port(), TcpFlags::default()))
+        }
     }
 }
 
@@ -102,11 +115,12 @@ fn icmp<F: Family>(
     if !message.checksum_is_valid(F::icmp_sum(source, destination, l4.len() as u32)) {
         return Err(DropReason::IcmpMalformed);
     }
-    let quoted = match message.kind() {
-        IcmpKind::Error(_) => Some(quotation::<F>(message.quoted())?),
-        IcmpKind::EchoRequest | IcmpKind::EchoReply | IcmpKind::Redirect | IcmpKind::Other => None,
+    let about = match message.kind() {
+        IcmpKind::Error(_) => IcmpAbout::Error(quotation::<F>(message.quoted())?),
+        IcmpKind::EchoRequest => IcmpAbout::Echo,
+        IcmpKind::EchoReply | IcmpKind::Redirect | IcmpKind::Other => IcmpAbout::Other,
     };
-    Ok(IcmpPacket { index, layout, source, destination, hop_limit: header.hop_limit, quoted })
+    Ok(IcmpPacket { index, layout, source, destination, hop_limit: header.hop_limit, about })
 }
 
 /// The tuple of the packet that an ICMP error is about.

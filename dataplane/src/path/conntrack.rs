@@ -5,16 +5,18 @@
 //! over ends it, and then has no flow (§6.1). Nor has a UDP packet whose flow's backend serves no more (§3.12): that is
 //! looked at once after each change of UDP endpoints, on the flow's next packet.
 
-use super::{Answer, DropReason, Packet, Refused, Stage, rewrite::Translation};
+use super::{
+    Answer, DropReason, Packet, Refused, Stage, packet::Part, rewrite::Translation, split::can_split,
+};
 use crate::{
     io::Frame,
-    state::{Direction, Flow, FlowState, Millis, TcpEvent, TcpState, Timeouts, Transition, Tuple},
+    state::{
+        Direction, Flow, FlowState, Millis, SctpEvent, SctpState, TcpEvent, TcpState, Timeouts, Transition,
+        Tuple,
+    },
     table::{Link, NextHop, Tables, Transport, VipMatch},
     wire::Family,
 };
-
-/// The largest IP packet there is: the limit of a way without one.
-const NO_LIMIT: u16 = u16::MAX;
 
 #[inline]
 pub(super) fn track<F: Family>(
@@ -26,55 +28,59 @@ pub(super) fn track<F: Family>(
     let Some(found) = table.find_likely(packet.likely, packet.hash, &packet.tuple) else { return Ok(None) };
     let Some(flow) = table.get_mut(found.id) else { return Ok(None) };
     let direction = found.direction;
-    let state = match next_state(flow, direction, packet, stage.now, stage.tables) {
+    let state = match next_state(flow, direction, packet, frame, stage.now, stage.tables) {
         Next::State(state) => state,
         Next::Reopen | Next::Retired => {
             stage.flows.close(found.id);
             return Ok(None);
         }
-        Next::Invalid => return Err(Refused::Drop(DropReason::TcpInvalid)),
+        Next::Invalid(reason) => return Err(Refused::Drop(reason)),
     };
-    let link = match direction {
-        Direction::Forward => way_out(packet, stage.tables.next_hop(flow.next_hop))?,
-        Direction::Reply => {
-            check_limits(packet, NO_LIMIT)?;
-            flow.client
-        }
-    };
+    // Which way a packet goes is as good as random, so nothing below branches on it: both ways are looked at, and one
+    // is selected.
+    let forward = direction == Direction::Forward;
+    let next_hop = stage.tables.next_hop(flow.next_hop);
+    let mtu = if forward { next_hop.mtu } else { stage.tables.port_mtu(flow.client.port) };
+    check_limits(packet, mtu)?;
+    let link = if forward { next_hop.link.as_ref() } else { Some(&flow.client) };
+    let link = *link.ok_or(Refused::Drop(DropReason::NextHop))?;
     flow.last_seen = stage.now;
     flow.udp_epoch = stage.tables.udp_epoch;
     let traffic = &mut flow.traffic[direction as usize];
     traffic.packets += 1;
     traffic.bytes += u64::from(packet.layout.ip_bytes());
-    if direction == Direction::Forward {
-        flow.client = packet.layout.way_back(frame);
+    let way_back = packet.layout.way_back(frame);
+    if forward & (flow.client != way_back) {
+        flow.client = way_back;
     }
-    let translation = Translation::of(flow, direction, link);
+    let translation = Translation::of(flow, direction, link, mtu);
     if flow.state != state {
         table.set_state(found.id, state, stage.now, &stage.config.timeouts);
     }
     Ok(Some(translation))
 }
 
-/// The link to a backend, if the packet may take it.
+/// The link to a backend and its MTU, if the packet may take it.
 #[inline]
-pub(super) fn way_out<F: Family>(packet: &Packet<F>, next_hop: &NextHop<F>) -> Result<Link, Refused> {
+pub(super) fn way_out<F: Family>(packet: &Packet<F>, next_hop: &NextHop<F>) -> Result<(Link, u16), Refused> {
     check_limits(packet, next_hop.mtu)?;
-    next_hop.link.ok_or(Refused::Drop(DropReason::NextHop))
+    let link = next_hop.link.ok_or(Refused::Drop(DropReason::NextHop))?;
+    Ok((link, next_hop.mtu))
 }
 
-/// TTL and MTU, as a router checks them.
+/// TTL and MTU, as a router checks them. What is too long but may be cut passes, and is cut as it leaves.
 #[inline]
 fn check_limits<F: Family>(packet: &Packet<F>, mtu: u16) -> Result<(), Refused> {
     if packet.hop_limit <= 1 {
         return Err(Refused::Answer(Answer::TimeExceeded));
     }
     if packet.layout.ip_bytes() > mtu {
-        return Err(if packet.dont_fragment {
-            Refused::Answer(Answer::TooBig { mtu })
-        } else {
-            Refused::Drop(DropReason::TooBig)
-        });
+        if packet.dont_fragment {
+            return Err(Refused::Answer(Answer::TooBig { mtu }));
+        }
+        if !can_split(packet, mtu) {
+            return Err(Refused::Drop(DropReason::TooBig));
+        }
     }
     Ok(())
 }
@@ -83,7 +89,7 @@ enum Next {
     State(FlowState),
     Reopen,
     Retired,
-    Invalid,
+    Invalid(DropReason),
 }
 
 #[inline]
@@ -91,9 +97,13 @@ fn next_state<F: Family>(
     flow: &Flow<F>,
     direction: Direction,
     packet: &Packet<F>,
+    frame: &Frame,
     now: Millis,
     tables: &Tables<F>,
 ) -> Next {
+    if packet.part == Part::Later {
+        return Next::State(flow.state);
+    }
     match flow.state {
         FlowState::Tcp(state) => {
             let event = TcpEvent::of(packet.flags);
@@ -103,7 +113,7 @@ fn next_state<F: Family>(
             match state.on(direction, event) {
                 Transition::To(next) => Next::State(FlowState::Tcp(next)),
                 Transition::Ignore => Next::State(flow.state),
-                Transition::Invalid => Next::Invalid,
+                Transition::Invalid => Next::Invalid(DropReason::TcpInvalid),
             }
         }
         FlowState::UdpUnreplied | FlowState::UdpReplied | FlowState::UdpStream
@@ -115,9 +125,17 @@ fn next_state<F: Family>(
         FlowState::UdpReplied if now.since(flow.created) > Timeouts::UDP_STREAM_AGE => {
             Next::State(FlowState::UdpStream)
         }
-        FlowState::UdpUnreplied | FlowState::UdpReplied | FlowState::UdpStream | FlowState::Sctp => {
-            Next::State(flow.state)
-        }
+        FlowState::UdpUnreplied | FlowState::UdpReplied | FlowState::UdpStream => Next::State(flow.state),
+        FlowState::Sctp(state) => next_sctp_state(state, direction, packet.layout.l4(frame)),
+    }
+}
+
+#[cold]
+fn next_sctp_state(state: SctpState, direction: Direction, l4: &[u8]) -> Next {
+    match SctpEvent::of(l4) {
+        None => Next::Invalid(DropReason::SctpInvalid),
+        Some(SctpEvent::Init) if direction == Direction::Forward && state.reopens() => Next::Reopen,
+        Some(event) => Next::State(FlowState::Sctp(state.on(direction, event))),
     }
 }
 
@@ -139,13 +157,16 @@ pub(super) fn is_retired<F: Family>(flow: &Flow<F>, tables: &Tables<F>) -> bool 
 
 /// The state a new flow starts in, by its first packet. A segment in the middle of a connection is taken as open, so
 /// that a peer gateway can take over; others but SYN are invalid (§6.1).
-pub(super) fn first_state<F: Family>(packet: &Packet<F>) -> Result<FlowState, Refused> {
+pub(super) fn first_state<F: Family>(packet: &Packet<F>, frame: &Frame) -> Result<FlowState, Refused> {
     match packet.tuple.transport {
         Transport::Tcp => match TcpState::None.on(Direction::Forward, TcpEvent::of(packet.flags)) {
             Transition::To(state) => Ok(FlowState::Tcp(state)),
             Transition::Ignore | Transition::Invalid => Err(Refused::Drop(DropReason::TcpInvalid)),
         },
         Transport::Udp => Ok(FlowState::UdpUnreplied),
-        Transport::Sctp => Ok(FlowState::Sctp),
+        Transport::Sctp => SctpEvent::of(packet.layout.l4(frame))
+            .and_then(SctpState::first)
+            .map(FlowState::Sctp)
+            .ok_or(Refused::Drop(DropReason::SctpInvalid)),
     }
 }

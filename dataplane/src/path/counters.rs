@@ -6,10 +6,14 @@ use serde::Serialize;
 /// Counts since the worker started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Counters {
-    /// Packets that came in. Always the sum of the five kinds of verdict.
+    /// Packets that came in, those that were held each time anew. Always the sum of all kinds of verdict.
     pub received: u64,
     /// Translated and sent on.
     pub forwarded: u64,
+    /// Translated, and sent on in fragments.
+    pub split: u64,
+    /// Kept until their datagram's first fragment comes.
+    pub held: u64,
     /// Given to another worker.
     pub handed_off: u64,
     /// Given back to the kernel.
@@ -35,6 +39,8 @@ impl Default for Counters {
         Self {
             received: 0,
             forwarded: 0,
+            split: 0,
+            held: 0,
             handed_off: 0,
             passed: 0,
             replied: [0; _],
@@ -57,6 +63,8 @@ impl Counters {
             match verdict {
                 Verdict::Forward(_) => self.forwarded += 1,
                 Verdict::Reply(_, kind) => self.replied[*kind as usize] += 1,
+                Verdict::Split(..) => self.split += 1,
+                Verdict::Hold(_) => self.held += 1,
                 Verdict::Handoff(_) => self.handed_off += 1,
                 Verdict::Pass => self.passed += 1,
                 Verdict::Drop(reason) => self.dropped[*reason as usize] += 1,
@@ -66,11 +74,8 @@ impl Counters {
 
     /// The sum of all verdicts: [`received`](Self::received), if every packet had one.
     pub fn verdicts(&self) -> u64 {
-        self.forwarded
-            + self.handed_off
-            + self.passed
-            + self.replied.iter().sum::<u64>()
-            + self.dropped.iter().sum::<u64>()
+        let sent = self.forwarded + self.split + self.held + self.handed_off + self.passed;
+        sent + self.replied.iter().sum::<u64>() + self.dropped.iter().sum::<u64>()
     }
 
     /// Packets dropped for this reason.

@@ -7,7 +7,7 @@
 
 use super::{
     DropReason, Stage, Verdict, emit,
-    packet::IcmpPacket,
+    packet::{IcmpAbout, IcmpPacket},
     rewrite::{deltas, set_tuple},
 };
 use crate::{
@@ -16,15 +16,13 @@ use crate::{
     wire::{Family, IcmpMessage},
 };
 
-/// Translates an ICMP packet whose checksum is right.
+/// Translates an ICMP error whose checksum is right, about a packet with the tuple `quoted`.
 pub(super) fn translate<F: Family>(
     stage: &mut Stage<'_, F>,
     packet: &IcmpPacket<F>,
+    quoted: &Tuple<F>,
     frame: &mut Frame,
 ) -> Verdict {
-    let Some(quoted) = packet.quoted else {
-        return nobodys(stage, packet, DropReason::IcmpQuery);
-    };
     if packet.destination != quoted.source {
         // Errors go to whom they are about; Linux's conntrack asks the same.
         return Verdict::Drop(DropReason::IcmpUnrelated);
@@ -44,18 +42,24 @@ pub(super) fn translate<F: Family>(
         return Verdict::Drop(DropReason::ReplyForbidden);
     }
     let outer = flow.translated(found.direction);
-    rewrite_quotation::<F>(packet.layout.l4_mut(frame), &quoted, &outer.reversed());
+    rewrite_quotation::<F>(packet.layout.l4_mut(frame), quoted, &outer.reversed());
     rewrite_outer(packet, frame, &outer);
     emit::send(frame, &packet.layout, &link)
 }
 
 /// What becomes of a message about no flow of ours: if neither it nor what it quotes names an address of ours, it is the
 /// kernel's.
-fn nobodys<F: Family>(stage: &Stage<'_, F>, packet: &IcmpPacket<F>, reason: DropReason) -> Verdict {
-    let tables = stage.tables;
-    let ours = |address| tables.is_own(address) || tables.vips.captures(address);
-    let quoted = packet.quoted.iter().flat_map(|quoted| [quoted.source, quoted.destination]);
-    match quoted.chain([packet.destination]).any(ours) {
+pub(super) fn nobodys<F: Family>(
+    stage: &Stage<'_, F>,
+    packet: &IcmpPacket<F>,
+    reason: DropReason,
+) -> Verdict {
+    let quoted = match packet.about {
+        IcmpAbout::Error(quoted) => Some([quoted.source, quoted.destination]),
+        IcmpAbout::Echo | IcmpAbout::Other => None,
+    };
+    let mut addresses = quoted.into_iter().flatten().chain([packet.destination]);
+    match addresses.any(|address| stage.tables.is_ours(address)) {
         true => Verdict::Drop(reason),
         false => Verdict::Pass,
     }
@@ -68,7 +72,8 @@ fn rewrite_quotation<F: Family>(message: &mut [u8], old: &Tuple<F>, new: &Tuple<
     F::set_source(quoted, new.source);
     F::set_destination(quoted, new.destination);
     F::apply_header_delta(quoted, header_delta);
-    set_tuple(&mut quoted[usize::from(header.header_len)..], new, delta);
+    let whole = usize::from(header.upper_len());
+    set_tuple(&mut quoted[usize::from(header.header_len)..], whole, new, delta);
 }
 
 fn rewrite_outer<F: Family>(packet: &IcmpPacket<F>, frame: &mut Frame, new: &Tuple<F>) {

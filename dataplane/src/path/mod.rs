@@ -2,10 +2,11 @@
 //!
 //! [`Path::process`] takes a batch of frames, the published tables and the time, and gives one [`Verdict`] for each
 //! frame, in the same order. It rewrites frames in place and changes the worker's own flows; it does no I/O, no
-//! allocation, no locking, and reads no clock, so all of it is tested without a network.
+//! allocation, no locking (but for fragments), and reads no clock, so all of it is tested without a network.
 //!
 //! Stages, in order: classify (per packet), steer and look up (over the batch), then per packet track;
-//! a packet without a flow is selected a backend and opens one; rewrite, emit. Replies and ICMP are beside the road.
+//! a packet without a flow is selected a backend and opens one; rewrite, emit. Replies, ICMP and fragments are beside
+//! the road.
 
 mod verdict;
 mod counters;
@@ -20,6 +21,9 @@ mod rewrite;
 mod emit;
 mod reply;
 mod icmp_error;
+mod echo;
+mod fragment;
+mod split;
 mod explain;
 #[cfg(test)]
 mod world;
@@ -27,21 +31,26 @@ mod world;
 mod tests;
 
 pub use counters::Counters;
+pub use echo::{Echo, EchoPolicy};
 pub use explain::{Explanation, explain};
-pub use packet::Packet;
+pub use packet::{Packet, Part};
 pub use select::{Decision, Masquerade, Refusal, Remembered, SourceClass, decide};
+pub use split::pieces;
 pub use steer::Steering;
 pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
     prefetch::prefetch_header,
-    state::{AffinityTable, Flows, Millis, SnatPorts, Timeouts, TokenBucket},
+    state::{
+        AffinityTable, Datagrams, Flows, Fragments, FreePlaces, HELD, Millis, Place, SnatPorts, Timeouts,
+        TokenBucket, Waiting,
+    },
     table::{Snapshot, Tables},
     wire::{Family, V4, V6},
 };
 use arrayvec::ArrayVec;
-use packet::Arrivals;
+use packet::{Arrivals, IcmpAbout};
 use rewrite::Translation;
 use std::{sync::Arc, time::Duration};
 
@@ -60,7 +69,11 @@ pub struct PathConfig {
     pub seed: u64,
     /// How TCP is rejected.
     pub tcp_reject: TcpReject,
-    /// Answers (resets, ICMP errors) a worker sends per second, and at once.
+    /// What is done with echo requests to VIPs.
+    pub echo: EchoPolicy,
+    /// The fragmented datagrams that are under way, for all workers.
+    pub fragments: Arc<Fragments>,
+    /// Answers (resets, ICMP errors) a worker sends per second, and at once. As many echo replies besides.
     pub reply_rate: (u32, u32),
     /// ClientIP affinity: the table that all workers share.
     pub affinity: Arc<AffinityTable>,
@@ -86,6 +99,8 @@ impl PathConfig {
             v6_flows: 1 << 16,
             seed: 0,
             tcp_reject: TcpReject::Reset,
+            echo: EchoPolicy::default(),
+            fragments: Arc::new(Fragments::new(0)),
             reply_rate: (1000, 50),
             affinity: Arc::new(AffinityTable::new(1 << 10, 0)),
         }
@@ -105,6 +120,8 @@ pub struct Path {
     v4: Half<V4>,
     v6: Half<V6>,
     replies: TokenBucket,
+    echoes: TokenBucket,
+    free_places: FreePlaces,
     counters: Counters,
     verdicts: ArrayVec<Verdict, BATCH>,
     affinity_swept: Millis,
@@ -115,11 +132,18 @@ pub struct Path {
 struct Half<F: Family> {
     flows: Flows<F>,
     arrivals: Arrivals<F>,
+    datagrams: Arc<Datagrams<F>>,
+    waiting: Waiting<F>,
 }
 
 impl<F: Family> Half<F> {
-    fn new(capacity: usize, seed: u64) -> Self {
-        Self { flows: Flows::new(capacity, seed), arrivals: Arrivals::new() }
+    fn new(capacity: usize, seed: u64, datagrams: &Arc<Datagrams<F>>) -> Self {
+        Self {
+            flows: Flows::new(capacity, seed),
+            arrivals: Arrivals::new(),
+            datagrams: Arc::clone(datagrams),
+            waiting: Waiting::new(),
+        }
     }
 }
 
@@ -129,6 +153,7 @@ struct Stage<'a, F: Family> {
     tables: &'a Tables<F>,
     flows: &'a mut Flows<F>,
     replies: &'a mut TokenBucket,
+    echoes: &'a mut TokenBucket,
     counters: &'a mut Counters,
     now: Millis,
 }
@@ -137,9 +162,11 @@ impl Path {
     /// A worker's state, with empty tables. All memory is taken here.
     pub fn new(config: PathConfig) -> Self {
         Self {
-            v4: Half::new(config.v4_flows, config.seed),
-            v6: Half::new(config.v6_flows, config.seed.rotate_left(32)),
+            v4: Half::new(config.v4_flows, config.seed, &config.fragments.v4),
+            v6: Half::new(config.v6_flows, config.seed.rotate_left(32), &config.fragments.v6),
             replies: TokenBucket::new(config.reply_rate.0, config.reply_rate.1),
+            echoes: TokenBucket::new(config.reply_rate.0, config.reply_rate.1),
+            free_places: (0..HELD as u8).map(Place).collect(),
             counters: Counters::default(),
             verdicts: ArrayVec::new(),
             affinity_swept: Millis::default(),
@@ -149,7 +176,7 @@ impl Path {
 
     /// Decides and rewrites a batch; see the module. At most [`BATCH`] frames.
     pub fn process(&mut self, frames: &mut [Frame], snapshot: &Snapshot, now: Millis) -> &[Verdict] {
-        let Self { config, v4, v6, replies, counters, verdicts, .. } = self;
+        let Self { config, v4, v6, replies, echoes, free_places, counters, verdicts, .. } = self;
         verdicts.clear();
         for (index, frame) in frames.iter().enumerate().take(BATCH) {
             if let Some(ahead) = frames.get(index + PREFETCH_AHEAD) {
@@ -157,10 +184,29 @@ impl Path {
             }
             verdicts.push(classify::classify(frame, index as u8, &mut v4.arrivals, &mut v6.arrivals));
         }
-        run(config, v4, &snapshot.v4, replies, counters, now, frames, verdicts);
-        run(config, v6, &snapshot.v6, replies, counters, now, frames, verdicts);
+        if !v4.arrivals.fragments.is_empty() {
+            fragment::batch(config, &snapshot.v4, v4, free_places, now, verdicts);
+        }
+        if !v6.arrivals.fragments.is_empty() {
+            fragment::batch(config, &snapshot.v6, v6, free_places, now, verdicts);
+        }
+        run(config, v4, &snapshot.v4, [replies, echoes], counters, now, frames, verdicts);
+        run(config, v6, &snapshot.v6, [replies, echoes], counters, now, frames, verdicts);
         counters.count(verdicts);
         verdicts
+    }
+
+    /// The frames that are held ([`Verdict::Hold`]) and need be no longer, at most a batch: they are to be processed
+    /// again.
+    #[inline]
+    pub fn release(&mut self, now: Millis) -> ArrayVec<Place, BATCH> {
+        let mut released = ArrayVec::new();
+        let Self { v4, v6, free_places, .. } = self;
+        if !(v4.waiting.is_empty() && v6.waiting.is_empty()) {
+            v4.waiting.release(&v4.datagrams, free_places, now, &mut released);
+            v6.waiting.release(&v6.datagrams, free_places, now, &mut released);
+        }
+        released
     }
 
     /// Ends idle flows: a bounded piece of work, to be done between batches. `examine` flows of each family are
@@ -207,23 +253,28 @@ fn run<F: Family>(
     config: &PathConfig,
     half: &mut Half<F>,
     tables: &Tables<F>,
-    replies: &mut TokenBucket,
+    [replies, echoes]: [&mut TokenBucket; 2],
     counters: &mut Counters,
     now: Millis,
     frames: &mut [Frame],
     verdicts: &mut [Verdict],
 ) {
-    let Arrivals { packets, icmp } = &mut half.arrivals;
+    let Arrivals { packets, icmp, .. } = &mut half.arrivals;
     steer::batch(&config.steering, tables, packets, icmp, verdicts);
     lookup::batch(&half.flows.table, packets);
-    let mut stage = Stage { config, tables, flows: &mut half.flows, replies, counters, now };
+    let mut stage = Stage { config, tables, flows: &mut half.flows, replies, echoes, counters, now };
     for packet in packets.iter() {
         let at = usize::from(packet.index);
         verdicts[at] = forward(&mut stage, packet, &mut frames[at]);
     }
     for packet in icmp.iter() {
         let at = usize::from(packet.index);
-        verdicts[at] = icmp_error::translate(&mut stage, packet, &mut frames[at]);
+        let frame = &mut frames[at];
+        verdicts[at] = match &packet.about {
+            IcmpAbout::Error(quoted) => icmp_error::translate(&mut stage, packet, quoted, frame),
+            IcmpAbout::Echo => echo::answer(&mut stage, packet, frame),
+            IcmpAbout::Other => icmp_error::nobodys(&stage, packet, DropReason::IcmpQuery),
+        };
     }
     packets.clear();
     icmp.clear();
@@ -246,7 +297,12 @@ fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut 
 #[inline]
 fn send<F: Family>(packet: &Packet<F>, frame: &mut Frame, translation: &Translation<F>) -> Verdict {
     rewrite::translate(packet, frame, translation);
-    emit::send(frame, &packet.layout, &translation.link)
+    match emit::send(frame, &packet.layout, &translation.link) {
+        Verdict::Forward(port) if packet.layout.ip_bytes() > translation.mtu => {
+            Verdict::Split(port, translation.mtu)
+        }
+        verdict => verdict,
+    }
 }
 
 #[cold]

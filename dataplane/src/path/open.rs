@@ -5,6 +5,7 @@
 
 use super::{
     Answer, Decision, DropReason, Packet, Refusal, Refused, Stage, conntrack, decide,
+    packet::Part,
     rewrite::{self, Translation},
     select::{Choice, Remembered},
 };
@@ -22,16 +23,23 @@ pub(super) fn open<F: Family>(
     packet: &Packet<F>,
     frame: &Frame,
 ) -> Result<Translation<F>, Refused> {
+    if packet.part == Part::Later {
+        return Err(match stage.tables.is_ours(packet.tuple.destination) {
+            true => Refused::Drop(DropReason::FragmentLost),
+            false => Refused::Pass,
+        });
+    }
     let remembered = Remembered { table: &stage.config.affinity, now: stage.now };
     let choice = match decide(stage.tables, &packet.tuple, remembered) {
-        Decision::Serve(choice) => choice,
         Decision::NotAService => return Err(not_ours(stage, &packet.tuple)),
+        _ if goes_round(stage, &packet.tuple) => return Err(Refused::Drop(DropReason::Martian)),
+        Decision::Serve(choice) => choice,
         Decision::UnservedPort(_) => return Err(Refused::Answer(Answer::Reject)),
         Decision::Refused { refusal, .. } => return Err(refusal.into()),
     };
-    let state = conntrack::first_state(packet)?;
+    let state = conntrack::first_state(packet, frame)?;
     let next_hop = stage.tables.next_hop(choice.backend.next_hop);
-    let link = conntrack::way_out(packet, next_hop)?;
+    let (link, mtu) = conntrack::way_out(packet, next_hop)?;
     let reply = reply_tuple(stage, packet, &choice, next_hop)?;
     let (header_delta, delta) = rewrite::deltas(&packet.tuple, &reply.reversed());
     let first = Traffic { packets: 1, bytes: u64::from(packet.layout.ip_bytes()) };
@@ -53,7 +61,13 @@ pub(super) fn open<F: Family>(
     stage.flows.open(flow, &stage.config.timeouts)?;
     stage.counters.flows_opened += 1;
     choice.remember(packet.tuple.source, remembered);
-    Ok(Translation::of(&flow, Direction::Forward, link))
+    Ok(Translation::of(&flow, Direction::Forward, link, mtu))
+}
+
+/// Whether a question looks like a Service's answer: two backends would answer each other for ever, and LAND, whose
+/// source is its own destination, one itself. Other packets from a VIP are as good as any, as it may be a node's address.
+fn goes_round<F: Family>(stage: &Stage<'_, F>, tuple: &Tuple<F>) -> bool {
+    *tuple == tuple.reversed() || stage.tables.vips.serves(tuple.source, tuple.transport, tuple.source_port)
 }
 
 /// What becomes of a packet that is no Service's. A stray answer to a masqueraded flow ends here, since the kernel would

@@ -1,5 +1,6 @@
 //! What the stages know of a packet: offsets into its frame, and the values they decide by.
 
+use super::fragment::FragmentPacket;
 use crate::{
     io::{BATCH, Frame},
     state::{Entry, Tuple},
@@ -21,7 +22,7 @@ pub struct Layout {
     pub vlan: VlanTags,
 }
 
-/// A TCP or UDP packet.
+/// A TCP, UDP or SCTP packet.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<F: Family> {
     /// Its place in the batch.
@@ -30,7 +31,9 @@ pub struct Packet<F: Family> {
     pub hop_limit: u8,
     /// IPv4: fragmenting is forbidden. IPv6: always.
     pub dont_fragment: bool,
-    /// TCP's flags; empty for UDP.
+    /// Which part of a datagram it is.
+    pub part: Part,
+    /// TCP's flags; empty for the others.
     pub flags: TcpFlags,
     /// Offsets.
     pub layout: Layout,
@@ -40,6 +43,18 @@ pub struct Packet<F: Family> {
     pub hash: u64,
     /// The flow it most likely belongs to; set by the look-up stage.
     pub likely: Option<Entry>,
+}
+
+/// Which part of a datagram a packet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// Its first fragment.
+    First,
+    /// A later fragment: the ports are those of the first, and there is no transport header.
+    Later,
 }
 
 /// An ICMP packet.
@@ -55,22 +70,35 @@ pub(super) struct IcmpPacket<F: Family> {
     pub destination: F::Addr,
     /// Its TTL or hop limit.
     pub hop_limit: u8,
-    /// The tuple of the packet it quotes, if it is an error about TCP or UDP: as *that* packet's sender sent it.
-    pub quoted: Option<Tuple<F>>,
+    /// What it is about.
+    pub about: IcmpAbout<F>,
+}
+
+/// What an ICMP packet is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum IcmpAbout<F: Family> {
+    /// An error about TCP, UDP or SCTP: the tuple of the packet it quotes, as *that* packet's sender sent it.
+    Error(Tuple<F>),
+    /// An echo request.
+    Echo,
+    /// None of our business.
+    Other,
 }
 
 /// The packets of a batch that are of one family.
 #[derive(Debug)]
 pub(super) struct Arrivals<F: Family> {
-    /// TCP and UDP.
+    /// TCP, UDP and SCTP.
     pub(super) packets: ArrayVec<Packet<F>, BATCH>,
     /// ICMP.
     pub(super) icmp: ArrayVec<IcmpPacket<F>, BATCH>,
+    /// Fragments, until they are among the packets.
+    pub(super) fragments: ArrayVec<FragmentPacket<F>, BATCH>,
 }
 
 impl<F: Family> Arrivals<F> {
     pub(super) const fn new() -> Self {
-        Self { packets: ArrayVec::new_const(), icmp: ArrayVec::new_const() }
+        Self { packets: ArrayVec::new_const(), icmp: ArrayVec::new_const(), fragments: ArrayVec::new_const() }
     }
 }
 

@@ -5,7 +5,10 @@
 //! (RFC 1122 §3.2.2, RFC 4443 §2.4(e), RFC 9293 §3.10.7.1). An IPv4 error quotes as much as fits in 576 bytes
 //! (RFC 1812 §4.3.2.3), an IPv6 one in 1280 (RFC 4443 §2.4(c)).
 
-use super::{Answer, DropReason, Packet, ReplyKind, Stage, TcpReject, Verdict};
+use super::{
+    Answer, DropReason, Packet, ReplyKind, Stage, TcpReject, Verdict,
+    packet::{Layout, Part},
+};
 use crate::{
     io::{Frame, FrameTooSmall},
     table::Transport,
@@ -19,7 +22,7 @@ use etherparse::{
 use std::net::IpAddr;
 
 /// TTL and hop limit of our own packets (the default of RFC 1700 and of Linux).
-const HOP_LIMIT: u8 = 64;
+pub(super) const HOP_LIMIT: u8 = 64;
 
 /// Turns `frame` into the answer to the packet in it.
 #[cold]
@@ -29,23 +32,33 @@ pub(super) fn answer<F: Family>(
     frame: &mut Frame,
     answer: Answer,
 ) -> Verdict {
-    if destination(frame).is_multicast() || packet.flags.rst() {
+    // RFC 1122 §3.2.2; in IPv6 a packet too big is told whichever part it is (RFC 4443 §2.4).
+    let told = F::ADDR_LEN == 16 && matches!(answer, Answer::TooBig { .. });
+    let silent = packet.part == Part::Later && !told;
+    if destination(frame).is_multicast() || packet.flags.rst() || silent {
         return Verdict::Drop(DropReason::ReplyForbidden);
     }
     if !stage.replies.take(stage.now) {
         return Verdict::Drop(DropReason::ReplyLimited);
     }
+    let Packet { layout, tuple, .. } = packet;
+    let (from, to) = (tuple.destination, tuple.source);
     let by_reset = packet.tuple.transport == Transport::Tcp && stage.config.tcp_reject == TcpReject::Reset;
     let (kind, written) = match answer {
         Answer::Reject if by_reset => (ReplyKind::Reset, reset(packet, frame)),
-        Answer::Reject => (ReplyKind::PortUnreachable, icmp(packet, frame, answer)),
-        Answer::TimeExceeded => (ReplyKind::TimeExceeded, icmp(packet, frame, answer)),
-        Answer::TooBig { .. } => (ReplyKind::TooBig, icmp(packet, frame, answer)),
+        Answer::Reject => (ReplyKind::PortUnreachable, icmp::<F>(layout, from, to, frame, answer)),
+        Answer::TimeExceeded => (ReplyKind::TimeExceeded, icmp::<F>(layout, from, to, frame, answer)),
+        Answer::TooBig { .. } => (ReplyKind::TooBig, icmp::<F>(layout, from, to, frame, answer)),
     };
     if written.is_err() {
         return Verdict::Drop(DropReason::ReplyForbidden);
     }
-    let link = packet.layout.way_back(frame);
+    send_back(layout, frame, kind)
+}
+
+/// Sends an answer where the packet came from.
+pub(super) fn send_back(layout: &Layout, frame: &mut Frame, kind: ReplyKind) -> Verdict {
+    let link = layout.way_back(frame);
     set_source(frame, link.source);
     set_destination(frame, link.destination);
     Verdict::Reply(link.port, kind)
@@ -64,19 +77,25 @@ fn reset<F: Family>(packet: &Packet<F>, frame: &mut Frame) -> Result<(), FrameTo
         header.acknowledgment_number = seq.wrapping_add(len);
     }
     let header = header.to_bytes();
-    let l4 = write_packet(packet, frame, IpProtocol::TCP, &header, 0)?;
     let (from, to) = (packet.tuple.destination, packet.tuple.source);
+    let l4 = write_packet::<F>(&packet.layout, from, to, frame, IpProtocol::TCP, &header, 0)?;
     Tcp::fill_checksum(l4, F::pseudo_header_sum(from, to, IpProtocol::TCP, header.len() as u32));
     Ok(())
 }
 
 /// An ICMP error that quotes the packet.
-fn icmp<F: Family>(packet: &Packet<F>, frame: &mut Frame, answer: Answer) -> Result<(), FrameTooSmall> {
+pub(super) fn icmp<F: Family>(
+    layout: &Layout,
+    from: F::Addr,
+    to: F::Addr,
+    frame: &mut Frame,
+    answer: Answer,
+) -> Result<(), FrameTooSmall> {
     let header = icmp_header::<F>(answer);
     let most = usize::from(F::MIN_MTU.max(576)) - F::MIN_HEADER - header.len();
-    let quoted = usize::from(packet.layout.ip_bytes()).min(most);
-    let l4 = write_packet(packet, frame, F::ICMP, &header, quoted)?;
-    let sum = F::icmp_sum(packet.tuple.destination, packet.tuple.source, l4.len() as u32);
+    let quoted = usize::from(layout.ip_bytes()).min(most);
+    let l4 = write_packet::<F>(layout, from, to, frame, F::ICMP, &header, quoted)?;
+    let sum = F::icmp_sum(from, to, l4.len() as u32);
     IcmpMessage::<F>::fill_checksum(l4, sum);
     Ok(())
 }
@@ -104,19 +123,20 @@ fn icmp_header<F: Family>(answer: Answer) -> ArrayVec<u8, 20> {
     bytes
 }
 
-/// Writes an IP packet from the VIP to the sender over the frame: `header`, then the first `quoted` bytes of the packet
+/// Writes an IP packet from the VIP (`from`) to the sender over the frame: `header`, then the first `quoted` bytes of the packet
 /// that was there. Returns what follows the IP header.
 fn write_packet<'f, F: Family>(
-    packet: &Packet<F>,
+    layout: &Layout,
+    from: F::Addr,
+    to: F::Addr,
     frame: &'f mut Frame,
     protocol: IpProtocol,
     header: &[u8],
     quoted: usize,
 ) -> Result<&'f mut [u8], FrameTooSmall> {
-    let l3 = usize::from(packet.layout.l3);
+    let l3 = usize::from(layout.l3);
     let payload_len = header.len() + quoted;
-    let network =
-        network_header::<F>(packet.tuple.destination, packet.tuple.source, protocol, payload_len as u16);
+    let network = network_header::<F>(from, to, protocol, payload_len as u16);
     let l4 = l3 + network.len();
     let len = l4 + payload_len;
     if len > frame.len() {

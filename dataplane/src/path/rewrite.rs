@@ -3,11 +3,11 @@
 //! Checksums are changed by the flow's cached deltas (RFC 1624), never computed anew, so a packet that arrived broken
 //! stays broken (RFC 3022 §4.1). Writes to the first lines of the packet only.
 
-use super::Packet;
+use super::packet::{Packet, Part};
 use crate::{
     state::{Direction, Flow, Tuple},
     table::{Link, Transport},
-    wire::{Delta, Family, Sum, Tcp, Udp, set_destination_port, set_source_port},
+    wire::{Delta, Family, Sctp, Sum, apply_checksum, set_destination_port, set_source_port},
 };
 
 /// How one packet of a flow is changed.
@@ -21,16 +21,21 @@ pub(super) struct Translation<F: Family> {
     pub(super) header_delta: Delta,
     /// Where it goes.
     pub(super) link: Link,
+    /// The longest packet that goes there.
+    pub(super) mtu: u16,
 }
 
 impl<F: Family> Translation<F> {
     #[inline]
-    pub(super) fn of(flow: &Flow<F>, direction: Direction, link: Link) -> Self {
-        let (delta, header_delta) = match direction {
-            Direction::Forward => (flow.delta, flow.header_delta),
-            Direction::Reply => (flow.delta.negate(), flow.header_delta.negate()),
-        };
-        Self { tuple: flow.translated(direction), delta, header_delta, link }
+    pub(super) fn of(flow: &Flow<F>, direction: Direction, link: Link, mtu: u16) -> Self {
+        let turn = |delta: Delta| if direction == Direction::Forward { delta } else { delta.negate() };
+        Self {
+            tuple: flow.translated(direction),
+            delta: turn(flow.delta),
+            header_delta: turn(flow.header_delta),
+            link,
+            mtu,
+        }
     }
 }
 
@@ -52,18 +57,26 @@ pub(super) fn translate<F: Family>(packet: &Packet<F>, frame: &mut [u8], transla
     F::set_destination(l3, tuple.destination);
     F::apply_header_delta(l3, translation.header_delta);
     F::decrement_hop_limit(l3);
-    set_tuple(packet.layout.l4_mut(frame), tuple, translation.delta);
+    if packet.part == Part::Later {
+        return;
+    }
+    let l4 = packet.layout.l4_mut(frame);
+    let whole = l4.len();
+    set_tuple(l4, whole, tuple, translation.delta);
 }
 
-/// Replaces the ports of a TCP or UDP header and repairs its checksum, where the bytes reach that far (those quoted by
-/// ICMP may not).
+/// Replaces the ports of a transport header and repairs its checksum, where the bytes reach that far (those quoted by
+/// ICMP may not). `whole` is the length of the packet from that header on, quoted whole or not.
 #[inline]
-pub(super) fn set_tuple<F: Family>(l4: &mut [u8], tuple: &Tuple<F>, delta: Delta) {
+pub(super) fn set_tuple<F: Family>(l4: &mut [u8], whole: usize, tuple: &Tuple<F>, delta: Delta) {
+    if tuple.transport == Transport::Sctp {
+        return Sctp::apply_ports(l4, whole, tuple.source_port, tuple.destination_port);
+    }
     set_source_port(l4, tuple.source_port);
     set_destination_port(l4, tuple.destination_port);
     match tuple.transport {
-        Transport::Tcp => Tcp::apply_checksum(l4, delta),
-        Transport::Udp => Udp::apply_checksum(l4, delta),
-        Transport::Sctp => {}
+        Transport::Tcp | Transport::Udp | Transport::Sctp => {
+            apply_checksum(l4, tuple.transport == Transport::Udp, delta);
+        }
     }
 }

@@ -3,12 +3,13 @@
 //! Where nothing is known about how queues are chosen, the owner of a packet follows from the packet:
 //! of one to a SNAT address from its port, which was chosen so (port mod workers); of one to a VIP or a NodePort from
 //! its source, the client; of one back to a client that kept its address from its destination, again the client.
-//! An ICMP error belongs to the owner of the packet it quotes. With one worker there is nothing to decide, and it
+//! An ICMP error belongs to the owner of the packet it quotes, a fragment to that of its first, whose ports all workers
+//! know (`state/fragments.rs`). With one worker there is nothing to decide, and it
 //! costs nothing.
 
 use super::{
     Verdict,
-    packet::{IcmpPacket, Packet},
+    packet::{IcmpAbout, IcmpPacket, Packet},
 };
 use crate::{
     io::BATCH,
@@ -50,6 +51,11 @@ impl Steering {
         self.of_client::<F>(if to_us { tuple.source } else { tuple.destination })
     }
 
+    /// Whether a packet with this tuple is this worker's.
+    pub(super) fn is_mine<F: Family>(&self, tuple: &Tuple<F>, tables: &Tables<F>) -> bool {
+        self.owner(tuple, tables) == self.worker
+    }
+
     #[inline]
     fn of_client<F: Family>(&self, client: F::Addr) -> u16 {
         (((FlowHash::of_client::<F>(client) >> 32) * u64::from(self.workers)) >> 32) as u16
@@ -77,5 +83,8 @@ pub(super) fn batch<F: Family>(
         owner == steering.worker
     };
     packets.retain(|packet| stays(&packet.tuple, packet.index));
-    icmp.retain(|packet| packet.quoted.is_none_or(|quoted| stays(&quoted.reversed(), packet.index)));
+    icmp.retain(|packet| match packet.about {
+        IcmpAbout::Error(quoted) => stays(&quoted.reversed(), packet.index),
+        IcmpAbout::Echo | IcmpAbout::Other => true,
+    });
 }

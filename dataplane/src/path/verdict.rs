@@ -1,6 +1,6 @@
 //! How a packet leaves the path: a closed set. Every packet gets exactly one verdict, and every verdict has a counter.
 
-use crate::io::PortId;
+use crate::{io::PortId, state::Place};
 use serde::Serialize;
 
 /// What becomes of a packet. (Most of what is not ours never comes here: the classifier leaves it to the kernel.)
@@ -10,6 +10,11 @@ pub enum Verdict {
     Forward(PortId),
     /// The frame now holds our answer: send it on this port.
     Reply(PortId, ReplyKind),
+    /// Translated, but longer than the way takes: cut it into fragments of so many bytes and send them on this port.
+    Split(PortId, u16),
+    /// Cannot be translated yet: keep it in this place until [`Path::release`](super::Path::release) names it, then
+    /// process it again.
+    Hold(Place),
     /// Another worker's: give it this frame.
     Handoff(u16),
     /// Not ours after all: give it back to the kernel, as it came.
@@ -53,14 +58,25 @@ counted! {
         HeaderChecksum = "header_checksum",
         /// An IPv6 UDP datagram without a checksum (RFC 8200 §8.1).
         UdpChecksumMissing = "udp_checksum_missing",
-        /// A fragment. Fragments are not translated yet.
+        /// A fragment of SCTP or ICMP, whose checksum takes the whole.
         Fragment = "fragment",
-        /// A source that no host can have: unspecified, multicast, broadcast, loopback.
+        /// A first fragment that does not hold the whole transport header.
+        FragmentTiny = "fragment_tiny",
+        /// A later fragment that reaches into the first.
+        FragmentOverlap = "fragment_overlap",
+        /// A later fragment whose first did not come in time, or was not forwarded.
+        FragmentLost = "fragment_lost",
+        /// A fragment that came before its first, while too many others wait for theirs.
+        FragmentsFull = "fragments_full",
+        /// A source that no host can have: unspecified, multicast, broadcast, loopback, a VIP's served port, or its own
+        /// destination.
         Martian = "martian",
-        /// A protocol that is neither TCP, UDP nor ICMP.
+        /// A protocol that is neither TCP, UDP, SCTP nor ICMP.
         Protocol = "protocol",
         /// A TCP segment that its connection's state forbids, or with illegal flags.
         TcpInvalid = "tcp_invalid",
+        /// An SCTP packet without a chunk, with a verification tag it must not have, or that opens no association.
+        SctpInvalid = "sctp_invalid",
         /// To an address and port of ours for masquerading, but of no flow.
         NoService = "no_service",
         /// The source is outside loadBalancerSourceRanges.
@@ -83,7 +99,7 @@ counted! {
         IcmpUnrelated = "icmp_unrelated",
         /// An ICMP message with a wrong checksum or a quotation too short to translate.
         IcmpMalformed = "icmp_malformed",
-        /// An ICMP message that is not an error, such as an echo request to a VIP.
+        /// An ICMP message that is neither an error nor an echo request to be answered.
         IcmpQuery = "icmp_query",
         /// Longer than the MTU of the way out or than its frame has room for, and may be fragmented only by others.
         TooBig = "too_big",
@@ -101,5 +117,7 @@ counted! {
         TimeExceeded = "time_exceeded",
         /// ICMP fragmentation needed, ICMPv6 packet too big.
         TooBig = "packet_too_big",
+        /// An echo reply.
+        Echo = "echo_reply",
     }
 }

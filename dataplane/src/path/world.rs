@@ -1,6 +1,6 @@
 //! A small world round a [`Path`], for conversations: clients on one port, backends on another, one gateway between.
 //!
-//! One Service `default/web` (TCP and UDP) is served on a cluster IP, a load-balancer IP, an external IP and a
+//! One Service `default/web` (TCP, UDP and SCTP) is served on a cluster IP, a load-balancer IP, an external IP and a
 //! NodePort by three backends; tests change it through [`World::service`] and [`World::tables`]. Frames live in a
 //! [`MemoryIo`] and go through the workers as in the appliance, handoffs included. Every frame that leaves is read
 //! back and all of its checksums are checked. After each step [`World::moved`] states every counter that changed,
@@ -10,10 +10,12 @@
 
 mod net;
 mod packet;
+mod parts;
 mod talk;
 
 pub(crate) use net::*;
 pub(crate) use packet::*;
+pub(crate) use parts::*;
 pub(crate) use talk::*;
 
 use super::{
@@ -21,14 +23,14 @@ use super::{
 };
 use crate::{
     io::{BATCH, Frame, FrameBatch, MemoryIo, PacketIo, PortId},
-    state::{AffinityTable, Flow, Millis, SnatPorts, Tuple},
+    state::{AffinityTable, Flow, Fragments, Millis, Place, SnatPorts, Tuple},
     table::{
         Backend, BackendId, Endpoints, Locality, NextHop, NextHopId, PinId, Pins, Prefix, Ring, Service,
         ServiceId, ServiceName, Snapshot, Tables, Target, TrafficPolicy, Transport, VipKind,
     },
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     marker::PhantomData,
     ops::RangeInclusive,
     sync::Arc,
@@ -57,6 +59,9 @@ pub(crate) struct World<F: Net> {
     /// The worker at whose queue frames arrive.
     pub(crate) arrive_at: usize,
     pub(crate) now: Millis,
+    /// What became of frames that were held, after their verdict was to hold them.
+    pub(crate) late: Vec<Outcome>,
+    held: HashMap<(usize, Place), Frame>,
     io: MemoryIo,
     moved: String,
     /// The next number of a stay of a backend.
@@ -72,6 +77,8 @@ pub(crate) struct Outcome {
     pub(crate) worker: usize,
     /// The bytes that left, if any did.
     pub(crate) frame: Option<(PortId, Vec<u8>)>,
+    /// The frames that left instead, if it was cut.
+    pub(crate) pieces: Vec<Vec<u8>>,
 }
 
 impl Outcome {
@@ -100,9 +107,11 @@ impl<F: Net> World<F> {
         configure: impl Fn(&mut PathConfig),
     ) -> Self {
         let affinity = Arc::new(AffinityTable::new(1 << 14, 0));
+        let fragments = Arc::new(Fragments::new(5));
         let paths = (0..workers).map(|worker| {
             let mut config = PathConfig::single(ports.clone());
             config.affinity = Arc::clone(&affinity);
+            config.fragments = Arc::clone(&fragments);
             (config.v4_flows, config.v6_flows) = (4096, 4096);
             let mine = SnatPorts::new(ports.clone(), worker, workers);
             config.steering = Steering::new(mine, worker, workers);
@@ -114,6 +123,8 @@ impl<F: Net> World<F> {
             workers: paths.collect(),
             arrive_at: 0,
             now: Millis(1_000_000),
+            late: Vec::new(),
+            held: HashMap::new(),
             io: MemoryIo::new(3, 4 * BATCH),
             moved: String::new(),
             stays: 0,
@@ -136,7 +147,7 @@ impl<F: Net> World<F> {
         change(F::tables_mut(&mut self.snapshot));
     }
 
-    /// Publishes the Service changed, for TCP and for UDP.
+    /// Publishes the Service changed, for every protocol.
     pub(crate) fn service(&mut self, change: impl Fn(&mut Service<F>)) {
         self.tables(|tables| {
             for service in Arc::make_mut(&mut tables.services).iter_mut().flatten() {
@@ -207,6 +218,7 @@ impl<F: Net> World<F> {
         let now = self.now;
         self.step(|world| {
             world.workers.iter_mut().for_each(|path| path.expire(now, usize::MAX, usize::MAX));
+            world.release();
         });
     }
 
@@ -226,7 +238,12 @@ impl<F: Net> World<F> {
 
     /// The same without a look at what leaves, for frames that are broken on purpose.
     pub(crate) fn send_unchecked(&mut self, frames: &[(PortId, Vec<u8>)]) -> Vec<Outcome> {
-        self.step(|world| frames.chunks(BATCH).flat_map(|frames| world.batch(frames)).collect())
+        self.step(|world| {
+            world.late.clear();
+            let outcomes = frames.chunks(BATCH).flat_map(|frames| world.batch(frames)).collect();
+            world.release();
+            outcomes
+        })
     }
 
     fn batch(&mut self, frames: &[(PortId, Vec<u8>)]) -> Vec<Outcome> {
@@ -239,11 +256,40 @@ impl<F: Net> World<F> {
         }
         let mut outcomes: Vec<Option<Outcome>> = vec![None; frames.len()];
         let places: Vec<usize> = (0..frames.len()).collect();
-        for (place, worker, frame) in self.process(self.arrive_at, batch, &places, &mut outcomes) {
-            let again = self.process(worker, FrameBatch::from_iter([frame]), &[place], &mut outcomes);
+        self.process_and_hand_off(self.arrive_at, batch, &places, &mut outcomes);
+        outcomes.into_iter().map(|outcome| outcome.expect("every frame has a verdict")).collect()
+    }
+
+    fn process_and_hand_off(
+        &mut self,
+        worker: usize,
+        batch: FrameBatch,
+        places: &[usize],
+        outcomes: &mut [Option<Outcome>],
+    ) {
+        for (place, worker, frame) in self.process(worker, batch, places, outcomes) {
+            let again = self.process(worker, FrameBatch::from_iter([frame]), &[place], outcomes);
             assert!(again.is_empty(), "a frame was handed off twice");
         }
-        outcomes.into_iter().map(|outcome| outcome.expect("every frame has a verdict")).collect()
+    }
+
+    /// Processes again what need not be held any longer.
+    fn release(&mut self) {
+        for worker in 0..self.workers.len() {
+            loop {
+                let released = self.workers[worker].release(self.now);
+                if released.is_empty() {
+                    break;
+                }
+                let frames =
+                    released.iter().map(|place| self.held.remove(&(worker, *place)).expect("it is held"));
+                let batch: FrameBatch = frames.collect();
+                let places: Vec<_> = (0..batch.len()).collect();
+                let mut outcomes = vec![None; batch.len()];
+                self.process_and_hand_off(worker, batch, &places, &mut outcomes);
+                self.late.extend(outcomes.into_iter().flatten());
+            }
+        }
     }
 
     /// Has one worker process a batch. Returns what it handed off, and to whom.
@@ -266,12 +312,22 @@ impl<F: Net> World<F> {
                     continue;
                 }
                 Verdict::Pass => sent(frame.port(), &frame),
-                Verdict::Drop(_) => None,
+                Verdict::Split(..) | Verdict::Hold(_) | Verdict::Drop(_) => None,
             };
-            outcomes[*place] = Some(Outcome { verdict, worker, frame: left });
+            let mut cut = Vec::new();
+            if let Verdict::Split(_, mtu) = verdict {
+                super::pieces(&frame, mtu, |head, payload| cut.push([head, payload].concat()));
+            }
+            outcomes[*place] = Some(Outcome { verdict, worker, frame: left, pieces: cut });
             match verdict {
                 Verdict::Forward(port) | Verdict::Reply(port, _) => self.io.transmit(port, frame),
-                Verdict::Handoff(_) | Verdict::Pass | Verdict::Drop(_) => self.io.recycle(frame),
+                Verdict::Hold(place) => {
+                    let before = self.held.insert((worker, place), frame);
+                    assert!(before.is_none(), "two frames in one place");
+                }
+                Verdict::Split(..) | Verdict::Handoff(_) | Verdict::Pass | Verdict::Drop(_) => {
+                    self.io.recycle(frame)
+                }
             }
         }
         self.io.flush();
@@ -311,6 +367,8 @@ impl<F: Net> World<F> {
             let Counters {
                 received,
                 forwarded,
+                split,
+                held,
                 handed_off,
                 passed,
                 replied,
@@ -328,6 +386,8 @@ impl<F: Net> World<F> {
                 |name: &str, count: u64| *counts.entry(name.to_owned()).or_insert(0) += count as i64;
             add("received", received);
             add("forwarded", forwarded);
+            add("split", split);
+            add("held", held);
             add("handed_off", handed_off);
             add("passed", passed);
             add("opened", flows_opened);
@@ -372,6 +432,7 @@ impl<F: Net> World<F> {
 impl<F: Net> Drop for World<F> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
+            self.held.drain().for_each(|(_, frame)| self.io.recycle(frame));
             assert_eq!(self.io.accounts().outstanding, 0, "frames outstanding");
             let accounts = self.io.accounts();
             assert_eq!(accounts.free, accounts.total);
@@ -381,7 +442,7 @@ impl<F: Net> Drop for World<F> {
 
 /// The backend with this number, for a protocol.
 pub(crate) fn backend<F: Net>(transport: Transport, number: usize) -> Backend<F> {
-    let id = number as u32 + if transport == Transport::Udp { 1000 } else { 0 };
+    let id = number as u32 + 1000 * transport as u32;
     Backend {
         id: BackendId(id),
         addr: F::addr(Network::Backends, number as u32 + 1),
@@ -398,7 +459,7 @@ fn endpoints<F: Net>(transport: Transport, backends: &[usize]) -> Endpoints<F> {
 fn make_tables<F: Net>(tables: &mut Tables<F>) {
     let vips = Arc::make_mut(&mut tables.vips);
     let mut services = Vec::new();
-    for transport in [Transport::Tcp, Transport::Udp] {
+    for transport in [Transport::Tcp, Transport::Udp, Transport::Sctp] {
         let id = ServiceId(services.len() as u32);
         for (host, kind) in [
             (CLUSTER_IP, VipKind::ClusterIp),

@@ -1,6 +1,6 @@
 //! One flow: both of its tuples and all that a packet of it needs.
 
-use super::{Millis, TcpState, Tuple};
+use super::{Millis, SctpState, TcpState, Tuple};
 use crate::{
     table::{BackendId, Link, NextHopId, ServiceId},
     wire::{Delta, Family},
@@ -29,7 +29,7 @@ pub enum FlowState {
     /// UDP answered for longer than two seconds.
     UdpStream,
     /// An SCTP association.
-    Sctp,
+    Sctp(SctpState),
 }
 
 impl std::fmt::Display for FlowState {
@@ -39,7 +39,7 @@ impl std::fmt::Display for FlowState {
             Self::UdpUnreplied => "UNREPLIED",
             Self::UdpReplied => "REPLIED",
             Self::UdpStream => "STREAM",
-            Self::Sctp => "SCTP",
+            Self::Sctp(state) => state.name(),
         })
     }
 }
@@ -97,10 +97,12 @@ impl<F: Family> Flow<F> {
     /// The tuple that a packet of this direction leaves with.
     #[inline]
     pub fn translated(&self, direction: Direction) -> Tuple<F> {
-        match direction {
-            Direction::Forward => self.reply.reversed(),
-            Direction::Reply => self.original.reversed(),
-        }
+        // The other side is selected before it is read: this is a move, not a branch.
+        let other = match direction {
+            Direction::Forward => &self.reply,
+            Direction::Reply => &self.original,
+        };
+        other.reversed()
     }
 
     /// Whether the backend sees an address of ours instead of the client's.
@@ -114,10 +116,14 @@ impl<F: Family> Flow<F> {
             FlowState::Tcp(TcpState::None | TcpState::SynSent | TcpState::SynSent2 | TcpState::SynRecv) => {
                 Some(0)
             }
-            FlowState::UdpUnreplied => Some(0),
+            FlowState::UdpUnreplied | FlowState::Sctp(SctpState::CookieWait | SctpState::HeartbeatSent) => {
+                Some(0)
+            }
             FlowState::Tcp(TcpState::Close | TcpState::TimeWait | TcpState::LastAck) => Some(1),
+            FlowState::Sctp(SctpState::Closed | SctpState::ShutdownAckSent) => Some(1),
             FlowState::Tcp(TcpState::Established | TcpState::FinWait | TcpState::CloseWait) => None,
-            FlowState::UdpReplied | FlowState::UdpStream | FlowState::Sctp => None,
+            FlowState::UdpReplied | FlowState::UdpStream => None,
+            FlowState::Sctp(SctpState::CookieEchoed | SctpState::Established | SctpState::Shutdown) => None,
         }
     }
 }

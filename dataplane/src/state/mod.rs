@@ -1,9 +1,10 @@
-//! What one worker changes, without locks: its flows, their timers, its share of the SNAT ports; and the one table that
-//! all workers share, of ClientIP affinity.
+//! What one worker changes, without locks: its flows, their timers, its share of the SNAT ports; and the two tables that
+//! all workers share: of ClientIP affinity, and of the ports of fragmented datagrams.
 
 mod clock;
 mod tuple;
 mod tcp;
+mod sctp;
 mod timeouts;
 mod flow;
 mod index;
@@ -11,6 +12,7 @@ mod flow_table;
 mod snat;
 mod flows;
 mod bucket;
+mod fragments;
 mod affinity;
 #[cfg(test)]
 mod tests;
@@ -21,7 +23,11 @@ pub use clock::Millis;
 pub use flow::{Direction, Flow, FlowState, Traffic};
 pub use flow_table::{FlowId, FlowTable, Found};
 pub use flows::{Flows, OpenError, client_hash};
+pub use fragments::{
+    Datagram, Datagrams, Fate, First, Fragments, FreePlaces, HELD, PATIENCE, Place, Waiting,
+};
 pub use index::Entry;
+pub use sctp::{SctpEvent, SctpState};
 pub use snat::{SnatPorts, SnatUse};
 pub use tcp::{TcpEvent, TcpState, Transition};
 pub use timeouts::Timeouts;

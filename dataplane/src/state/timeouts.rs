@@ -1,6 +1,6 @@
 //! How long an idle flow is kept, by protocol and state: Linux conntrack's values with kube-proxy's changes (§6.1, §6.2).
 
-use super::{FlowState, TcpState};
+use super::{FlowState, SctpState, TcpState};
 use std::time::Duration;
 
 /// Idle timeouts.
@@ -28,8 +28,16 @@ pub struct Timeouts {
     pub udp: Duration,
     /// UDP, answered, and older than [`Self::UDP_STREAM_AGE`].
     pub udp_stream: Duration,
-    /// SCTP.
-    pub sctp: Duration,
+    /// SCTP, INIT or COOKIE ECHO seen.
+    pub sctp_opening: Duration,
+    /// SCTP, open.
+    pub sctp_established: Duration,
+    /// SCTP, shutting down.
+    pub sctp_shutdown: Duration,
+    /// SCTP, over.
+    pub sctp_closed: Duration,
+    /// SCTP, HEARTBEAT seen and nothing before it.
+    pub sctp_heartbeat: Duration,
 }
 
 impl Default for Timeouts {
@@ -47,7 +55,11 @@ impl Default for Timeouts {
             tcp_close: seconds(10),
             udp: seconds(30),
             udp_stream: seconds(120),
-            sctp: seconds(210),
+            sctp_opening: seconds(3),
+            sctp_established: seconds(210),
+            sctp_shutdown: seconds(3),
+            sctp_closed: seconds(10),
+            sctp_heartbeat: seconds(30),
         }
     }
 }
@@ -73,7 +85,11 @@ impl Timeouts {
             FlowState::Tcp(TcpState::Close) => self.tcp_close,
             FlowState::UdpUnreplied | FlowState::UdpReplied => self.udp,
             FlowState::UdpStream => self.udp_stream,
-            FlowState::Sctp => self.sctp,
+            FlowState::Sctp(SctpState::CookieWait | SctpState::CookieEchoed) => self.sctp_opening,
+            FlowState::Sctp(SctpState::Established) => self.sctp_established,
+            FlowState::Sctp(SctpState::Shutdown | SctpState::ShutdownAckSent) => self.sctp_shutdown,
+            FlowState::Sctp(SctpState::Closed) => self.sctp_closed,
+            FlowState::Sctp(SctpState::HeartbeatSent) => self.sctp_heartbeat,
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Everything the packet path reads, for one generation (its number is the publisher's).
 
 use super::{NextHop, NextHopId, Service, ServiceId, VipIndex};
-use crate::wire::{Family, V4, V6};
+use crate::{
+    io::PortId,
+    wire::{Family, V4, V6},
+};
 use hashbrown::HashSet;
 use std::{fmt, sync::Arc};
 
@@ -23,6 +26,8 @@ pub struct Tables<F: Family> {
     pub services: Arc<Vec<Option<Arc<Service<F>>>>>,
     /// Ways by [`NextHopId`].
     pub next_hops: Arc<Vec<NextHop<F>>>,
+    /// The largest packets that fit, in bytes of IP, by the port that clients are behind.
+    pub port_mtus: Arc<[u16]>,
     /// The configured SNAT address pool; empty means the egress interface's own address.
     pub snat_addresses: Arc<[F::Addr]>,
     /// Which sources are pods, nodes or strangers.
@@ -55,6 +60,7 @@ impl<F: Family> Default for Tables<F> {
             vips: Arc::default(),
             services: Arc::default(),
             next_hops: Arc::default(),
+            port_mtus: Arc::from([]),
             snat_addresses: Arc::from([]),
             locality: Arc::default(),
             udp_epoch: 0,
@@ -73,6 +79,18 @@ impl<F: Family> Tables<F> {
     #[inline]
     pub fn is_own(&self, addr: F::Addr) -> bool {
         self.locality.host.contains(&addr) || self.snat_addresses.contains(&addr)
+    }
+
+    /// Whether packets to `addr` are addressed to us in any way. Others come to us from backends only, as answers or by
+    /// mistake.
+    pub fn is_ours(&self, addr: F::Addr) -> bool {
+        self.is_own(addr) || self.vips.captures(addr)
+    }
+
+    /// The largest packet that fits through a port; of one that is not known, any.
+    #[inline]
+    pub fn port_mtu(&self, port: PortId) -> u16 {
+        self.port_mtus.get(usize::from(port.0)).copied().unwrap_or(u16::MAX)
     }
 
     /// The way with this number; an unknown number is an unresolved way.

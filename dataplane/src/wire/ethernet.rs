@@ -5,7 +5,6 @@
 //! Limits: a third tag is refused; 802.3 frames with a length field are seen as an [`EtherType`] below 0x0600.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use super::bytes::{array, be16, put};
@@ -157,76 +156,54 @@ impl VlanTag {
     }
 }
 
-/// The tags of a frame, the outer one first. A place without a tag has the TPID 0, so that they all are one word:
-/// a flow keeps them and every packet compares them.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C, align(8))]
-pub struct VlanTags {
-    tags: [VlanTag; VlanTags::MAX],
-}
-
-impl PartialEq for VlanTags {
-    #[inline]
-    fn eq(&self, other: &VlanTags) -> bool {
-        self.word() == other.word()
-    }
-}
-
-impl Eq for VlanTags {}
-
-impl Hash for VlanTags {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.word().hash(state);
-    }
-}
+/// The tags of a frame, the outer one first. One word, because a flow keeps them and every packet compares them: from
+/// the low end TPID and TCI of the outer tag, then of the inner one. A place without a tag has the TPID 0.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct VlanTags(u64);
 
 impl VlanTags {
     /// The most tags of a frame.
     pub const MAX: usize = 2;
     /// No tag.
-    pub const NONE: VlanTags = VlanTags { tags: [VlanTag { tpid: EtherType(0), tci: 0 }; 2] };
-
-    #[inline]
-    const fn word(&self) -> u64 {
-        let [outer, inner] = self.tags;
-        (outer.tpid.0 as u64)
-            | (outer.tci as u64) << 16
-            | (inner.tpid.0 as u64) << 32
-            | (inner.tci as u64) << 48
-    }
+    pub const NONE: VlanTags = VlanTags(0);
+    const BITS: usize = 32;
 
     /// How many there are.
     #[inline]
     pub const fn len(&self) -> usize {
-        if self.is_empty() {
-            return 0;
-        }
-        if self.tags[1].tpid.0 == 0 { 1 } else { 2 }
+        (self.0 != 0) as usize + (self.0 >> Self::BITS != 0) as usize
     }
 
     /// Whether there is none.
     #[inline]
     pub const fn is_empty(&self) -> bool {
-        self.word() == 0
+        self.0 == 0
     }
 
     /// The tags, the outer one first.
-    #[inline]
-    pub fn as_slice(&self) -> &[VlanTag] {
-        &self.tags[..self.len()]
+    pub fn iter(&self) -> impl Iterator<Item = VlanTag> + use<> {
+        let word = self.0;
+        (0..self.len()).map(move |place| {
+            let tag = word >> (place * Self::BITS);
+            VlanTag { tpid: EtherType(tag as u16), tci: (tag >> 16) as u16 }
+        })
     }
 
     /// Adds an inner tag; false if there are two already, or if it has no TPID.
     #[inline]
     pub fn push(&mut self, tag: VlanTag) -> bool {
         let len = self.len();
-        match self.tags.get_mut(len) {
-            Some(place) if tag.tpid.0 != 0 => {
-                *place = tag;
-                true
-            }
-            _ => false,
+        if len == Self::MAX || tag.tpid.0 == 0 {
+            return false;
         }
+        self.0 |= (u64::from(tag.tpid.0) | u64::from(tag.tci) << 16) << (len * Self::BITS);
+        true
+    }
+}
+
+impl fmt::Debug for VlanTags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -297,7 +274,7 @@ impl<'a> Ethernet<'a> {
 /// Writes these tags behind the addresses of a frame, and behind them the type of what follows.
 pub fn write_tags(frame: &mut [u8], vlan: VlanTags, ether_type: EtherType) {
     let mut at = field::ETHER_TYPE;
-    for tag in vlan.as_slice() {
+    for tag in vlan.iter() {
         put(frame, at, tag.tpid.0.to_be_bytes());
         put(frame, at + field::tag::TCI, tag.tci.to_be_bytes());
         at += field::tag::LEN;

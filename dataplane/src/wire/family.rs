@@ -40,6 +40,8 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
     const ADDR_LEN: usize;
     /// Its ICMP.
     const ICMP: IpProtocol;
+    /// The type of its echo reply.
+    const ECHO_REPLY: u8;
     /// How errors name it.
     const ICMP_LAYER: Layer;
     /// Whether UDP must have a checksum (RFC 8200 §8.1).
@@ -68,6 +70,8 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
 
     /// TTL or hop limit.
     fn hop_limit(l3: &[u8]) -> u8;
+    /// Another number of hops, and IPv4's checksum with it.
+    fn set_hop_limit(l3: &mut [u8], hops: u8);
     /// One hop less, and IPv4's checksum with it. Zero stays zero.
     fn decrement_hop_limit(l3: &mut [u8]);
 

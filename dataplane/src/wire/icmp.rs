@@ -31,6 +31,9 @@ mod number {
     pub(super) const FRAGMENTATION_NEEDED: u8 = 4;
 }
 
+/// The type of an echo reply.
+pub(super) const ECHO_REPLY: u8 = number::ECHO_REPLY;
+
 /// What a message is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum IcmpKind {
@@ -162,6 +165,11 @@ impl<'a, F: Family> IcmpMessage<'a, F> {
     #[inline]
     pub fn apply_checksum(l4: &mut [u8], delta: Delta) {
         Checksum::update(l4, field::CHECKSUM, delta);
+    }
+
+    /// Makes an echo request its answer, and leaves the checksum to [`fill_checksum`](Self::fill_checksum).
+    pub fn set_echo_reply(l4: &mut [u8]) {
+        l4[field::TYPE] = F::ECHO_REPLY;
     }
 
     /// Computes the checksum of a message made here.

@@ -15,6 +15,9 @@ mod number {
 /// An ICMPv6 message.
 pub type Icmpv6<'a> = IcmpMessage<'a, V6>;
 
+/// The type of an echo reply.
+pub(super) const ECHO_REPLY: u8 = number::ECHO_REPLY;
+
 /// What a message of these numbers is.
 #[inline]
 pub(super) fn kind(message_type: u8, _code: u8, rest: u32) -> IcmpKind {

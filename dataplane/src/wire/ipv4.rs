@@ -84,6 +84,18 @@ fn read<const WHOLE: bool>(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
     })
 }
 
+impl V4 {
+    /// Makes a header without options that of a fragment of `total_len` bytes, may it be fragmented further or not, and
+    /// computes its checksum. Everything else stays.
+    pub fn set_fragment(l3: &mut [u8], total_len: u16, part: Fragment) {
+        let more = if part.more { field::MORE_FRAGMENTS } else { 0 };
+        put(l3, field::TOTAL_LENGTH, total_len.to_be_bytes());
+        put(l3, field::FLAGS_OFFSET, (more | (part.offset_bytes / field::OFFSET_UNIT)).to_be_bytes());
+        Checksum::default().write(l3, field::CHECKSUM);
+        Sum::of(&l3[..field::LEN]).checksum().write(l3, field::CHECKSUM);
+    }
+}
+
 impl Family for V4 {
     type Addr = Ipv4Addr;
     type Octets = [u8; 4];
@@ -94,6 +106,7 @@ impl Family for V4 {
     const MIN_HEADER: usize = field::LEN;
     const ADDR_LEN: usize = 4;
     const ICMP: IpProtocol = IpProtocol::ICMP;
+    const ECHO_REPLY: u8 = icmp::ECHO_REPLY;
     const ICMP_LAYER: Layer = Layer::Icmp;
     const UDP_CHECKSUM_REQUIRED: bool = false;
     const MIN_MTU: u16 = 68;
@@ -136,6 +149,14 @@ impl Family for V4 {
     #[inline]
     fn hop_limit(l3: &[u8]) -> u8 {
         l3[field::TTL]
+    }
+
+    #[inline]
+    fn set_hop_limit(l3: &mut [u8], hops: u8) {
+        let word = |hops: u8| Sum::zero().add_u16_be(u16::from(hops) << 8);
+        let delta = Delta::between(word(l3[field::TTL]), word(hops));
+        l3[field::TTL] = hops;
+        Self::apply_header_delta(l3, delta);
     }
 
     #[inline]

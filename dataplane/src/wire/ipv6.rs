@@ -175,6 +175,7 @@ impl Family for V6 {
     const MIN_HEADER: usize = field::LEN;
     const ADDR_LEN: usize = 16;
     const ICMP: IpProtocol = IpProtocol::ICMPV6;
+    const ECHO_REPLY: u8 = icmpv6::ECHO_REPLY;
     const ICMP_LAYER: Layer = Layer::Icmpv6;
     const UDP_CHECKSUM_REQUIRED: bool = true;
     const MIN_MTU: u16 = 1280;
@@ -215,6 +216,11 @@ impl Family for V6 {
     #[inline]
     fn hop_limit(l3: &[u8]) -> u8 {
         l3[field::HOP_LIMIT]
+    }
+
+    #[inline]
+    fn set_hop_limit(l3: &mut [u8], hops: u8) {
+        l3[field::HOP_LIMIT] = hops;
     }
 
     #[inline]

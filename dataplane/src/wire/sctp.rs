@@ -89,14 +89,17 @@ impl<'a> Sctp<'a> {
         Crc32c::new().update(before).update(&[0; 4]).update(self.chunks).finish()
     }
 
-    /// Replaces both ports of a whole packet and repairs its checksum. In a quote that ICMP has cut off the checksum
-    /// covers bytes that are not there: replace the ports alone, by [`set_source_port`](super::set_source_port) and
-    /// [`set_destination_port`](super::set_destination_port).
-    pub fn apply_ports(l4: &mut [u8], source: u16, destination: u16) {
+    /// Replaces both ports and repairs the checksum. `whole` is the packet's length, of which a quote that ICMP has cut
+    /// off may show less: the CRC of the difference needs to know only how many bytes followed. One that is cut off
+    /// before the checksum has none to repair.
+    pub fn apply_ports(l4: &mut [u8], whole: usize, source: u16, destination: u16) {
         let old: [u8; 4] = array(l4, field::PORTS);
         super::set_source_port(l4, source);
         super::set_destination_port(l4, destination);
-        let change = replacement(old, array(l4, field::PORTS), l4.len() - old.len());
+        if l4.len() < field::LEN {
+            return;
+        }
+        let change = replacement(old, array(l4, field::PORTS), whole.max(field::LEN) - old.len());
         let stored = u32::from_le_bytes(array(l4, field::CHECKSUM));
         put(l4, field::CHECKSUM, (stored ^ change).to_le_bytes());
     }
@@ -140,6 +143,8 @@ impl SctpChunk<'_> {
     pub const SHUTDOWN_ACK: u8 = 8;
     /// Sends back the cookie of INIT ACK.
     pub const COOKIE_ECHO: u8 = 10;
+    /// Tells what went wrong.
+    pub const ERROR: u8 = 9;
     /// Answers COOKIE ECHO.
     pub const COOKIE_ACK: u8 = 11;
     /// Answers SHUTDOWN ACK.
@@ -223,7 +228,8 @@ mod tests {
                 l4[at] ^= bits;
             }
             prop_assert_eq!(Sctp::parse(&l4).unwrap().checksum_is_valid(), flip.is_none());
-            Sctp::apply_ports(&mut l4, source, destination);
+            let whole = l4.len();
+            Sctp::apply_ports(&mut l4, whole, source, destination);
             let after = Sctp::parse(&l4).unwrap();
             prop_assert_eq!((after.source_port(), after.destination_port()), (source, destination));
             prop_assert_eq!(after.checksum_is_valid(), flip.is_none());

@@ -141,6 +141,7 @@ pub struct Tcp<'a> {
 impl<'a> Tcp<'a> {
     /// Bytes of the header without options.
     pub const MIN_HEADER: usize = field::LEN;
+    pub(super) const CHECKSUM: usize = field::CHECKSUM;
 
     /// Checks a segment.
     #[inline]

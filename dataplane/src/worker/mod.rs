@@ -6,6 +6,7 @@
 //! Workers share nothing but the [`Mesh`] by which they hand each other stray packets.
 
 mod handoff;
+mod held;
 mod query;
 mod report;
 mod idle;
@@ -18,13 +19,16 @@ pub use report::{Report, WorkerReport};
 pub use thread::{WorkerHandle, WorkerSettings, spawn};
 
 use crate::{
-    io::{FrameBatch, PacketIo},
+    io::{Frame, FrameBatch, PacketIo, Tun},
     path::{Path, Verdict},
     state::Millis,
     table::publish::Reader,
+    wire::Ethernet,
 };
 use arrayvec::ArrayVec;
 use crossbeam::channel::Receiver;
+use held::{Held, send_split};
+use std::sync::Arc;
 
 /// How long a full turn of the expiry hand takes, in milliseconds.
 const SWEEP_PERIOD_MS: usize = 1000;
@@ -40,8 +44,12 @@ pub struct Worker<I> {
     handoff: Handoff,
     queries: Receiver<Query>,
     batch: FrameBatch,
+    held: Held,
     swept: Millis,
     handoffs_refused: u64,
+    kernel: Option<Arc<Tun>>,
+    passes_refused: u64,
+    splits_refused: u64,
     turns: u64,
 }
 
@@ -56,13 +64,25 @@ impl<I: PacketIo> Worker<I> {
             handoff,
             queries,
             batch,
+            held: Held::new(),
             swept: Millis::default(),
             handoffs_refused: 0,
+            kernel: None,
+            passes_refused: 0,
+            splits_refused: 0,
             turns: 0,
         }
     }
 
-    /// One turn. Returns how many packets it handled. `clock` tells the time once the batch is in: the machine's, or
+    /// Gives the kernel what is its own, by this device. Without one such packets are dropped.
+    #[must_use]
+    pub fn with_kernel(mut self, kernel: Option<Arc<Tun>>) -> Self {
+        self.kernel = kernel;
+        self
+    }
+
+    /// One turn. Returns how many packets it handled, or has ready for the next one. `clock` tells the time once the batch
+    /// is in: the machine's, or
     /// in a replay the capture's.
     pub fn poll(&mut self, clock: impl FnOnce(&I) -> Millis) -> usize {
         self.turns += 1;
@@ -76,17 +96,27 @@ impl<I: PacketIo> Worker<I> {
             for (frame, verdict) in self.batch.drain(..).zip(verdicts) {
                 match *verdict {
                     Verdict::Forward(port) | Verdict::Reply(port, _) => self.io.transmit(port, frame),
+                    Verdict::Split(port, mtu) => {
+                        self.splits_refused += u64::from(!send_split(&mut self.io, port, mtu, frame));
+                    }
+                    Verdict::Hold(place) => self.held.keep(place, frame, &mut self.io),
                     Verdict::Handoff(owner) => {
                         self.handoffs_refused += u64::from(!self.handoff.send(owner, &frame));
                         self.io.recycle(frame);
                     }
-                    Verdict::Pass | Verdict::Drop(_) => self.io.recycle(frame),
+                    Verdict::Pass => {
+                        self.passes_refused += u64::from(!pass(self.kernel.as_deref(), &frame));
+                        self.io.recycle(frame);
+                    }
+                    Verdict::Drop(_) => self.io.recycle(frame),
                 }
             }
         }
         self.io.flush();
         self.expire(now);
-        handled
+        // Held frames that may go on are the first of the next turn's.
+        self.held.release(&self.path.release(now), &mut self.batch);
+        handled + self.batch.len()
     }
 
     fn expire(&mut self, now: Millis) {
@@ -120,6 +150,8 @@ impl<I: PacketIo> Worker<I> {
             generation: self.tables.generation(),
             turns: self.turns,
             handoffs_refused: self.handoffs_refused,
+            passes_refused: self.passes_refused,
+            splits_refused: self.splits_refused,
             frames: self.io.accounts(),
         }
     }
@@ -139,8 +171,29 @@ impl<I: PacketIo> Worker<I> {
         &self.path
     }
 
+    /// Whether frames that were held are ready for the next turn.
+    pub fn is_pending(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// Gives all frames back that wait for something.
+    pub fn give_up(&mut self) {
+        self.held.clear(&mut self.io);
+        self.batch.drain(..).for_each(|frame| self.io.recycle(frame));
+    }
+
     /// Ends the worker, and gives its I/O back.
-    pub fn into_io(self) -> I {
+    pub fn into_io(mut self) -> I {
+        self.give_up();
         self.io
+    }
+}
+
+/// Gives the kernel the IP packet in a frame. `false`: it was not taken.
+#[cold]
+fn pass(kernel: Option<&Tun>, frame: &Frame) -> bool {
+    match (kernel, Ethernet::parse(frame)) {
+        (Some(kernel), Ok(ethernet)) => kernel.give(ethernet.payload()),
+        (None, _) | (_, Err(_)) => false,
     }
 }

@@ -14,6 +14,10 @@ pub struct Report {
     pub turns: u64,
     /// Packets of other workers that they had no room for.
     pub handoffs_refused: u64,
+    /// Packets that were the kernel's, but could not be given to it.
+    pub passes_refused: u64,
+    /// Packets that were to be cut into fragments, but for want of frames not all of them were sent.
+    pub splits_refused: u64,
     /// Where the frames are.
     pub frames: FrameAccounts,
 }

@@ -2,7 +2,7 @@
 
 use super::{Handoff, Idle, Query, Report, Worker, WorkerReport, idle::IdleClock};
 use crate::{
-    io::PacketIo,
+    io::{PacketIo, Tun},
     path::{Path, PathConfig},
     state::Millis,
     table::publish::Reader,
@@ -33,6 +33,8 @@ pub struct WorkerSettings {
     pub path: PathConfig,
     /// When the workers' clock began: the same for all of them, since they share the affinity records.
     pub start: Instant,
+    /// The way back to the kernel.
+    pub kernel: Option<Arc<Tun>>,
 }
 
 /// The control plane's grip on a running worker. Dropping it stops the worker.
@@ -78,7 +80,8 @@ fn run<I: PacketIo>(
     stop: &AtomicBool,
 ) -> Report {
     pin(settings);
-    let mut worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, queries);
+    let mut worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, queries)
+        .with_kernel(settings.kernel.clone());
     let mut idle = IdleClock::new(settings.idle, settings.workers);
     let start = settings.start;
     let mut reported = start;
@@ -95,6 +98,7 @@ fn run<I: PacketIo>(
             worker.io_mut().wait(longest);
         }
     }
+    worker.give_up();
     let last = worker.report();
     report.leave(last);
     last

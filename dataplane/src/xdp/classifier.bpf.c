@@ -11,8 +11,9 @@
  *
  * The decision, in the order it is taken:
  *   1. destination is a VIP: ours, whatever protocol, port or fragment; but neighbour discovery is the kernel's.
- *   2. the interface is a backend one, the source a backend that sees client addresses, the destination none of our
- *      own (a backend may well talk to the node itself): ours.
+ *   2. the interface is a backend one, the source a backend that sees client addresses and a port that backends serve
+ *      on, the destination none of our own (a backend may well talk to the node itself) and one host's: ours. What
+ *      is no answer of a Service nevertheless is given back by the dataplane, at some cost, so the fewer the better.
  *   3. destination is a node or SNAT address:
  *      a. TCP, UDP, SCTP to a port of ours: NodePort or SNAT range (any port of an address only used for SNAT);
  *      b. an ICMP error that quotes a packet sent from such a port;
@@ -57,37 +58,45 @@ INLINE __u32 roles6(const void *address)
 	return roles ? *roles : 0;
 }
 
+INLINE int has_ports(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
+}
+
+/* Is this port of a protocol that has ports in the list that begins at this word? */
+INLINE int is_listed(__u32 word, __u8 protocol, __u16 port)
+{
+	__u64 *bits;
+
+	word += (protocol == IPPROTO_TCP ? 0 : protocol == IPPROTO_UDP ? PORT_WORDS : 2 * PORT_WORDS) + port / 64;
+	bits = bpf_map_lookup_elem(&node_ports, &word);
+	return bits && *bits >> (port % 64) & 1;
+}
+
 /* Whose is this port of an address with these roles? */
 INLINE enum verdict judge_port(__u32 roles, __u8 protocol, __be16 port_be)
 {
 	__u16 port = be16(port_be);
-	__u32 zero = 0, word;
+	__u32 zero = 0;
 	struct config *range;
-	__u64 *bits;
 
-	switch (protocol) {
-	case IPPROTO_TCP:
-		word = 0;
-		break;
-	case IPPROTO_UDP:
-		word = PORT_WORDS;
-		break;
-	case IPPROTO_SCTP:
-		word = 2 * PORT_WORDS;
-		break;
-	default:
+	if (!has_ports(protocol))
 		return PASS_NOT_OURS;
-	}
 	if (!(roles & NODE))
 		return roles & SNAT ? REDIRECT_SNAT : PASS_NOT_OURS;
 	range = bpf_map_lookup_elem(&config, &zero);
 	if (range && port >= range->snat_first && port <= range->snat_last)
 		return REDIRECT_SNAT;
-	word += port / 64;
-	bits = bpf_map_lookup_elem(&node_ports, &word);
-	if (bits && *bits >> (port % 64) & 1)
-		return REDIRECT_NODE_PORT;
-	return PASS_NOT_OURS;
+	return is_listed(0, protocol, port) ? REDIRECT_NODE_PORT : PASS_NOT_OURS;
+}
+
+/* May a backend's packet be an answer to a client whose address it sees? Later fragments may. A function of its own
+ * for the verifier's sake: see walk6. */
+__attribute__((noinline)) int may_answer(struct xdp_md *ctx, __u32 at, __u32 protocol)
+{
+	struct ports *ports = bytes(ctx, at, sizeof(*ports));
+
+	return ports && has_ports(protocol) && is_listed(3 * PORT_WORDS, protocol, be16(ports->source));
 }
 
 INLINE enum verdict judge_transport(struct xdp_md *ctx, __u32 roles, struct payload *payload)
@@ -224,7 +233,9 @@ INLINE enum verdict judge4(struct xdp_md *ctx, __u32 at, int backend)
 	to = roles4(ip->daddr);
 	if (to & VIP)
 		return REDIRECT_VIP;
-	if (backend && !(to & (NODE | SNAT)) && roles4(datagram.source[0]) & BACKEND)
+	if (backend && !(to & (NODE | SNAT)) && *(__u8 *)datagram.destination < 224 &&
+	    roles4(datagram.source[0]) & BACKEND &&
+	    (payload.later ? has_ports(payload.protocol) : may_answer(ctx, payload.at, payload.protocol)))
 		return REDIRECT_BACKEND;
 	return judge_local(ctx, &payload, to, backend, &datagram, 0);
 }
@@ -246,7 +257,9 @@ INLINE enum verdict judge6(struct xdp_md *ctx, __u32 at, int backend)
 	to = roles6(datagram.destination);
 	if (to & VIP)
 		return REDIRECT_VIP;
-	if (backend && !(to & (NODE | SNAT)) && roles6(datagram.source) & BACKEND)
+	if (backend && !(to & (NODE | SNAT)) && *(__u8 *)datagram.destination != 0xff &&
+	    roles6(datagram.source) & BACKEND &&
+	    (payload.later ? has_ports(payload.protocol) : may_answer(ctx, payload.at, payload.protocol)))
 		return REDIRECT_BACKEND;
 	return judge_local(ctx, &payload, to, backend, &datagram, 1);
 }

@@ -78,10 +78,11 @@ struct {
 	MAP_TYPE(value, __u32);
 } addresses6 SEC(".maps");
 
-/* One bit a port: TCP's 1024 words, then UDP's, then SCTP's. */
+/* One bit a port: TCP's 1024 words, then UDP's, then SCTP's; first those of NodePorts, then those that backends which
+ * see the clients' addresses serve on. */
 struct {
 	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
-	MAP_UINT(max_entries, 3 * PORT_WORDS);
+	MAP_UINT(max_entries, 6 * PORT_WORDS);
 	MAP_TYPE(key, __u32);
 	MAP_TYPE(value, __u64);
 } node_ports SEC(".maps");

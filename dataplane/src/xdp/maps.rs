@@ -3,6 +3,7 @@
 //! [`StateMaps`] remembers what it wrote. [`grow`](StateMaps::grow) only adds to that, [`shrink`](StateMaps::shrink)
 //! only removes; what failed to be written is not remembered, so the next call tries it again.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
@@ -27,6 +28,37 @@ pub(super) struct StateMaps {
     applied: ClassifierState,
 }
 
+/// The lists of ports, which share a map.
+#[derive(Debug, Clone, Copy)]
+enum PortList {
+    NodePorts,
+    Backends,
+}
+
+impl PortList {
+    /// Where it begins in the map.
+    fn first_word(self) -> usize {
+        match self {
+            Self::NodePorts => 0,
+            Self::Backends => 3 * WORDS_PER_PROTOCOL,
+        }
+    }
+
+    fn of(self, state: &ClassifierState) -> &BTreeSet<(u8, u16)> {
+        match self {
+            Self::NodePorts => &state.node_ports,
+            Self::Backends => &state.backend_ports,
+        }
+    }
+
+    fn of_mut(self, state: &mut ClassifierState) -> &mut BTreeSet<(u8, u16)> {
+        match self {
+            Self::NodePorts => &mut state.node_ports,
+            Self::Backends => &mut state.backend_ports,
+        }
+    }
+}
+
 impl StateMaps {
     /// Takes the maps out of a freshly loaded object.
     pub(super) fn take(object: &mut Ebpf) -> Result<StateMaps, ClassifierError> {
@@ -34,7 +66,7 @@ impl StateMaps {
             addresses4: take_map(object, "addresses4")?,
             addresses6: take_map(object, "addresses6")?,
             node_ports: take_map(object, "node_ports")?,
-            port_words: vec![0; 3 * WORDS_PER_PROTOCOL].into(),
+            port_words: vec![0; 6 * WORDS_PER_PROTOCOL].into(),
             config: take_map(object, "config")?,
             interfaces: take_map(object, "interfaces")?,
             applied: ClassifierState::default(),
@@ -62,17 +94,21 @@ impl StateMaps {
             let held = self.applied.addresses.get(&address).copied().unwrap_or_default();
             self.write_address(address, held | flags)?;
         }
-        for &port in target.node_ports.difference(&self.applied.node_ports.clone()) {
-            self.write_node_port(port, true)?;
+        for list in [PortList::NodePorts, PortList::Backends] {
+            for &port in list.of(target).difference(&list.of(&self.applied).clone()) {
+                self.write_port(list, port, true)?;
+            }
         }
         Ok(())
     }
 
     /// Removes what the maps have and `target` lacks.
     pub(super) fn shrink(&mut self, target: &ClassifierState) -> Result<(), ClassifierError> {
-        for port in self.applied.node_ports.clone() {
-            if !target.node_ports.contains(&port) {
-                self.write_node_port(port, false)?;
+        for list in [PortList::NodePorts, PortList::Backends] {
+            for port in list.of(&self.applied).clone() {
+                if !list.of(target).contains(&port) {
+                    self.write_port(list, port, false)?;
+                }
             }
         }
         let held: Vec<_> = self.applied.addresses.iter().map(|(&address, &flags)| (address, flags)).collect();
@@ -112,14 +148,19 @@ impl StateMaps {
         Ok(())
     }
 
-    fn write_node_port(&mut self, (protocol, port): (u8, u16), open: bool) -> Result<(), ClassifierError> {
+    fn write_port(
+        &mut self,
+        list: PortList,
+        (protocol, port): (u8, u16),
+        open: bool,
+    ) -> Result<(), ClassifierError> {
         let first = match i32::from(protocol) {
             libc::IPPROTO_TCP => 0,
             libc::IPPROTO_UDP => WORDS_PER_PROTOCOL,
             libc::IPPROTO_SCTP => 2 * WORDS_PER_PROTOCOL,
             _ => return Err(ClassifierError::NotAPortProtocol { protocol, port }),
         };
-        let index = first + usize::from(port / 64);
+        let index = list.first_word() + first + usize::from(port / 64);
         let bit = 1u64 << (port % 64);
         let word = if open { self.port_words[index] | bit } else { self.port_words[index] & !bit };
         self.node_ports.set(index as u32, word, 0).map_err(|source| ClassifierError::Map {
@@ -128,9 +169,10 @@ impl StateMaps {
             source,
         })?;
         self.port_words[index] = word;
+        let applied = list.of_mut(&mut self.applied);
         match open {
-            true => self.applied.node_ports.insert((protocol, port)),
-            false => self.applied.node_ports.remove(&(protocol, port)),
+            true => applied.insert((protocol, port)),
+            false => applied.remove(&(protocol, port)),
         };
         Ok(())
     }

@@ -21,7 +21,7 @@ impl AddressFlags {
     /// A source address of our translations: where it isn't the node's too, all its ports are ours.
     pub const SNAT: AddressFlags = AddressFlags(4);
     /// A backend which sees the clients' addresses, so that its replies are not addressed to us: on interfaces with
-    /// the backend role, everything from it is ours.
+    /// the backend role, what it sends from a port that backends serve on is ours.
     pub const BACKEND: AddressFlags = AddressFlags(8);
 
     /// The number in the map.
@@ -82,6 +82,8 @@ pub struct ClassifierState {
     pub addresses: BTreeMap<IpAddr, AddressFlags>,
     /// NodePorts: IP protocol number (6, 17 or 132) and port.
     pub node_ports: BTreeSet<(u8, u16)>,
+    /// Ports that backends with [`AddressFlags::BACKEND`] serve on, likewise.
+    pub backend_ports: BTreeSet<(u8, u16)>,
     /// The ports of node addresses that translations use.
     pub snat_ports: RangeInclusive<u16>,
     /// Interfaces by kernel index. Packets from others are the kernel's.
@@ -99,6 +101,7 @@ impl Default for ClassifierState {
         ClassifierState {
             addresses: BTreeMap::new(),
             node_ports: BTreeSet::new(),
+            backend_ports: BTreeSet::new(),
             snat_ports: Self::NO_SNAT_PORTS,
             interfaces: BTreeMap::new(),
         }

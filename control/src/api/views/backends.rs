@@ -67,7 +67,7 @@ fn of_family<F: Family>(tables: &Tables<F>, appliance: &Appliance) -> Vec<Backen
             let describe = |link: Link| NextHopView {
                 interface: appliance.interface_name(link.port),
                 mac: link.destination,
-                vlan: link.vlan.as_slice().iter().map(|tag| tag.id()).collect(),
+                vlan: link.vlan.iter().map(|tag| tag.id()).collect(),
                 mtu: next_hop.mtu,
                 source: next_hop.source.map(|source| source.to_string()),
             };

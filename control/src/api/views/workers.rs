@@ -23,6 +23,7 @@ struct WorkerView {
     turns: u64,
     counters: Counters,
     handoffs_refused: u64,
+    splits_refused: u64,
     frames: FramesView,
     ports: Vec<PortView>,
 }
@@ -61,6 +62,7 @@ pub(super) fn view(appliance: &Appliance) -> WorkersView {
             turns: report.turns,
             counters: report.counters,
             handoffs_refused: report.handoffs_refused,
+            splits_refused: report.splits_refused,
             frames: FramesView {
                 total: report.frames.total,
                 free: report.frames.free,

@@ -1,5 +1,5 @@
 //! What operators look at, and how fast changes are followed: `metricsBindAddress`, `healthzBindAddress`,
-//! `minSyncPeriod`, `syncPeriod`. Names and defaults are kube-proxy's.
+//! `minSyncPeriod`, `syncPeriod`. Names are kube-proxy's, and so are the defaults but that of `minSyncPeriod`.
 
 use super::{
     super::{scalar, settings::Sync},

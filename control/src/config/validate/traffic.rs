@@ -4,7 +4,7 @@ use super::{
     super::{
         raw::{self, List},
         scalar,
-        settings::{NodePortAddresses, Snat, TcpReject, Timeouts},
+        settings::{Echo, EchoSettings, NodePortAddresses, Snat, TcpReject, Timeouts},
     },
     check::{list, parsed, word},
 };
@@ -106,6 +106,15 @@ pub(super) fn node_port_addresses(raw: Option<raw::WordOrList>, faults: &mut Fau
 pub(super) fn tcp_reject(raw: raw::Reject, faults: &mut Faults) -> TcpReject {
     const WORDS: [(&str, TcpReject); 2] = [("rst", TcpReject::Rst), ("icmp", TcpReject::Icmp)];
     word("reject.tcp", raw.tcp, &WORDS, TcpReject::Rst, faults)
+}
+
+pub(super) fn echo(raw: raw::Echo, faults: &mut Faults) -> EchoSettings {
+    const WORDS: [(&str, Echo); 3] =
+        [("answer", Echo::Answer), ("drop", Echo::Drop), ("reject", Echo::Reject)];
+    EchoSettings {
+        external: word("echo.external", raw.external, &WORDS, Echo::Answer, faults),
+        cluster_ip: word("echo.clusterIP", raw.cluster_ip, &WORDS, Echo::Drop, faults),
+    }
 }
 
 fn is_ipv4(net: &IpNet) -> bool {

@@ -19,6 +19,8 @@ pub struct Sample {
     pub generation: u64,
     /// The workers, in order.
     pub workers: Vec<WorkerSample>,
+    /// Records of ClientIP affinity, and how many there is room for.
+    pub affinity: (usize, usize),
     /// Packets by the classifier's decision.
     pub classifier: Vec<(&'static str, u64)>,
 }
@@ -61,6 +63,12 @@ impl Collector for Live {
             .encode_descriptor("generation", help, None, MetricType::Gauge)?
             .encode_gauge(&sample.generation)?;
         workers(&mut page, &sample)?;
+        let affinity = [("used", sample.affinity.0), ("capacity", sample.affinity.1)];
+        page.gauges(
+            "affinity_records",
+            "Records of ClientIP affinity, and how many there is room for",
+            affinity.map(|(state, count)| ([("state", state)], count as u64)),
+        )?;
         let classified =
             sample.classifier.iter().map(|(decision, packets)| ([("decision", *decision)], *packets));
         page.counters("classifier_packets", "Packets by the XDP classifier's decision", classified)?;
@@ -82,9 +90,10 @@ type Column = (&'static str, &'static str, fn(&Report) -> u64);
 const COUNTERS: &[Column] = &[
     (
         "received_packets",
-        "Packets that came in; the sum of forwarded, handed off, replied and dropped",
+        "Packets that came in; the sum of forwarded, handed off, passed, replied and dropped",
         |r| r.counters.received,
     ),
+    ("passed_packets", "Packets given back to the kernel", |r| r.counters.passed),
     ("forwarded_packets", "Packets translated and sent on", |r| r.counters.forwarded),
     ("handed_off_packets", "Packets given to the worker they belong to", |r| r.counters.handed_off),
     ("handoffs_refused_packets", "Packets of other workers that they had no room for", |r| {

@@ -146,7 +146,10 @@ fn a_packet_too_big_for_the_way_is_told<F: Net>() {
             packet.dont_fragment = false;
             packet.payload = vec![9; fits + 1];
         });
-        talk.expect_drop(DropReason::TooBig).moved("received too_big");
+        let outcome = talk.outcome().clone();
+        assert_eq!(outcome.verdict, super::super::Verdict::Split(BACKEND_PORT, 1400));
+        talk.moved("received split");
+        assert_eq!(reassemble::<F>(&outcome.pieces).payload(), vec![9; fits + 1]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! ICMP errors about flows: §3.13 as conversations.
 
-use super::super::{DropReason, Verdict, world::*};
+use super::super::{DropReason, Echo, EchoPolicy, ReplyKind, Verdict, world::*};
 use crate::{io::PortId, state::Tuple};
 use std::time::Duration;
 
@@ -12,7 +12,9 @@ both_families! {
     errors_about_no_flow_are_dropped,
     an_error_for_somebody_else_is_dropped,
     a_wrong_checksum_is_dropped,
-    an_echo_is_not_load_balanced,
+    an_echo_is_dealt_with_by_setting,
+    echo_replies_are_limited,
+    other_icmp_is_dropped,
     an_error_without_hops_left_is_dropped,
 }
 
@@ -170,15 +172,85 @@ fn a_wrong_checksum_is_dropped<F: Net>() {
     world.send(BACKEND_PORT, &whole).seen();
 }
 
+fn echo<F: Net>(reply: bool, from: F::Addr, to: F::Addr) -> Vec<u8> {
+    let number = match (F::ADDR_LEN, reply) {
+        (4, false) => 8,
+        (4, true) => 0,
+        (_, false) => 128,
+        (_, true) => 129,
+    };
+    icmp::<F>(number, 0, 7 << 16 | 1, from, to, b"ping")
+}
+
+fn ping<F: Net>(world: &mut World<F>, vip: u32) -> Outcome {
+    let link = world.client(0).who.client_link;
+    let echo = echo::<F>(false, F::addr(Network::Clients, 1), F::addr(Network::Vips, vip));
+    world.send_unchecked(&[(CLIENT_PORT, frame(&link, F::ETHER_TYPE.0, &echo))]).remove(0)
+}
+
 // S-155
-fn an_echo_is_not_load_balanced<F: Net>() {
+fn an_echo_is_dealt_with_by_setting<F: Net>() {
+    let (client, drop) = (F::addr(Network::Clients, 1), Verdict::Drop(DropReason::IcmpQuery));
+    let answered = |outcome: &Outcome, vip: u32| {
+        assert_eq!(outcome.verdict, Verdict::Reply(CLIENT_PORT, ReplyKind::Echo));
+        let (port, bytes) = outcome.frame.clone().unwrap();
+        let mut expected = echo::<F>(true, F::addr(Network::Vips, vip), client);
+        if F::ADDR_LEN == 4 {
+            expected[6] = bytes[14 + 6];
+            fix_ipv4(&mut expected);
+        }
+        assert_eq!((port, &bytes[14..]), (CLIENT_PORT, &expected[..]));
+        assert_eq!((&bytes[..6], &bytes[6..12]), (&CLIENT_MAC.0[..], &our_mac(CLIENT_PORT).0[..]));
+    };
     let mut world = World::<F>::new();
-    let (request, client) = (if F::ADDR_LEN == 4 { 8 } else { 128 }, F::addr(Network::Clients, 1));
-    let echo = icmp::<F>(request, 0, 7 << 16 | 1, client, F::addr(Network::Vips, CLUSTER_IP), b"ping");
-    let link = Spec::<F>::new(world.client(0).who.original, NO_FLAGS).link;
-    let outcome = world.send(CLIENT_PORT, &frame(&link, F::ETHER_TYPE.0, &echo));
-    assert_eq!(outcome.verdict, Verdict::Drop(DropReason::IcmpQuery));
+    assert_eq!(ping(&mut world, CLUSTER_IP).verdict, drop);
     world.moved("icmp_query received");
+    for vip in [LB_IP, EXTERNAL_IP] {
+        answered(&ping(&mut world, vip), vip);
+        world.moved("echo_reply received");
+    }
+    assert_eq!(ping(&mut world, 99).verdict, Verdict::Pass, "not a VIP");
+    let mut world = World::<F>::with(1, |config| {
+        config.echo = EchoPolicy { external: Echo::Drop, cluster_ip: Echo::Answer };
+    });
+    answered(&ping(&mut world, CLUSTER_IP), CLUSTER_IP);
+    assert_eq!(ping(&mut world, LB_IP).verdict, drop);
+    let mut world = World::<F>::with(1, |config| {
+        config.echo = EchoPolicy { external: Echo::Reject, cluster_ip: Echo::Reject };
+    });
+    for vip in [LB_IP, CLUSTER_IP] {
+        let outcome = ping(&mut world, vip);
+        assert_eq!(outcome.verdict, Verdict::Reply(CLIENT_PORT, ReplyKind::PortUnreachable));
+        let sent = Ip::read(&outcome.frame.unwrap().1[14..]);
+        assert_eq!(sent.icmp_numbers(), IcmpErrorKind::PortUnreachable.numbers::<F>());
+        assert_eq!(sent.quoted(), echo::<F>(false, client, F::addr(Network::Vips, vip)));
+    }
+    assert_eq!(world.flows_by_worker(), [0], "no flow of any");
+}
+
+// S-109
+fn echo_replies_are_limited<F: Net>() {
+    let mut world = World::<F>::with(1, |config| config.reply_rate = (10, 5));
+    for number in 0..8 {
+        let outcome = ping(&mut world, LB_IP);
+        assert_eq!(outcome.frame.is_some(), number < 5, "ping {number}");
+    }
+    world.moved("received reply_limited");
+    // Others are answered all the same.
+    let vip = F::addr(Network::Vips, LB_IP);
+    world.client(0).to(vip, 81).syn().expect_reset();
+}
+
+fn other_icmp_is_dropped<F: Net>() {
+    let mut world = World::<F>::new();
+    let (client, vip) = (F::addr(Network::Clients, 1), F::addr(Network::Vips, LB_IP));
+    let link = world.client(0).who.client_link;
+    let redirect = icmp::<F>(if F::ADDR_LEN == 4 { 5 } else { 137 }, 1, 0, client, vip, &[0; 40]);
+    for message in [echo::<F>(true, client, vip), redirect] {
+        let outcome = world.send(CLIENT_PORT, &frame(&link, F::ETHER_TYPE.0, &message));
+        assert_eq!(outcome.verdict, Verdict::Drop(DropReason::IcmpQuery));
+        world.moved("icmp_query received");
+    }
 }
 
 fn an_error_without_hops_left_is_dropped<F: Net>() {

@@ -36,7 +36,7 @@ fn tags_change_between_client_and_backend<F: Net>() {
                 .tagged(tags(client))
                 .send_with(ACK, |packet| packet.payload = (0..200).collect())
                 .expect_at_backend();
-            let expected: Vec<_> = tags(backend).as_slice().iter().map(|tag| (tag.tpid.0, tag.tci)).collect();
+            let expected: Vec<_> = tags(backend).iter().map(|tag| (tag.tpid.0, tag.tci)).collect();
             assert_eq!(talk.seen().tags, expected);
             talk.reply_with(ACK, |packet| {
                 packet.link.vlan = tags(backend);
@@ -51,7 +51,7 @@ fn answers_keep_the_tags<F: Net>() {
     for ids in TAGS {
         let mut world = World::<F>::new();
         let (vip, vlan) = (F::addr(Network::Vips, LB_IP), tags(ids));
-        let expected: Vec<_> = vlan.as_slice().iter().map(|tag| (tag.tpid.0, tag.tci)).collect();
+        let expected: Vec<_> = vlan.iter().map(|tag| (tag.tpid.0, tag.tci)).collect();
         let talk = world.client(0).tagged(vlan).to(vip, 81).syn().expect_reset();
         assert_eq!(talk.seen().tags, expected);
         let talk = talk.datagram().expect_icmp(ReplyKind::PortUnreachable, IcmpErrorKind::PortUnreachable);

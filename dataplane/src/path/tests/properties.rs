@@ -26,12 +26,13 @@ fn network() -> impl Strategy<Value = Network> {
 
 fn any_tuple<F: Net>() -> impl Strategy<Value = Tuple<F>> {
     let end = || (network(), any::<u16>(), any::<u16>());
-    (end(), end(), any::<bool>()).prop_map(|(from, to, udp)| Tuple {
+    let transport = prop_oneof![Just(Transport::Tcp), Just(Transport::Udp), Just(Transport::Sctp)];
+    (end(), end(), transport).prop_map(|(from, to, transport)| Tuple {
         source: F::addr(from.0, from.1.into()),
         destination: F::addr(to.0, to.1.into()),
         source_port: from.2,
         destination_port: to.2,
-        transport: if udp { Transport::Udp } else { Transport::Tcp },
+        transport,
     })
 }
 
@@ -42,7 +43,7 @@ fn translate<F: Net>(io: &mut MemoryIo, bytes: &[u8], old: &Tuple<F>, new: &Tupl
     let packet = F::classify(&frame);
     assert_eq!(packet.tuple, *old);
     let (header_delta, delta) = rewrite::deltas(old, new);
-    let translation = Translation { tuple: *new, delta, header_delta, link: backend_link(0) };
+    let translation = Translation { tuple: *new, delta, header_delta, link: backend_link(0), mtu: 1500 };
     rewrite::translate(&packet, &mut frame, &translation);
     let translated = frame.to_vec();
     io.recycle(frame);
@@ -145,6 +146,7 @@ impl Shot {
         let talk = match self.kind {
             1 => talk.node_port(),
             2 | 3 => talk.udp(),
+            8 => talk.sctp(),
             _ => talk,
         };
         let original = talk.who().original;

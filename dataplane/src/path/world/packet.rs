@@ -16,6 +16,7 @@ use std::net::IpAddr;
 pub(crate) struct Spec<F: Family> {
     pub(crate) tuple: Tuple<F>,
     pub(crate) flags: TcpFlags,
+    /// TCP's sequence number; SCTP's verification tag.
     pub(crate) seq: u32,
     pub(crate) ack: u32,
     pub(crate) hop_limit: u8,
@@ -59,7 +60,7 @@ impl<F: Net> Spec<F> {
         let l4 = match self.tuple.transport {
             Transport::Tcp => self.tcp(),
             Transport::Udp => self.udp(),
-            Transport::Sctp => unreachable!("the world speaks no SCTP"),
+            Transport::Sctp => self.sctp(),
         };
         let protocol = self.tuple.transport.protocol().0;
         ip::<F>(self.tuple.source, self.tuple.destination, protocol, self.hop_limit, self.dont_fragment, &l4)
@@ -83,6 +84,17 @@ impl<F: Net> Spec<F> {
         }
         .unwrap();
         [&header.to_bytes(), self.payload.as_slice()].concat()
+    }
+
+    fn sctp(&self) -> Vec<u8> {
+        let mut packet =
+            [self.tuple.source_port.to_be_bytes(), self.tuple.destination_port.to_be_bytes()].concat();
+        packet.extend(self.seq.to_be_bytes());
+        packet.extend([0; 4]);
+        packet.extend(&self.payload);
+        let crc = plain_crc32c(&packet).to_le_bytes();
+        packet[8..12].copy_from_slice(&crc);
+        packet
     }
 
     fn udp(&self) -> Vec<u8> {
@@ -188,7 +200,7 @@ fn ip<F: Net>(
 /// The frame in which `ip` arrives over `link` (whose directions are ours, so it is turned round here).
 pub(crate) fn frame(link: &Link, ether_type: u16, ip: &[u8]) -> Vec<u8> {
     let mut frame = [link.source.0, link.destination.0].concat();
-    for tag in link.vlan.as_slice() {
+    for tag in link.vlan.iter() {
         frame.extend(tag.tpid.0.to_be_bytes());
         frame.extend(tag.tci.to_be_bytes());
     }
@@ -278,6 +290,11 @@ impl Ip {
             assert!(self.source.is_ipv4(), "IPv6 UDP without a checksum");
             return;
         }
+        if self.protocol == 132 {
+            let zeroed = [&self.l4[..8], &[0; 4], &self.l4[12..]].concat();
+            assert_eq!(self.l4[8..12], plain_crc32c(&zeroed).to_le_bytes(), "CRC of SCTP");
+            return;
+        }
         let octets = |addr: IpAddr| match addr {
             IpAddr::V4(addr) => addr.octets().to_vec(),
             IpAddr::V6(addr) => addr.octets().to_vec(),
@@ -323,6 +340,7 @@ impl Ip {
             transport: match self.protocol {
                 6 => Transport::Tcp,
                 17 => Transport::Udp,
+                132 => Transport::Sctp,
                 other => panic!("protocol {other} has no ports"),
             },
         }
@@ -345,9 +363,14 @@ impl Ip {
         (self.l4[0], self.l4[1], be32(&self.l4, 4))
     }
 
-    /// The bytes behind the TCP or UDP header (TCP without options).
+    /// The bytes behind the transport header (TCP without options).
     pub(crate) fn payload(&self) -> &[u8] {
-        &self.l4[if self.protocol == 6 { 20 } else { 8 }..]
+        let header = match self.protocol {
+            6 => 20,
+            132 => 12,
+            _ => 8,
+        };
+        &self.l4[header..]
     }
 }
 
@@ -357,6 +380,18 @@ fn pseudo<F: Family>(from: F::Addr, to: F::Addr, protocol: u8, len: usize) -> Ve
     bytes.extend((len as u32).to_be_bytes());
     bytes.extend([0, 0, 0, protocol]);
     bytes
+}
+
+/// RFC 9260 appendix A, a bit at a time.
+pub(crate) fn plain_crc32c(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = crc >> 1 ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
+        }
+    }
+    !crc
 }
 
 /// RFC 1071 as it stands there: 16 bits at a time, carries folded at the end.

@@ -88,6 +88,21 @@ impl<'w, F: Net> Talk<'w, F> {
         self
     }
 
+    pub(crate) fn sctp(mut self) -> Self {
+        self.who.original.transport = Transport::Sctp;
+        self
+    }
+
+    /// The client sends a chunk of this type.
+    pub(crate) fn chunk(self, kind: u8) -> Self {
+        self.send_with(NO_FLAGS, |packet| set_chunk(packet, kind))
+    }
+
+    /// The backend answers by a chunk of this type.
+    pub(crate) fn reply_chunk(self, kind: u8) -> Self {
+        self.reply_with(NO_FLAGS, |packet| set_chunk(packet, kind))
+    }
+
     pub(crate) fn over(mut self, link: Link) -> Self {
         self.who.client_link = link;
         self
@@ -182,7 +197,7 @@ impl<'w, F: Net> Talk<'w, F> {
         let seen = self.expect_forwarded(link.port);
         assert_eq!(seen.ip.tuple::<F>(), self.who.original.reversed(), "the answer's tuple");
         assert_eq!((seen.to, seen.from), (link.destination, link.source), "the way back");
-        let tags: Vec<_> = link.vlan.as_slice().iter().map(|tag| (tag.tpid.0, tag.tci)).collect();
+        let tags: Vec<_> = link.vlan.iter().map(|tag| (tag.tpid.0, tag.tci)).collect();
         assert_eq!(seen.tags, tags, "the tags back");
         self
     }
@@ -326,6 +341,11 @@ impl<'w, F: Net> Talk<'w, F> {
         let frame = frame(&self.who.client_link, F::ETHER_TYPE.0, &error);
         self.world.send(self.who.client_link.port, &frame)
     }
+}
+
+fn set_chunk<F: Net>(packet: &mut Spec<F>, kind: u8) {
+    packet.payload = vec![kind, 0, 0, 8, 1, 2, 3, kind];
+    packet.seq = if kind == crate::wire::SctpChunk::INIT { 0 } else { 0x0dd0_7a65 };
 }
 
 /// The address of a backend.

@@ -29,7 +29,7 @@ fn tags_are_stepped_over() {
         assert_eq!(frame.ether_type(), EtherType::IPV4);
         assert_eq!(frame.payload_offset(), 14 + 4 * tags.len());
         assert_eq!((frame.vlan().len(), frame.vlan().is_empty()), (tags.len(), tags.is_empty()));
-        let found: Vec<_> = frame.vlan().as_slice().iter().map(|tag| (tag.tpid, tag.id())).collect();
+        let found: Vec<_> = frame.vlan().iter().map(|tag| (tag.tpid, tag.id())).collect();
         assert_eq!(found, tags);
         assert!(V4::parse(frame.payload()).is_ok());
         // Every cut inside the header is noticed.

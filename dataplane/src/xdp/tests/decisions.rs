@@ -80,6 +80,15 @@ fn root_a_backends_packets_are_ours_only_on_a_backend_interface() {
             let reply = plain(&ip(ends(v6, BACKEND, CLIENT), TCP, &ports(8080, 999)));
             assert_eq!(bench.is_ours(&reply), ours);
             assert!(!bench.is_ours(&plain(&ip(ends(v6, OTHER, CLIENT), TCP, &ports(8080, 999)))));
+            // Its own connections: from ports that no backend serves on, or by another protocol.
+            assert!(!bench.is_ours(&plain(&ip(ends(v6, BACKEND, CLIENT), TCP, &ports(40_000, 8080)))));
+            assert!(!bench.is_ours(&plain(&ip(ends(v6, BACKEND, CLIENT), UDP, &ports(8080, 999)))));
+            assert!(!bench.is_ours(&plain(&ip(ends(v6, BACKEND, CLIENT), 47, &ports(8080, 999)))));
+            // To a group: mDNS, OSPF and the like are the kernel's.
+            let mut group = ip(ends(v6, BACKEND, CLIENT), TCP, &ports(8080, 999));
+            let to = if v6 { 24 } else { 16 };
+            group[to] = if v6 { 0xff } else { 224 };
+            assert!(!bench.is_ours(&plain(&group)));
         }
         bench.classifier.shrink(&client_side).unwrap();
     }

@@ -84,6 +84,7 @@ fn state() -> ClassifierState {
         }
     }
     state.node_ports.extend([(TCP, 30080), (UDP, 30053), (SCTP, 30099)]);
+    state.backend_ports.extend([(TCP, 8080), (UDP, 8053)]);
     state.interfaces.insert(LOOPBACK, InterfaceEntry { port: PortId(3), backend: true });
     state
 }

@@ -62,7 +62,8 @@ fn any_state() -> impl Strategy<Value = ClassifierState> {
     (addresses, ports, interfaces, 1000u16..2000, 0u16..100).prop_map(
         |(addresses, node_ports, interfaces, first, length)| ClassifierState {
             addresses,
-            node_ports,
+            node_ports: node_ports.clone(),
+            backend_ports: node_ports,
             snat_ports: first..=first + length,
             interfaces: interfaces
                 .into_iter()
