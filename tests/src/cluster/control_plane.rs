@@ -74,6 +74,7 @@ impl Cluster {
         // etcd waits for every write to be on the disk: memory is quicker, and nothing is to be kept.
         let memory = Path::new("/dev/shm");
         let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        sweep_folders(&options.owner, &place);
         let folder = tempfile::Builder::new().prefix(&options.owner.name("cluster-")).tempdir_in(place)?;
         let namespace = Namespace::create(&options.owner, "cluster")?;
         namespace.ip(&format!("addr add {ADDRESS}/32 dev lo"))?;
@@ -255,6 +256,22 @@ impl Drop for Cluster {
         // Nothing here is worth an orderly end, which takes the API server some seconds.
         for child in &self.children {
             child.signal(Signal::SIGKILL);
+        }
+    }
+}
+
+/// Removes what killed runs of the same owner left in `place`.
+fn sweep_folders(owner: &Owner, place: &Path) {
+    let own = std::process::id().to_string();
+    let mine = owner.name("");
+    let Some(prefix) = mine.strip_suffix(&format!("{own}-")) else { return };
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let maker =
+            name.strip_prefix(prefix).and_then(|rest| rest.split_once("-cluster-")).map(|(pid, _)| pid);
+        let is_left = |pid: &str| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists();
+        if maker.is_some_and(is_left) {
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }

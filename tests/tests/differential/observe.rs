@@ -22,8 +22,11 @@ use crate::{
 /// Flows a probe, round by round. Of five backends, one is missed by all of them once in 10^12.
 const ROUNDS: [usize; 6] = [4, 4, 8, 16, 32, 64];
 
-/// Agreement on who serves is believed after so many rounds.
-const ROUNDS_AT_LEAST: usize = 2;
+/// Agreement on who serves is believed after so many rounds, where the oracle is all there is.
+pub const FEW: usize = 2;
+
+/// The same, where every backend that may serve must be seen: of three, one is missed once in 10^8.
+pub const MANY: usize = 5;
 
 /// How long a flow waits for an answer, and again where there is a disagreement.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(2000)];
@@ -116,13 +119,15 @@ impl Compared {
 
 impl Compared {
     /// Whether flows of round `round` can tell more.
-    fn needs(&self, round: usize) -> bool {
+    fn needs(&self, round: usize, at_least: usize) -> bool {
         let serve = [&self.kube, &self.penstock].map(|seen| !seen.backends.is_empty());
         match (serve, self.agree()) {
             ([false, false], true) => round < 1,
             // Only where both serve can further flows make the two alike.
             ([true, true], false) => true,
-            _ => round < ROUNDS_AT_LEAST,
+            ([false, true] | [true, false], _) => round < FEW,
+            ([false, false], false) => round < FEW,
+            ([true, true], true) => round < at_least,
         }
     }
 }
@@ -146,6 +151,7 @@ pub fn compare(
     arena: &Arena,
     flows: &mut Flows,
     probes: Vec<(Probe, Destination, bool)>,
+    at_least: usize,
 ) -> Result<Vec<Compared>> {
     let mut asked: Vec<Compared> = probes
         .into_iter()
@@ -164,7 +170,7 @@ pub fn compare(
             (compared.kube, compared.penstock) = (Observation::default(), Observation::default());
         }
         for (round, count) in ROUNDS.into_iter().enumerate() {
-            open.retain(|compared| compared.needs(round));
+            open.retain(|compared| compared.needs(round, at_least));
             if open.is_empty() {
                 break;
             }
