@@ -5,12 +5,12 @@
 //! IPv4 header checksum. Costs a few nanoseconds; reads the first lines of the packet only.
 
 use super::{
-    DropReason, Verdict,
+    DropReason,
     packet::{Arrivals, IcmpPacket, Layout, Packet},
 };
 use crate::{
     io::Frame,
-    state::Tuple,
+    state::{Entry, Tuple},
     table::Transport,
     wire::{
         EtherType, Ethernet, Family, IcmpKind, IcmpMessage, NetworkHeader, ParseError, Tcp, TcpFlags, Udp,
@@ -18,23 +18,21 @@ use crate::{
     },
 };
 
-/// The verdict of a packet whose stage has yet to run; every arrival's is replaced.
-const PENDING: Verdict = Verdict::Drop(DropReason::NoService);
-
 /// Classifies the frame at place `index` of its batch, and puts it where it belongs. A packet is built in the place
 /// where later stages read it: moving it through return values costs more than all the checks.
 #[inline]
-pub(super) fn classify(frame: &Frame, index: u8, v4: &mut Arrivals<V4>, v6: &mut Arrivals<V6>) -> Verdict {
-    let ethernet = match Ethernet::parse(frame) {
-        Ok(ethernet) => ethernet,
-        Err(_) => return Verdict::Drop(DropReason::Malformed),
-    };
-    let verdict = match ethernet.ether_type() {
+pub(super) fn classify(
+    frame: &Frame,
+    index: u8,
+    v4: &mut Arrivals<V4>,
+    v6: &mut Arrivals<V6>,
+) -> Result<(), DropReason> {
+    let ethernet = Ethernet::parse(frame).map_err(|_| DropReason::Malformed)?;
+    match ethernet.ether_type() {
         EtherType::IPV4 => network(&ethernet, index, v4),
         EtherType::IPV6 => network(&ethernet, index, v6),
         _ => Err(DropReason::NotIp),
-    };
-    verdict.unwrap_or_else(Verdict::Drop)
+    }
 }
 
 #[inline]
@@ -42,7 +40,7 @@ fn network<F: Family>(
     ethernet: &Ethernet<'_>,
     index: u8,
     arrivals: &mut Arrivals<F>,
-) -> Result<Verdict, DropReason> {
+) -> Result<(), DropReason> {
     let l3 = ethernet.payload();
     let header = F::parse(l3).map_err(parse_error)?;
     if header.fragment.is_some() {
@@ -65,7 +63,7 @@ fn network<F: Family>(
                 layout: layout()?,
                 tuple: Tuple { source, destination, source_port, destination_port, transport },
                 hash: 0,
-                likely: None,
+                likely: Entry::default(),
             });
         }
         None if header.protocol == F::ICMP => {
@@ -73,7 +71,7 @@ fn network<F: Family>(
         }
         Some(Transport::Sctp) | None => return Err(DropReason::Protocol),
     }
-    Ok(PENDING)
+    Ok(())
 }
 
 #[inline]

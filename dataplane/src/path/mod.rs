@@ -40,7 +40,6 @@ use crate::{
     table::{Snapshot, Tables},
     wire::{Family, V4, V6},
 };
-use arrayvec::ArrayVec;
 use packet::Arrivals;
 use rewrite::Translation;
 use std::{sync::Arc, time::Duration};
@@ -92,6 +91,9 @@ impl PathConfig {
     }
 }
 
+/// The verdict of a packet whose stage has yet to run; every arrival's is replaced.
+const PENDING: Verdict = Verdict::Drop(DropReason::NoService);
+
 /// How often a worker looks for outlived affinity records in one more shard.
 const AFFINITY_SWEEP: Duration = Duration::from_secs(1);
 
@@ -106,7 +108,7 @@ pub struct Path {
     v6: Half<V6>,
     replies: TokenBucket,
     counters: Counters,
-    verdicts: ArrayVec<Verdict, BATCH>,
+    verdicts: [Verdict; BATCH],
     affinity_swept: Millis,
 }
 
@@ -141,7 +143,7 @@ impl Path {
             v6: Half::new(config.v6_flows, config.seed.rotate_left(32)),
             replies: TokenBucket::new(config.reply_rate.0, config.reply_rate.1),
             counters: Counters::default(),
-            verdicts: ArrayVec::new(),
+            verdicts: [PENDING; BATCH],
             affinity_swept: Millis::default(),
             config,
         }
@@ -150,12 +152,16 @@ impl Path {
     /// Decides and rewrites a batch; see the module. At most [`BATCH`] frames.
     pub fn process(&mut self, frames: &mut [Frame], snapshot: &Snapshot, now: Millis) -> &[Verdict] {
         let Self { config, v4, v6, replies, counters, verdicts, .. } = self;
-        verdicts.clear();
-        for (index, frame) in frames.iter().enumerate().take(BATCH) {
+        *verdicts = [PENDING; BATCH];
+        let (frames, _) = frames.split_at_mut(frames.len().min(BATCH));
+        let verdicts = &mut verdicts[..frames.len()];
+        for (index, frame) in frames.iter().enumerate() {
             if let Some(ahead) = frames.get(index + PREFETCH_AHEAD) {
                 prefetch_header(ahead);
             }
-            verdicts.push(classify::classify(frame, index as u8, &mut v4.arrivals, &mut v6.arrivals));
+            if let Err(reason) = classify::classify(frame, index as u8, &mut v4.arrivals, &mut v6.arrivals) {
+                verdicts[index] = Verdict::Drop(reason);
+            }
         }
         run(config, v4, &snapshot.v4, replies, counters, now, frames, verdicts);
         run(config, v6, &snapshot.v6, replies, counters, now, frames, verdicts);

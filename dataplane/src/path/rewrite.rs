@@ -7,7 +7,7 @@ use super::Packet;
 use crate::{
     state::{Direction, Flow, Tuple},
     table::{Link, Transport},
-    wire::{Delta, Family, Sum, apply_checksum, set_destination_port, set_source_port},
+    wire::{Delta, Family, Sum, apply_checksum, set_ports},
 };
 
 /// How one packet of a flow is changed.
@@ -50,19 +50,17 @@ pub(super) fn deltas<F: Family>(from: &Tuple<F>, to: &Tuple<F>) -> (Delta, Delta
 pub(super) fn translate<F: Family>(packet: &Packet<F>, frame: &mut [u8], translation: &Translation<F>) {
     let tuple = &translation.tuple;
     let l3 = packet.layout.l3_mut(frame);
-    F::set_source(l3, tuple.source);
-    F::set_destination(l3, tuple.destination);
-    F::apply_header_delta(l3, translation.header_delta);
-    F::decrement_hop_limit(l3);
-    set_tuple(packet.layout.l4_mut(frame), tuple, translation.delta);
+    F::translate(l3, tuple.source, tuple.destination, translation.header_delta);
+    if let Some(l4) = l3.get_mut(packet.layout.header_len()..) {
+        set_tuple(l4, tuple, translation.delta);
+    }
 }
 
 /// Replaces the ports of a TCP or UDP header and repairs its checksum, where the bytes reach that far (those quoted by
 /// ICMP may not).
 #[inline]
 pub(super) fn set_tuple<F: Family>(l4: &mut [u8], tuple: &Tuple<F>, delta: Delta) {
-    set_source_port(l4, tuple.source_port);
-    set_destination_port(l4, tuple.destination_port);
+    set_ports(l4, tuple.source_port, tuple.destination_port);
     match tuple.transport {
         Transport::Tcp | Transport::Udp => apply_checksum(l4, tuple.transport == Transport::Udp, delta),
         Transport::Sctp => {}

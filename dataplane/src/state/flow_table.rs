@@ -107,19 +107,22 @@ impl<F: Family> FlowTable<F> {
 
     /// Second phase: brings the record that `hash` most likely names into the cache.
     #[inline]
-    pub fn prefetch_flow(&self, hash: u64) -> Option<Entry> {
-        let likely = self.index.likely(hash)?;
+    pub fn prefetch_flow(&self, hash: u64) -> Entry {
+        let likely = self.index.likely(hash);
         prefetch(&self.flows[likely.flow() as usize]);
-        Some(likely)
+        likely
     }
 
     /// Third phase: the flow with this tuple. `likely` is what the second phase gave.
     #[inline]
-    pub fn find_likely(&self, likely: Option<Entry>, hash: u64, tuple: &Tuple<F>) -> Option<Found> {
-        match likely {
-            Some(entry) if self.holds(entry, tuple) => Some(found(entry)),
-            _ => self.find(hash, tuple),
-        }
+    pub fn find_likely(&self, likely: Entry, hash: u64, tuple: &Tuple<F>) -> Option<Found> {
+        if self.holds(likely, tuple) { Some(found(likely)) } else { self.find_unlikely(hash, tuple) }
+    }
+
+    /// Kept out of the way of the packets whose flow was the likely one.
+    #[inline(never)]
+    fn find_unlikely(&self, hash: u64, tuple: &Tuple<F>) -> Option<Found> {
+        self.find(hash, tuple)
     }
 
     /// The flow with this tuple, whose hash is `hash`.

@@ -49,6 +49,14 @@ pub fn set_destination_port(l4: &mut [u8], port: u16) {
     put(l4, field::DESTINATION, port.to_be_bytes());
 }
 
+/// Replaces both ports, and no checksum. Bytes too short to have them stay as they are.
+#[inline]
+pub fn set_ports(l4: &mut [u8], source: u16, destination: u16) {
+    if let Some(head) = l4.first_chunk_mut::<{ field::LEN }>() {
+        *head = (u32::from(source) << 16 | u32::from(destination)).to_be_bytes();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
