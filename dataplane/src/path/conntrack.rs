@@ -17,14 +17,14 @@ use crate::{
 const NO_LIMIT: u16 = u16::MAX;
 
 #[inline]
-pub(super) fn track<F: Family>(
-    stage: &mut Stage<'_, F>,
+pub(super) fn track<'t, F: Family>(
+    stage: &'t mut Stage<'_, F>,
     packet: &Packet<F>,
     frame: &Frame,
-) -> Result<Option<Translation<F>>, Refused> {
-    let table = &mut stage.flows.table;
+) -> Result<Option<Translation<'t, F>>, Refused> {
+    let table = &stage.flows.table;
     let Some(found) = table.find_likely(packet.likely, packet.hash, &packet.tuple) else { return Ok(None) };
-    let Some(flow) = table.get_mut(found.id) else { return Ok(None) };
+    let Some(flow) = table.get(found.id) else { return Ok(None) };
     let direction = found.direction;
     let state = match next_state(flow, direction, packet, stage.now, stage.tables) {
         Next::State(state) => state,
@@ -34,13 +34,15 @@ pub(super) fn track<F: Family>(
         }
         Next::Invalid => return Err(Refused::Drop(DropReason::TcpInvalid)),
     };
+    let Some((flow, due)) = stage.flows.table.track(found.id) else { return Ok(None) };
     // Which way a packet goes is as good as random, so nothing below branches on it: both ways are looked at, and one
     // is selected.
     let forward = direction == Direction::Forward;
     let next_hop = stage.tables.next_hop(flow.next_hop);
     check_limits(packet, if forward { next_hop.mtu } else { NO_LIMIT })?;
-    let link = if forward { next_hop.link.as_ref() } else { Some(&flow.client) };
-    let link = *link.ok_or(Refused::Drop(DropReason::NextHop))?;
+    if forward & next_hop.link.is_none() {
+        return Err(Refused::Drop(DropReason::NextHop));
+    }
     flow.last_seen = stage.now;
     flow.udp_epoch = stage.tables.udp_epoch;
     let traffic = &mut flow.traffic[direction as usize];
@@ -50,11 +52,9 @@ pub(super) fn track<F: Family>(
     if forward & (flow.client != way_back) {
         flow.client = way_back;
     }
-    let translation = Translation::of(flow, direction, link);
-    if flow.state != state {
-        table.set_state(found.id, state, stage.now, &stage.config.timeouts);
-    }
-    Ok(Some(translation))
+    due.set_state(flow, state, stage.now, &stage.config.timeouts);
+    let link = next_hop.link.as_ref().filter(|_| forward).unwrap_or(&flow.client);
+    Ok(Some(Translation::of(flow, direction, link)))
 }
 
 /// The link to a backend, if the packet may take it.

@@ -35,7 +35,6 @@ pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
-    prefetch::prefetch_header,
     state::{AffinityTable, Flows, Millis, SnatPorts, Timeouts, TokenBucket},
     table::{Snapshot, Tables},
     wire::{Family, V4, V6},
@@ -97,9 +96,6 @@ const PENDING: Verdict = Verdict::Drop(DropReason::NoService);
 /// How often a worker looks for outlived affinity records in one more shard.
 const AFFINITY_SWEEP: Duration = Duration::from_secs(1);
 
-/// How many frames ahead of the one being classified the headers are asked for.
-const PREFETCH_AHEAD: usize = 6;
-
 /// Everything one worker changes while it handles packets.
 #[derive(Debug)]
 pub struct Path {
@@ -155,14 +151,7 @@ impl Path {
         *verdicts = [PENDING; BATCH];
         let (frames, _) = frames.split_at_mut(frames.len().min(BATCH));
         let verdicts = &mut verdicts[..frames.len()];
-        for (index, frame) in frames.iter().enumerate() {
-            if let Some(ahead) = frames.get(index + PREFETCH_AHEAD) {
-                prefetch_header(ahead);
-            }
-            if let Err(reason) = classify::classify(frame, index as u8, &mut v4.arrivals, &mut v6.arrivals) {
-                verdicts[index] = Verdict::Drop(reason);
-            }
-        }
+        classify::batch(frames, &mut v4.arrivals, &mut v6.arrivals, verdicts);
         run(config, v4, &snapshot.v4, replies, counters, now, frames, verdicts);
         run(config, v6, &snapshot.v6, replies, counters, now, frames, verdicts);
         counters.count(verdicts);
@@ -223,10 +212,7 @@ fn run<F: Family>(
     steer::batch(&config.steering, tables, packets, icmp, verdicts);
     lookup::batch(&half.flows.table, packets);
     let mut stage = Stage { config, tables, flows: &mut half.flows, replies, counters, now };
-    for packet in packets.iter() {
-        let at = usize::from(packet.index);
-        verdicts[at] = forward(&mut stage, packet, &mut frames[at]);
-    }
+    forward_batch(&mut stage, packets, frames, verdicts);
     for packet in icmp.iter() {
         let at = usize::from(packet.index);
         verdicts[at] = icmp_error::translate(&mut stage, packet, &mut frames[at]);
@@ -235,13 +221,27 @@ fn run<F: Family>(
     icmp.clear();
 }
 
+/// A function of its own, like every loop over a batch: so that the registers are its own.
+#[inline(never)]
+fn forward_batch<F: Family>(
+    stage: &mut Stage<'_, F>,
+    packets: &[Packet<F>],
+    frames: &mut [Frame],
+    verdicts: &mut [Verdict],
+) {
+    for packet in packets {
+        let at = usize::from(packet.index);
+        verdicts[at] = forward(stage, packet, &mut frames[at]);
+    }
+}
+
 /// One packet of a flow, known or new.
 #[inline]
 fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut Frame) -> Verdict {
     match conntrack::track(stage, packet, frame) {
         Ok(Some(translation)) => send(packet, frame, &translation),
         Ok(None) => match open::open(stage, packet, frame) {
-            Ok(translation) => send(packet, frame, &translation),
+            Ok(verdict) => verdict,
             Err(refused) => refuse(stage, packet, frame, refused),
         },
         Err(refused) => refuse(stage, packet, frame, refused),
@@ -250,9 +250,9 @@ fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut 
 
 /// Translated, and on its way.
 #[inline]
-fn send<F: Family>(packet: &Packet<F>, frame: &mut Frame, translation: &Translation<F>) -> Verdict {
+fn send<F: Family>(packet: &Packet<F>, frame: &mut Frame, translation: &Translation<'_, F>) -> Verdict {
     rewrite::translate(packet, frame, translation);
-    emit::send(frame, &packet.layout, &translation.link)
+    emit::send(frame, &packet.layout, translation.link)
 }
 
 #[cold]

@@ -4,9 +4,10 @@
 //! or why it is refused. Nothing is remembered of a refused packet.
 
 use super::{
-    Answer, Decision, DropReason, Packet, Refusal, Refused, Stage, conntrack, decide,
+    Answer, Decision, DropReason, Packet, Refusal, Refused, Stage, Verdict, conntrack, decide,
     rewrite::{self, Translation},
     select::{Choice, Remembered},
+    send,
 };
 use crate::{
     io::Frame,
@@ -20,8 +21,8 @@ use crate::{
 pub(super) fn open<F: Family>(
     stage: &mut Stage<'_, F>,
     packet: &Packet<F>,
-    frame: &Frame,
-) -> Result<Translation<F>, Refused> {
+    frame: &mut Frame,
+) -> Result<Verdict, Refused> {
     let remembered = Remembered { table: &stage.config.affinity, now: stage.now };
     let choice = match decide(stage.tables, &packet.tuple, remembered) {
         Decision::Serve(choice) => choice,
@@ -53,7 +54,7 @@ pub(super) fn open<F: Family>(
     stage.flows.open(flow, &stage.config.timeouts)?;
     stage.counters.flows_opened += 1;
     choice.remember(packet.tuple.source, remembered);
-    Ok(Translation::of(&flow, Direction::Forward, link))
+    Ok(send(packet, frame, &Translation::of(&flow, Direction::Forward, &link)))
 }
 
 /// What becomes of a packet that is no Service's. A stray answer to a masqueraded flow ends here, since the kernel would

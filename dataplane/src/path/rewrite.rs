@@ -12,7 +12,7 @@ use crate::{
 
 /// How one packet of a flow is changed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Translation<F: Family> {
+pub(super) struct Translation<'t, F: Family> {
     /// What it leaves with.
     pub(super) tuple: Tuple<F>,
     /// What that adds to its TCP or UDP checksum.
@@ -20,12 +20,12 @@ pub(super) struct Translation<F: Family> {
     /// What that adds to its IPv4 header checksum.
     pub(super) header_delta: Delta,
     /// Where it goes.
-    pub(super) link: Link,
+    pub(super) link: &'t Link,
 }
 
-impl<F: Family> Translation<F> {
+impl<'t, F: Family> Translation<'t, F> {
     #[inline]
-    pub(super) fn of(flow: &Flow<F>, direction: Direction, link: Link) -> Self {
+    pub(super) fn of(flow: &Flow<F>, direction: Direction, link: &'t Link) -> Self {
         let turn = |delta: Delta| if direction == Direction::Forward { delta } else { delta.negate() };
         Self {
             tuple: flow.translated(direction),
@@ -47,7 +47,7 @@ pub(super) fn deltas<F: Family>(from: &Tuple<F>, to: &Tuple<F>) -> (Delta, Delta
 
 /// Translates a packet.
 #[inline(always)]
-pub(super) fn translate<F: Family>(packet: &Packet<F>, frame: &mut [u8], translation: &Translation<F>) {
+pub(super) fn translate<F: Family>(packet: &Packet<F>, frame: &mut [u8], translation: &Translation<'_, F>) {
     let tuple = &translation.tuple;
     let l3 = packet.layout.l3_mut(frame);
     F::translate(l3, tuple.source, tuple.destination, translation.header_delta);

@@ -40,6 +40,32 @@ pub struct FlowTable<F: Family> {
     evict_hand: usize,
 }
 
+/// The time noted for a flow.
+#[derive(Debug)]
+pub struct Due<'t> {
+    due: &'t mut [Millis],
+    at: usize,
+}
+
+impl Due<'_> {
+    /// Changes the flow's state, and looks at it again when the new state's timeout may have passed.
+    #[inline]
+    pub fn set_state<F: Family>(self, flow: &mut Flow<F>, state: FlowState, now: Millis, timeouts: &Timeouts) {
+        if flow.state != state {
+            flow.state = state;
+            self.note(now.after(timeouts.of(state)));
+        }
+    }
+
+    #[cold]
+    fn note(self, due: Millis) {
+        let noted = &mut self.due[self.at];
+        if noted.reached(due) {
+            *noted = due;
+        }
+    }
+}
+
 impl<F: Family> FlowTable<F> {
     /// A table for `capacity` flows.
     pub fn new(capacity: usize, seed: u64) -> Self {
@@ -150,18 +176,18 @@ impl<F: Family> FlowTable<F> {
         self.flows.get_mut(id.0 as usize)?.as_mut()
     }
 
+    /// The same for a packet that may change the flow's state, and when to look at it again.
+    #[inline]
+    pub fn track(&mut self, id: FlowId) -> Option<(&mut Flow<F>, Due<'_>)> {
+        let flow = self.flows.get_mut(id.0 as usize)?.as_mut()?;
+        Some((flow, Due { due: &mut self.due, at: id.0 as usize }))
+    }
+
     /// Changes the state of a flow, and looks at it again when the new state's timeout may have passed.
     #[inline]
     pub fn set_state(&mut self, id: FlowId, state: FlowState, now: Millis, timeouts: &Timeouts) {
-        let Some(flow) = self.flows.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
-        if flow.state != state {
-            flow.state = state;
-            let due = now.after(timeouts.of(state));
-            let noted = &mut self.due[id.0 as usize];
-            if noted.reached(due) {
-                *noted = due;
-            }
-        }
+        let Some((flow, due)) = self.track(id) else { return };
+        due.set_state(flow, state, now, timeouts);
     }
 
     /// Adds a flow. `None`: the table is full. Both tuples must be new to the table.

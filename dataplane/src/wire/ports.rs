@@ -28,12 +28,14 @@ pub fn apply_checksum(l4: &mut [u8], is_udp: bool, delta: Delta) {
         return;
     }
     let stored = Checksum::read(l4, at);
-    // UDP without a checksum (RFC 768); to TCP zero means zero.
-    if is_udp & (stored == Udp::NO_CHECKSUM) {
+    // UDP without a checksum (RFC 768); to TCP zero means zero, and what is compared with is no checksum at all.
+    let none = u32::from(is_udp).wrapping_sub(1);
+    let is_none = |checksum: Checksum| u32::from(checksum.to_be()) == none;
+    if is_none(stored) {
         return;
     }
     let computed = stored.apply(delta);
-    let written = if is_udp & (computed == Udp::NO_CHECKSUM) { Udp::ZERO_CHECKSUM } else { computed };
+    let written = if is_none(computed) { Udp::ZERO_CHECKSUM } else { computed };
     written.write(l4, at);
 }
 

@@ -31,7 +31,6 @@ impl<'a> Udp<'a> {
     /// Bytes of the header.
     pub const LEN: usize = field::LEN;
     pub(super) const CHECKSUM: usize = field::CHECKSUM;
-    pub(super) const NO_CHECKSUM: Checksum = NONE;
     pub(super) const ZERO_CHECKSUM: Checksum = ZERO;
 
     /// Checks a datagram. Bytes behind it are allowed and not part of it.
