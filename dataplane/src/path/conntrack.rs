@@ -26,8 +26,9 @@ pub(super) fn track<'t, F: Family>(
     let Some(found) = table.find_likely(packet.likely, packet.hash, &packet.tuple) else { return Ok(None) };
     let Some(flow) = table.get(found.id) else { return Ok(None) };
     let direction = found.direction;
-    let state = match next_state(flow, direction, packet, stage.now, stage.tables) {
-        Next::State(state) => state,
+    let changed = match next_state(flow, direction, packet, stage.now, stage.tables) {
+        Next::Same => None,
+        Next::State(state) => Some(state),
         Next::Reopen | Next::Retired => {
             stage.flows.close(found.id);
             return Ok(None);
@@ -39,7 +40,7 @@ pub(super) fn track<'t, F: Family>(
     // is selected.
     let forward = direction == Direction::Forward;
     let next_hop = stage.tables.next_hop(flow.next_hop);
-    check_limits(packet, if forward { next_hop.mtu } else { NO_LIMIT })?;
+    check_limits(packet, direction.select(next_hop.mtu, NO_LIMIT))?;
     if forward & next_hop.link.is_none() {
         return Err(Refused::Drop(DropReason::NextHop));
     }
@@ -52,8 +53,10 @@ pub(super) fn track<'t, F: Family>(
     if forward & (flow.client != way_back) {
         flow.client = way_back;
     }
-    due.set_state(flow, state, stage.now, &stage.config.timeouts);
-    let link = next_hop.link.as_ref().filter(|_| forward).unwrap_or(&flow.client);
+    if let Some(state) = changed {
+        due.set_state(flow, state, stage.now, &stage.config.timeouts);
+    }
+    let link = direction.select(next_hop.link.as_ref().unwrap_or(&flow.client), &flow.client);
     Ok(Some(Translation::of(flow, direction, link)))
 }
 
@@ -81,6 +84,7 @@ fn check_limits<F: Family>(packet: &Packet<F>, mtu: u16) -> Result<(), Refused> 
 }
 
 enum Next {
+    Same,
     State(FlowState),
     Reopen,
     Retired,
@@ -102,8 +106,9 @@ fn next_state<F: Family>(
                 return Next::Reopen;
             }
             match state.on(direction, event) {
+                Transition::To(next) if next == state => Next::Same,
                 Transition::To(next) => Next::State(FlowState::Tcp(next)),
-                Transition::Ignore => Next::State(flow.state),
+                Transition::Ignore => Next::Same,
                 Transition::Invalid => Next::Invalid,
             }
         }
@@ -117,7 +122,7 @@ fn next_state<F: Family>(
             Next::State(FlowState::UdpStream)
         }
         FlowState::UdpUnreplied | FlowState::UdpReplied | FlowState::UdpStream | FlowState::Sctp => {
-            Next::State(flow.state)
+            Next::Same
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Translation<'t, F: Family> {
 impl<'t, F: Family> Translation<'t, F> {
     #[inline]
     pub(super) fn of(flow: &Flow<F>, direction: Direction, link: &'t Link) -> Self {
-        let turn = |delta: Delta| if direction == Direction::Forward { delta } else { delta.negate() };
+        let turn = |delta: Delta| direction.select(delta, delta.negate());
         Self {
             tuple: flow.translated(direction),
             delta: turn(flow.delta),

@@ -32,6 +32,14 @@ pub enum FlowState {
     Sctp,
 }
 
+impl Direction {
+    /// The one that is of this direction, without a branch: which way a packet goes is as good as random.
+    #[inline(always)]
+    pub fn select<T>(self, forward: T, reply: T) -> T {
+        std::hint::select_unpredictable(self == Direction::Forward, forward, reply)
+    }
+}
+
 impl std::fmt::Display for FlowState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
@@ -88,21 +96,13 @@ impl<F: Family> Flow<F> {
     /// The tuple of arriving packets of this direction.
     #[inline]
     pub fn tuple(&self, direction: Direction) -> &Tuple<F> {
-        match direction {
-            Direction::Forward => &self.original,
-            Direction::Reply => &self.reply,
-        }
+        direction.select(&self.original, &self.reply)
     }
 
     /// The tuple that a packet of this direction leaves with.
     #[inline]
     pub fn translated(&self, direction: Direction) -> Tuple<F> {
-        // The other side is selected before it is read: this is a move, not a branch.
-        let other = match direction {
-            Direction::Forward => &self.reply,
-            Direction::Reply => &self.original,
-        };
-        other.reversed()
+        direction.select(&self.reply, &self.original).reversed()
     }
 
     /// Whether the backend sees an address of ours instead of the client's.
