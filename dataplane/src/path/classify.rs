@@ -14,10 +14,11 @@ use crate::{
     state::{Entry, Tuple},
     table::Transport,
     wire::{
-        EtherType, Ethernet, Family, IcmpKind, IcmpMessage, NetworkHeader, ParseError, Tcp, TcpFlags, Udp,
-        V4, V6, ports,
+        EtherType, Ethernet, Family, IcmpKind, IcmpMessage, IpProtocol, NetworkHeader, ParseError,
+        PortsAndFlags, Udp, V4, V6, ports, ports_and_flags,
     },
 };
+use std::hint::select_unpredictable;
 
 /// How many frames ahead of the one being classified the headers are asked for.
 const PREFETCH_AHEAD: usize = 6;
@@ -43,7 +44,7 @@ pub(super) fn batch(
 /// Classifies the frame at place `index` of its batch, and puts it where it belongs. A packet is built in the place
 /// where later stages read it: moving it through return values costs more than all the checks.
 #[inline]
-fn classify(
+pub(super) fn classify(
     frame: &Frame,
     index: u8,
     v4: &mut Arrivals<V4>,
@@ -74,9 +75,15 @@ fn network<F: Family>(
         return Err(DropReason::Martian);
     }
     let l4 = header.upper_layer(l3);
-    match Transport::from_protocol(header.protocol) {
-        Some(transport @ (Transport::Tcp | Transport::Udp)) => {
-            let (source_port, destination_port, flags) = transport_header::<F>(transport, l4)?;
+    match header.protocol {
+        protocol if is_tcp_or_udp(protocol) => {
+            let is_udp = protocol == IpProtocol::UDP;
+            let head = ports_and_flags(l4, is_udp).ok_or(DropReason::Malformed)?;
+            if is_udp & Udp::lacks_checksum::<F>(l4) {
+                return Err(DropReason::UdpChecksumMissing);
+            }
+            let PortsAndFlags { source: source_port, destination: destination_port, flags } = head;
+            let transport = select_unpredictable(is_udp, Transport::Udp, Transport::Tcp);
             arrivals.packets.push(Packet {
                 index,
                 hop_limit: header.hop_limit,
@@ -88,24 +95,19 @@ fn network<F: Family>(
                 likely: Entry::default(),
             });
         }
-        None if header.protocol == F::ICMP => {
+        protocol if protocol == F::ICMP => {
             arrivals.icmp.push(icmp(l4, layout()?, &header, source, destination, index)?);
         }
-        Some(Transport::Sctp) | None => return Err(DropReason::Protocol),
+        _ => return Err(DropReason::Protocol),
     }
     Ok(())
 }
 
+/// One test for both: which of them it is, a processor can't guess.
 #[inline]
-fn transport_header<F: Family>(transport: Transport, l4: &[u8]) -> Result<(u16, u16, TcpFlags), DropReason> {
-    if transport == Transport::Tcp {
-        let tcp = Tcp::parse(l4).map_err(parse_error)?;
-        Ok((tcp.source_port(), tcp.destination_port(), tcp.flags()))
-    } else {
-        let udp = Udp::parse(l4).map_err(parse_error)?;
-        udp.require_checksum::<F>().map_err(|_| DropReason::UdpChecksumMissing)?;
-        Ok((udp.source_port(), udp.destination_port(), TcpFlags::default()))
-    }
+fn is_tcp_or_udp(protocol: IpProtocol) -> bool {
+    const EITHER: u32 = 1 << IpProtocol::TCP.0 | 1 << IpProtocol::UDP.0;
+    EITHER.checked_shr(u32::from(protocol.0)).is_some_and(|bits| bits & 1 != 0)
 }
 
 /// ICMP is rare and forged easily: the whole message must be right before anything is believed.

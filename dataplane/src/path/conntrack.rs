@@ -38,10 +38,9 @@ pub(super) fn track<'t, F: Family>(
     let Some((flow, due)) = stage.flows.table.track(found.id) else { return Ok(None) };
     // Which way a packet goes is as good as random, so nothing below branches on it: both ways are looked at, and one
     // is selected.
-    let forward = direction == Direction::Forward;
     let next_hop = stage.tables.next_hop(flow.next_hop);
     check_limits(packet, direction.select(next_hop.mtu, NO_LIMIT))?;
-    if forward & next_hop.link.is_none() {
+    if direction.select(next_hop.link.is_none(), false) {
         return Err(Refused::Drop(DropReason::NextHop));
     }
     flow.last_seen = stage.now;
@@ -50,7 +49,7 @@ pub(super) fn track<'t, F: Family>(
     traffic.packets += 1;
     traffic.bytes += u64::from(packet.layout.ip_bytes());
     let way_back = packet.layout.way_back(frame);
-    if forward & (flow.client != way_back) {
+    if direction.select(flow.client != way_back, false) {
         flow.client = way_back;
     }
     if let Some(state) = changed {
@@ -91,8 +90,26 @@ enum Next {
     Invalid,
 }
 
+/// What a packet makes of its flow. Nearly all leave it as it is, which is decided without asking for the protocol.
 #[inline]
 fn next_state<F: Family>(
+    flow: &Flow<F>,
+    direction: Direction,
+    packet: &Packet<F>,
+    now: Millis,
+    tables: &Tables<F>,
+) -> Next {
+    let may_turn_stream =
+        (flow.state == FlowState::UdpReplied) & now.reached(flow.created.after(Timeouts::UDP_STREAM_AGE));
+    let is_steady = flow.state.is_steady(direction, packet.flags);
+    if is_steady & !may_turn_stream && flow.udp_epoch == tables.udp_epoch {
+        return Next::Same;
+    }
+    transition(flow, direction, packet, now, tables)
+}
+
+#[inline(never)]
+fn transition<F: Family>(
     flow: &Flow<F>,
     direction: Direction,
     packet: &Packet<F>,

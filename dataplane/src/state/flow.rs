@@ -1,9 +1,9 @@
 //! One flow: both of its tuples and all that a packet of it needs.
 
-use super::{Millis, TcpState, Tuple};
+use super::{Millis, TcpEvent, TcpState, Tuple};
 use crate::{
     table::{BackendId, Link, NextHopId, ServiceId},
-    wire::{Delta, Family},
+    wire::{Delta, Family, TcpFlags},
 };
 use serde::Serialize;
 
@@ -30,6 +30,31 @@ pub enum FlowState {
     UdpStream,
     /// An SCTP association.
     Sctp,
+}
+
+impl FlowState {
+    /// Its number, those of TCP first and as they are.
+    #[inline]
+    const fn number(self) -> u8 {
+        match self {
+            Self::Tcp(state) => state as u8,
+            Self::UdpUnreplied => 10,
+            Self::UdpReplied => 11,
+            Self::UdpStream => 12,
+            Self::Sctp => 13,
+        }
+    }
+
+    /// Whether a packet of this direction, and for TCP with these flags, leaves it as it is, whatever the time. In
+    /// doubt it says no. One test for all protocols.
+    #[inline]
+    pub fn is_steady(self, direction: Direction, flags: TcpFlags) -> bool {
+        const ALWAYS: u16 = 1 << FlowState::UdpStream.number() | 1 << FlowState::Sctp.number();
+        const REPLIED: u16 = ALWAYS | 1 << FlowState::UdpReplied.number();
+        const FORWARD: u16 = REPLIED | 1 << FlowState::UdpUnreplied.number();
+        let steady = TcpEvent::of(flags).steady(direction) | direction.select(FORWARD, REPLIED);
+        steady >> self.number() & 1 != 0
+    }
 }
 
 impl Direction {

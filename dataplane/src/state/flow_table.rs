@@ -50,7 +50,13 @@ pub struct Due<'t> {
 impl Due<'_> {
     /// Changes the flow's state, and looks at it again when the new state's timeout may have passed.
     #[inline]
-    pub fn set_state<F: Family>(self, flow: &mut Flow<F>, state: FlowState, now: Millis, timeouts: &Timeouts) {
+    pub fn set_state<F: Family>(
+        self,
+        flow: &mut Flow<F>,
+        state: FlowState,
+        now: Millis,
+        timeouts: &Timeouts,
+    ) {
         if flow.state != state {
             flow.state = state;
             self.note(now.after(timeouts.of(state)));

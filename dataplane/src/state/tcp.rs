@@ -52,6 +52,12 @@ pub enum TcpEvent {
 }
 
 impl TcpEvent {
+    /// The states that it leaves as they are, a bit for each.
+    #[inline]
+    pub fn steady(self, direction: Direction) -> u16 {
+        STEADY[direction as usize][self as usize]
+    }
+
     /// Sorts flags as nf_conntrack does: RST, then SYN, then FIN, then ACK; ECE, CWR and PSH do not matter.
     #[inline]
     pub fn of(flags: TcpFlags) -> Self {
@@ -123,6 +129,23 @@ const EVENTS: [TcpEvent; 64] = {
         flags += 1;
     }
     events
+};
+
+/// By direction and event, a bit for each state that stays as it is.
+const STEADY: [[u16; 6]; 2] = {
+    let mut steady = [[0; 6]; 2];
+    let mut cell = 0;
+    while cell < 2 * 6 * 10 {
+        let (direction, event, state) = (cell / 60, cell / 10 % 6, cell % 10);
+        let stays = match TRANSITIONS[direction][event][state] {
+            To(next) => next as usize == state,
+            Transition::Ignore => true,
+            Transition::Invalid => false,
+        };
+        steady[direction][event] |= (stays as u16) << state;
+        cell += 1;
+    }
+    steady
 };
 
 use self::TcpState::*;
