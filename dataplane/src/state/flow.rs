@@ -36,13 +36,16 @@ impl FlowState {
     /// Its number, those of TCP first and as they are.
     #[inline]
     const fn number(self) -> u8 {
-        match self {
-            Self::Tcp(state) => state as u8,
+        // In two halves, neither of which needs a jump.
+        let tcp = if let Self::Tcp(state) = self { state as u8 } else { 0 };
+        let other = match self {
+            Self::Tcp(_) => 0,
             Self::UdpUnreplied => 10,
             Self::UdpReplied => 11,
             Self::UdpStream => 12,
             Self::Sctp => 13,
-        }
+        };
+        tcp | other
     }
 
     /// Whether a packet of this direction, and for TCP with these flags, leaves it as it is, whatever the time. In
