@@ -14,7 +14,7 @@ use penstock_benches::{
 };
 use penstock_dataplane::{
     io::{BATCH, Frame, MemoryIo, PacketIo},
-    state::{FlowTable, Tuple},
+    state::{Entry, FlowTable, Tuple},
     table::{FlowHash, Ring, Transport},
     wire::{Ethernet, Family, Tcp, TcpFlags, Udp, V4, V6},
 };
@@ -169,7 +169,7 @@ fn flow_table<F: Numbered>(report: &mut Report) {
 #[inline]
 fn look_up<F: Family>(table: &FlowTable<F>, batch: &[Tuple<F>]) {
     let mut hashes = [0; BATCH];
-    let mut likely = [None; BATCH];
+    let mut likely = [Entry::default(); BATCH];
     for (hash, tuple) in hashes.iter_mut().zip(batch) {
         *hash = table.hash(tuple);
         table.prefetch_bucket(*hash);

@@ -11,31 +11,52 @@ use super::{
 };
 use crate::{
     io::Frame,
-    state::Tuple,
+    prefetch::prefetch_header,
+    state::{Entry, Tuple},
     table::Transport,
     wire::{
-        EtherType, Ethernet, Family, IcmpKind, IcmpMessage, NetworkHeader, ParseError, Sctp, Tcp, TcpFlags,
-        Udp, V4, V6, ports,
+        EtherType, Ethernet, Family, IcmpKind, IcmpMessage, IpProtocol, NetworkHeader, ParseError,
+        PortsAndFlags, Sctp, Tcp, TcpFlags, Udp, V4, V6, ports, ports_and_flags,
     },
 };
+use std::hint::select_unpredictable;
 
-/// The verdict of a packet whose stage has yet to run; every arrival's is replaced.
-pub(super) const PENDING: Verdict = Verdict::Drop(DropReason::NoService);
+/// How many frames ahead of the one being classified the headers are asked for.
+const PREFETCH_AHEAD: usize = 6;
+
+/// Classifies a batch. The verdicts of arrivals stay as they are.
+#[inline(never)]
+pub(super) fn batch(
+    frames: &[Frame],
+    v4: &mut Arrivals<V4>,
+    v6: &mut Arrivals<V6>,
+    verdicts: &mut [Verdict],
+) {
+    for (index, (frame, verdict)) in frames.iter().zip(verdicts).enumerate() {
+        if let Some(ahead) = frames.get(index + PREFETCH_AHEAD) {
+            prefetch_header(ahead);
+        }
+        if let Err(reason) = classify(frame, index as u8, v4, v6) {
+            *verdict = Verdict::Drop(reason);
+        }
+    }
+}
 
 /// Classifies the frame at place `index` of its batch, and puts it where it belongs. A packet is built in the place
 /// where later stages read it: moving it through return values costs more than all the checks.
 #[inline]
-pub(super) fn classify(frame: &Frame, index: u8, v4: &mut Arrivals<V4>, v6: &mut Arrivals<V6>) -> Verdict {
-    let ethernet = match Ethernet::parse(frame) {
-        Ok(ethernet) => ethernet,
-        Err(_) => return Verdict::Drop(DropReason::Malformed),
-    };
-    let verdict = match ethernet.ether_type() {
+pub(super) fn classify(
+    frame: &Frame,
+    index: u8,
+    v4: &mut Arrivals<V4>,
+    v6: &mut Arrivals<V6>,
+) -> Result<(), DropReason> {
+    let ethernet = Ethernet::parse(frame).map_err(|_| DropReason::Malformed)?;
+    match ethernet.ether_type() {
         EtherType::IPV4 => network(&ethernet, index, v4),
         EtherType::IPV6 => network(&ethernet, index, v6),
         _ => Err(DropReason::NotIp),
-    };
-    verdict.unwrap_or_else(Verdict::Drop)
+    }
 }
 
 #[inline]
@@ -43,12 +64,12 @@ fn network<F: Family>(
     ethernet: &Ethernet<'_>,
     index: u8,
     arrivals: &mut Arrivals<F>,
-) -> Result<Verdict, DropReason> {
+) -> Result<(), DropReason> {
     let l3 = ethernet.payload();
     let header = F::parse(l3).map_err(parse_error)?;
     if let Some(part) = header.fragment {
         arrivals.fragments.push(fragment::classify(ethernet, &header, part, index)?);
-        return Ok(PENDING);
+        return Ok(());
     }
     let layout = || Layout::of(ethernet, &header).ok_or(DropReason::TooBig);
     let (source, destination) = (F::source(l3), F::destination(l3));
@@ -56,9 +77,15 @@ fn network<F: Family>(
         return Err(DropReason::Martian);
     }
     let l4 = header.upper_layer(l3);
-    match Transport::from_protocol(header.protocol) {
-        Some(transport) => {
-            let (source_port, destination_port, flags) = transport_header::<F>(transport, l4)?;
+    match header.protocol {
+        protocol if is_tcp_or_udp(protocol) => {
+            let is_udp = protocol == IpProtocol::UDP;
+            let head = ports_and_flags(l4, is_udp).ok_or(DropReason::Malformed)?;
+            if is_udp & Udp::lacks_checksum::<F>(l4) {
+                return Err(DropReason::UdpChecksumMissing);
+            }
+            let PortsAndFlags { source: source_port, destination: destination_port, flags } = head;
+            let transport = select_unpredictable(is_udp, Transport::Udp, Transport::Tcp);
             arrivals.packets.push(Packet {
                 index,
                 hop_limit: header.hop_limit,
@@ -68,15 +95,42 @@ fn network<F: Family>(
                 layout: layout()?,
                 tuple: Tuple { source, destination, source_port, destination_port, transport },
                 hash: 0,
-                likely: None,
+                likely: Entry::default(),
             });
         }
-        None if header.protocol == F::ICMP => {
+        protocol if protocol == F::ICMP => {
             arrivals.icmp.push(icmp(l4, layout()?, &header, source, destination, index)?);
         }
-        None => return Err(DropReason::Protocol),
+        IpProtocol::SCTP => {
+            let (source_port, destination_port, flags) = transport_header::<F>(Transport::Sctp, l4)?;
+            arrivals.packets.push(Packet {
+                index,
+                hop_limit: header.hop_limit,
+                dont_fragment: header.dont_fragment,
+                flags,
+                part: Part::Whole,
+                layout: layout()?,
+                tuple: Tuple {
+                    source,
+                    destination,
+                    source_port,
+                    destination_port,
+                    transport: Transport::Sctp,
+                },
+                hash: 0,
+                likely: Entry::default(),
+            });
+        }
+        _ => return Err(DropReason::Protocol),
     }
-    Ok(PENDING)
+    Ok(())
+}
+
+/// One test for both: which of them it is, a processor can't guess.
+#[inline]
+fn is_tcp_or_udp(protocol: IpProtocol) -> bool {
+    const EITHER: u32 = 1 << IpProtocol::TCP.0 | 1 << IpProtocol::UDP.0;
+    EITHER.checked_shr(u32::from(protocol.0)).is_some_and(|bits| bits & 1 != 0)
 }
 
 #[inline]

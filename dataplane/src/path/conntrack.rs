@@ -19,45 +19,47 @@ use crate::{
 };
 
 #[inline]
-pub(super) fn track<F: Family>(
-    stage: &mut Stage<'_, F>,
+pub(super) fn track<'t, F: Family>(
+    stage: &'t mut Stage<'_, F>,
     packet: &Packet<F>,
     frame: &Frame,
-) -> Result<Option<Translation<F>>, Refused> {
-    let table = &mut stage.flows.table;
+) -> Result<Option<Translation<'t, F>>, Refused> {
+    let table = &stage.flows.table;
     let Some(found) = table.find_likely(packet.likely, packet.hash, &packet.tuple) else { return Ok(None) };
-    let Some(flow) = table.get_mut(found.id) else { return Ok(None) };
+    let Some(flow) = table.get(found.id) else { return Ok(None) };
     let direction = found.direction;
-    let state = match next_state(flow, direction, packet, frame, stage.now, stage.tables) {
-        Next::State(state) => state,
+    let changed = match next_state(flow, direction, packet, frame, stage.now, stage.tables) {
+        Next::Same => None,
+        Next::State(state) => Some(state),
         Next::Reopen | Next::Retired => {
             stage.flows.close(found.id);
             return Ok(None);
         }
         Next::Invalid(reason) => return Err(Refused::Drop(reason)),
     };
+    let Some((flow, due)) = stage.flows.table.track(found.id) else { return Ok(None) };
     // Which way a packet goes is as good as random, so nothing below branches on it: both ways are looked at, and one
     // is selected.
-    let forward = direction == Direction::Forward;
     let next_hop = stage.tables.next_hop(flow.next_hop);
-    let mtu = if forward { next_hop.mtu } else { stage.tables.port_mtu(flow.client.port) };
+    let mtu = direction.select(next_hop.mtu, stage.tables.port_mtu(flow.client.port));
     check_limits(packet, mtu)?;
-    let link = if forward { next_hop.link.as_ref() } else { Some(&flow.client) };
-    let link = *link.ok_or(Refused::Drop(DropReason::NextHop))?;
+    if direction.select(next_hop.link.is_none(), false) {
+        return Err(Refused::Drop(DropReason::NextHop));
+    }
     flow.last_seen = stage.now;
     flow.udp_epoch = stage.tables.udp_epoch;
     let traffic = &mut flow.traffic[direction as usize];
     traffic.packets += 1;
     traffic.bytes += u64::from(packet.layout.ip_bytes());
     let way_back = packet.layout.way_back(frame);
-    if forward & (flow.client != way_back) {
+    if direction.select(flow.client != way_back, false) {
         flow.client = way_back;
     }
-    let translation = Translation::of(flow, direction, link, mtu);
-    if flow.state != state {
-        table.set_state(found.id, state, stage.now, &stage.config.timeouts);
+    if let Some(state) = changed {
+        due.set_state(flow, state, stage.now, &stage.config.timeouts);
     }
-    Ok(Some(translation))
+    let link = direction.select(next_hop.link.as_ref().unwrap_or(&flow.client), &flow.client);
+    Ok(Some(Translation::of(flow, direction, link, mtu)))
 }
 
 /// The link to a backend and its MTU, if the packet may take it.
@@ -86,12 +88,14 @@ fn check_limits<F: Family>(packet: &Packet<F>, mtu: u16) -> Result<(), Refused> 
 }
 
 enum Next {
+    Same,
     State(FlowState),
     Reopen,
     Retired,
     Invalid(DropReason),
 }
 
+/// What a packet makes of its flow. Nearly all leave it as it is, which is decided without asking for the protocol.
 #[inline]
 fn next_state<F: Family>(
     flow: &Flow<F>,
@@ -102,8 +106,26 @@ fn next_state<F: Family>(
     tables: &Tables<F>,
 ) -> Next {
     if packet.part == Part::Later {
-        return Next::State(flow.state);
+        return Next::Same;
     }
+    let may_turn_stream =
+        (flow.state == FlowState::UdpReplied) & now.reached(flow.created.after(Timeouts::UDP_STREAM_AGE));
+    let is_steady = flow.state.is_steady(direction, packet.flags);
+    if is_steady & !may_turn_stream && flow.udp_epoch == tables.udp_epoch {
+        return Next::Same;
+    }
+    transition(flow, direction, packet, frame, now, tables)
+}
+
+#[inline(never)]
+fn transition<F: Family>(
+    flow: &Flow<F>,
+    direction: Direction,
+    packet: &Packet<F>,
+    frame: &Frame,
+    now: Millis,
+    tables: &Tables<F>,
+) -> Next {
     match flow.state {
         FlowState::Tcp(state) => {
             let event = TcpEvent::of(packet.flags);
@@ -111,8 +133,9 @@ fn next_state<F: Family>(
                 return Next::Reopen;
             }
             match state.on(direction, event) {
+                Transition::To(next) if next == state => Next::Same,
                 Transition::To(next) => Next::State(FlowState::Tcp(next)),
-                Transition::Ignore => Next::State(flow.state),
+                Transition::Ignore => Next::Same,
                 Transition::Invalid => Next::Invalid(DropReason::TcpInvalid),
             }
         }
@@ -125,7 +148,7 @@ fn next_state<F: Family>(
         FlowState::UdpReplied if now.since(flow.created) > Timeouts::UDP_STREAM_AGE => {
             Next::State(FlowState::UdpStream)
         }
-        FlowState::UdpUnreplied | FlowState::UdpReplied | FlowState::UdpStream => Next::State(flow.state),
+        FlowState::UdpUnreplied | FlowState::UdpReplied | FlowState::UdpStream => Next::Same,
         FlowState::Sctp(state) => next_sctp_state(state, direction, packet.layout.l4(frame)),
     }
 }

@@ -10,8 +10,8 @@
 //! later ones overlap each other is the receiver's to see.
 
 use super::{
-    DropReason, Half, PathConfig, Verdict,
-    classify::{PENDING, transport_header},
+    DropReason, Half, PENDING, PathConfig, Verdict,
+    classify::transport_header,
     packet::{Layout, Packet, Part},
 };
 use crate::{
@@ -66,7 +66,7 @@ pub(super) fn classify<F: Family>(
         layout,
         tuple: Tuple { source, destination, source_port, destination_port, transport },
         hash: 0,
-        likely: None,
+        likely: crate::state::Entry::default(),
     };
     let protocol = if F::ADDR_LEN == 4 { header.protocol.0 } else { 0 };
     let datagram = Datagram { source, destination, id: part.id, protocol };

@@ -7,7 +7,7 @@ use super::Packet;
 use crate::{state::FlowTable, wire::Family};
 
 /// Fills in [`Packet::hash`] and [`Packet::likely`].
-#[inline]
+#[inline(never)]
 pub(super) fn batch<F: Family>(table: &FlowTable<F>, packets: &mut [Packet<F>]) {
     for packet in &mut *packets {
         packet.hash = table.hash(&packet.tuple);

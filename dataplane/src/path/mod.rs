@@ -41,7 +41,6 @@ pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
-    prefetch::prefetch_header,
     state::{
         AffinityTable, Datagrams, Flows, Fragments, FreePlaces, HELD, Millis, Place, SnatPorts, Timeouts,
         TokenBucket, Waiting,
@@ -107,11 +106,11 @@ impl PathConfig {
     }
 }
 
+/// The verdict of a packet whose stage has yet to run; every arrival's is replaced.
+const PENDING: Verdict = Verdict::Drop(DropReason::NoService);
+
 /// How often a worker looks for outlived affinity records in one more shard.
 const AFFINITY_SWEEP: Duration = Duration::from_secs(1);
-
-/// How many frames ahead of the one being classified the headers are asked for.
-const PREFETCH_AHEAD: usize = 6;
 
 /// Everything one worker changes while it handles packets.
 #[derive(Debug)]
@@ -123,7 +122,7 @@ pub struct Path {
     echoes: TokenBucket,
     free_places: FreePlaces,
     counters: Counters,
-    verdicts: ArrayVec<Verdict, BATCH>,
+    verdicts: [Verdict; BATCH],
     affinity_swept: Millis,
 }
 
@@ -168,7 +167,7 @@ impl Path {
             echoes: TokenBucket::new(config.reply_rate.0, config.reply_rate.1),
             free_places: (0..HELD as u8).map(Place).collect(),
             counters: Counters::default(),
-            verdicts: ArrayVec::new(),
+            verdicts: [PENDING; BATCH],
             affinity_swept: Millis::default(),
             config,
         }
@@ -177,13 +176,10 @@ impl Path {
     /// Decides and rewrites a batch; see the module. At most [`BATCH`] frames.
     pub fn process(&mut self, frames: &mut [Frame], snapshot: &Snapshot, now: Millis) -> &[Verdict] {
         let Self { config, v4, v6, replies, echoes, free_places, counters, verdicts, .. } = self;
-        verdicts.clear();
-        for (index, frame) in frames.iter().enumerate().take(BATCH) {
-            if let Some(ahead) = frames.get(index + PREFETCH_AHEAD) {
-                prefetch_header(ahead);
-            }
-            verdicts.push(classify::classify(frame, index as u8, &mut v4.arrivals, &mut v6.arrivals));
-        }
+        *verdicts = [PENDING; BATCH];
+        let (frames, _) = frames.split_at_mut(frames.len().min(BATCH));
+        let verdicts = &mut verdicts[..frames.len()];
+        classify::batch(frames, &mut v4.arrivals, &mut v6.arrivals, verdicts);
         if !v4.arrivals.fragments.is_empty() {
             fragment::batch(config, &snapshot.v4, v4, free_places, now, verdicts);
         }
@@ -263,10 +259,7 @@ fn run<F: Family>(
     steer::batch(&config.steering, tables, packets, icmp, verdicts);
     lookup::batch(&half.flows.table, packets);
     let mut stage = Stage { config, tables, flows: &mut half.flows, replies, echoes, counters, now };
-    for packet in packets.iter() {
-        let at = usize::from(packet.index);
-        verdicts[at] = forward(&mut stage, packet, &mut frames[at]);
-    }
+    forward_batch(&mut stage, packets, frames, verdicts);
     for packet in icmp.iter() {
         let at = usize::from(packet.index);
         let frame = &mut frames[at];
@@ -280,13 +273,27 @@ fn run<F: Family>(
     icmp.clear();
 }
 
+/// A function of its own, like every loop over a batch: so that the registers are its own.
+#[inline(never)]
+fn forward_batch<F: Family>(
+    stage: &mut Stage<'_, F>,
+    packets: &[Packet<F>],
+    frames: &mut [Frame],
+    verdicts: &mut [Verdict],
+) {
+    for packet in packets {
+        let at = usize::from(packet.index);
+        verdicts[at] = forward(stage, packet, &mut frames[at]);
+    }
+}
+
 /// One packet of a flow, known or new.
 #[inline]
 fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut Frame) -> Verdict {
     match conntrack::track(stage, packet, frame) {
         Ok(Some(translation)) => send(packet, frame, &translation),
         Ok(None) => match open::open(stage, packet, frame) {
-            Ok(translation) => send(packet, frame, &translation),
+            Ok(verdict) => verdict,
             Err(refused) => refuse(stage, packet, frame, refused),
         },
         Err(refused) => refuse(stage, packet, frame, refused),
@@ -295,9 +302,9 @@ fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut 
 
 /// Translated, and on its way.
 #[inline]
-fn send<F: Family>(packet: &Packet<F>, frame: &mut Frame, translation: &Translation<F>) -> Verdict {
+fn send<F: Family>(packet: &Packet<F>, frame: &mut Frame, translation: &Translation<'_, F>) -> Verdict {
     rewrite::translate(packet, frame, translation);
-    match emit::send(frame, &packet.layout, &translation.link) {
+    match emit::send(frame, &packet.layout, translation.link) {
         Verdict::Forward(port) if packet.layout.ip_bytes() > translation.mtu => {
             Verdict::Split(port, translation.mtu)
         }

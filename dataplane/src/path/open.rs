@@ -4,10 +4,11 @@
 //! or why it is refused. Nothing is remembered of a refused packet.
 
 use super::{
-    Answer, Decision, DropReason, Packet, Refusal, Refused, Stage, conntrack, decide,
+    Answer, Decision, DropReason, Packet, Refusal, Refused, Stage, Verdict, conntrack, decide,
     packet::Part,
     rewrite::{self, Translation},
     select::{Choice, Remembered},
+    send,
 };
 use crate::{
     io::Frame,
@@ -21,8 +22,8 @@ use crate::{
 pub(super) fn open<F: Family>(
     stage: &mut Stage<'_, F>,
     packet: &Packet<F>,
-    frame: &Frame,
-) -> Result<Translation<F>, Refused> {
+    frame: &mut Frame,
+) -> Result<Verdict, Refused> {
     if packet.part == Part::Later {
         return Err(match stage.tables.is_ours(packet.tuple.destination) {
             true => Refused::Drop(DropReason::FragmentLost),
@@ -61,7 +62,7 @@ pub(super) fn open<F: Family>(
     stage.flows.open(flow, &stage.config.timeouts)?;
     stage.counters.flows_opened += 1;
     choice.remember(packet.tuple.source, remembered);
-    Ok(Translation::of(&flow, Direction::Forward, link, mtu))
+    Ok(send(packet, frame, &Translation::of(&flow, Direction::Forward, &link, mtu)))
 }
 
 /// Whether a question looks like a Service's answer: two backends would answer each other for ever, and LAND, whose

@@ -42,7 +42,7 @@ pub struct Packet<F: Family> {
     /// The hash of the tuple in the flow table; set by the look-up stage.
     pub hash: u64,
     /// The flow it most likely belongs to; set by the look-up stage.
-    pub likely: Option<Entry>,
+    pub likely: Entry,
 }
 
 /// Which part of a datagram a packet is.
@@ -134,6 +134,12 @@ impl Layout {
     #[inline]
     pub fn l4_mut<'f>(&self, frame: &'f mut [u8]) -> &'f mut [u8] {
         &mut frame[usize::from(self.l4)..usize::from(self.end)]
+    }
+
+    /// Bytes of the IP header, with options or extension headers.
+    #[inline]
+    pub fn header_len(&self) -> usize {
+        usize::from(self.l4 - self.l3)
     }
 
     /// Bytes of the IP packet.

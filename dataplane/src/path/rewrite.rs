@@ -7,12 +7,12 @@ use super::packet::{Packet, Part};
 use crate::{
     state::{Direction, Flow, Tuple},
     table::{Link, Transport},
-    wire::{Delta, Family, Sctp, Sum, apply_checksum, set_destination_port, set_source_port},
+    wire::{Delta, Family, Sctp, Sum, apply_checksum, set_ports},
 };
 
 /// How one packet of a flow is changed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Translation<F: Family> {
+pub(super) struct Translation<'t, F: Family> {
     /// What it leaves with.
     pub(super) tuple: Tuple<F>,
     /// What that adds to its TCP or UDP checksum.
@@ -20,15 +20,15 @@ pub(super) struct Translation<F: Family> {
     /// What that adds to its IPv4 header checksum.
     pub(super) header_delta: Delta,
     /// Where it goes.
-    pub(super) link: Link,
+    pub(super) link: &'t Link,
     /// The longest packet that goes there.
     pub(super) mtu: u16,
 }
 
-impl<F: Family> Translation<F> {
+impl<'t, F: Family> Translation<'t, F> {
     #[inline]
-    pub(super) fn of(flow: &Flow<F>, direction: Direction, link: Link, mtu: u16) -> Self {
-        let turn = |delta: Delta| if direction == Direction::Forward { delta } else { delta.negate() };
+    pub(super) fn of(flow: &Flow<F>, direction: Direction, link: &'t Link, mtu: u16) -> Self {
+        let turn = |delta: Delta| direction.select(delta, delta.negate());
         Self {
             tuple: flow.translated(direction),
             delta: turn(flow.delta),
@@ -50,19 +50,17 @@ pub(super) fn deltas<F: Family>(from: &Tuple<F>, to: &Tuple<F>) -> (Delta, Delta
 
 /// Translates a packet.
 #[inline(always)]
-pub(super) fn translate<F: Family>(packet: &Packet<F>, frame: &mut [u8], translation: &Translation<F>) {
+pub(super) fn translate<F: Family>(packet: &Packet<F>, frame: &mut [u8], translation: &Translation<'_, F>) {
     let tuple = &translation.tuple;
     let l3 = packet.layout.l3_mut(frame);
-    F::set_source(l3, tuple.source);
-    F::set_destination(l3, tuple.destination);
-    F::apply_header_delta(l3, translation.header_delta);
-    F::decrement_hop_limit(l3);
+    F::translate(l3, tuple.source, tuple.destination, translation.header_delta);
     if packet.part == Part::Later {
         return;
     }
-    let l4 = packet.layout.l4_mut(frame);
-    let whole = l4.len();
-    set_tuple(l4, whole, tuple, translation.delta);
+    if let Some(l4) = l3.get_mut(packet.layout.header_len()..) {
+        let whole = l4.len();
+        set_tuple(l4, whole, tuple, translation.delta);
+    }
 }
 
 /// Replaces the ports of a transport header and repairs its checksum, where the bytes reach that far (those quoted by
@@ -72,7 +70,6 @@ pub(super) fn set_tuple<F: Family>(l4: &mut [u8], whole: usize, tuple: &Tuple<F>
     if tuple.transport == Transport::Sctp {
         return Sctp::apply_ports(l4, whole, tuple.source_port, tuple.destination_port);
     }
-    set_source_port(l4, tuple.source_port);
-    set_destination_port(l4, tuple.destination_port);
+    set_ports(l4, tuple.source_port, tuple.destination_port);
     apply_checksum(l4, tuple.transport == Transport::Udp, delta);
 }

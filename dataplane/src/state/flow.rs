@@ -1,9 +1,9 @@
 //! One flow: both of its tuples and all that a packet of it needs.
 
-use super::{Millis, SctpState, TcpState, Tuple};
+use super::{Millis, SctpState, TcpEvent, TcpState, Tuple};
 use crate::{
     table::{BackendId, Link, NextHopId, ServiceId},
-    wire::{Delta, Family},
+    wire::{Delta, Family, TcpFlags},
 };
 use serde::Serialize;
 
@@ -30,6 +30,42 @@ pub enum FlowState {
     UdpStream,
     /// An SCTP association.
     Sctp(SctpState),
+}
+
+impl FlowState {
+    /// Its number, those of TCP first and as they are.
+    #[inline]
+    const fn number(self) -> u8 {
+        // In two halves, neither of which needs a jump.
+        let tcp = if let Self::Tcp(state) = self { state as u8 } else { 0 };
+        let other = match self {
+            Self::Tcp(_) => 0,
+            Self::UdpUnreplied => 10,
+            Self::UdpReplied => 11,
+            Self::UdpStream => 12,
+            Self::Sctp(_) => 13,
+        };
+        tcp | other
+    }
+
+    /// Whether a packet of this direction, and for TCP with these flags, leaves it as it is, whatever the time. In
+    /// doubt it says no. One test for all protocols.
+    #[inline]
+    pub fn is_steady(self, direction: Direction, flags: TcpFlags) -> bool {
+        const ALWAYS: u16 = 1 << FlowState::UdpStream.number();
+        const REPLIED: u16 = ALWAYS | 1 << FlowState::UdpReplied.number();
+        const FORWARD: u16 = REPLIED | 1 << FlowState::UdpUnreplied.number();
+        let steady = TcpEvent::of(flags).steady(direction) | direction.select(FORWARD, REPLIED);
+        steady >> self.number() & 1 != 0
+    }
+}
+
+impl Direction {
+    /// The one that is of this direction, without a branch: which way a packet goes is as good as random.
+    #[inline(always)]
+    pub fn select<T>(self, forward: T, reply: T) -> T {
+        std::hint::select_unpredictable(self == Direction::Forward, forward, reply)
+    }
 }
 
 impl std::fmt::Display for FlowState {
@@ -88,21 +124,13 @@ impl<F: Family> Flow<F> {
     /// The tuple of arriving packets of this direction.
     #[inline]
     pub fn tuple(&self, direction: Direction) -> &Tuple<F> {
-        match direction {
-            Direction::Forward => &self.original,
-            Direction::Reply => &self.reply,
-        }
+        direction.select(&self.original, &self.reply)
     }
 
     /// The tuple that a packet of this direction leaves with.
     #[inline]
     pub fn translated(&self, direction: Direction) -> Tuple<F> {
-        // The other side is selected before it is read: this is a move, not a branch.
-        let other = match direction {
-            Direction::Forward => &self.reply,
-            Direction::Reply => &self.original,
-        };
-        other.reversed()
+        direction.select(&self.reply, &self.original).reversed()
     }
 
     /// Whether the backend sees an address of ours instead of the client's.

@@ -40,6 +40,38 @@ pub struct FlowTable<F: Family> {
     evict_hand: usize,
 }
 
+/// The time noted for a flow.
+#[derive(Debug)]
+pub struct Due<'t> {
+    due: &'t mut [Millis],
+    at: usize,
+}
+
+impl Due<'_> {
+    /// Changes the flow's state, and looks at it again when the new state's timeout may have passed.
+    #[inline]
+    pub fn set_state<F: Family>(
+        self,
+        flow: &mut Flow<F>,
+        state: FlowState,
+        now: Millis,
+        timeouts: &Timeouts,
+    ) {
+        if flow.state != state {
+            flow.state = state;
+            self.note(now.after(timeouts.of(state)));
+        }
+    }
+
+    #[cold]
+    fn note(self, due: Millis) {
+        let noted = &mut self.due[self.at];
+        if noted.reached(due) {
+            *noted = due;
+        }
+    }
+}
+
 impl<F: Family> FlowTable<F> {
     /// A table for `capacity` flows.
     pub fn new(capacity: usize, seed: u64) -> Self {
@@ -107,19 +139,22 @@ impl<F: Family> FlowTable<F> {
 
     /// Second phase: brings the record that `hash` most likely names into the cache.
     #[inline]
-    pub fn prefetch_flow(&self, hash: u64) -> Option<Entry> {
-        let likely = self.index.likely(hash)?;
+    pub fn prefetch_flow(&self, hash: u64) -> Entry {
+        let likely = self.index.likely(hash);
         prefetch(&self.flows[likely.flow() as usize]);
-        Some(likely)
+        likely
     }
 
     /// Third phase: the flow with this tuple. `likely` is what the second phase gave.
     #[inline]
-    pub fn find_likely(&self, likely: Option<Entry>, hash: u64, tuple: &Tuple<F>) -> Option<Found> {
-        match likely {
-            Some(entry) if self.holds(entry, tuple) => Some(found(entry)),
-            _ => self.find(hash, tuple),
-        }
+    pub fn find_likely(&self, likely: Entry, hash: u64, tuple: &Tuple<F>) -> Option<Found> {
+        if self.holds(likely, tuple) { Some(found(likely)) } else { self.find_unlikely(hash, tuple) }
+    }
+
+    /// Kept out of the way of the packets whose flow was the likely one.
+    #[inline(never)]
+    fn find_unlikely(&self, hash: u64, tuple: &Tuple<F>) -> Option<Found> {
+        self.find(hash, tuple)
     }
 
     /// The flow with this tuple, whose hash is `hash`.
@@ -147,18 +182,18 @@ impl<F: Family> FlowTable<F> {
         self.flows.get_mut(id.0 as usize)?.as_mut()
     }
 
+    /// The same for a packet that may change the flow's state, and when to look at it again.
+    #[inline]
+    pub fn track(&mut self, id: FlowId) -> Option<(&mut Flow<F>, Due<'_>)> {
+        let flow = self.flows.get_mut(id.0 as usize)?.as_mut()?;
+        Some((flow, Due { due: &mut self.due, at: id.0 as usize }))
+    }
+
     /// Changes the state of a flow, and looks at it again when the new state's timeout may have passed.
     #[inline]
     pub fn set_state(&mut self, id: FlowId, state: FlowState, now: Millis, timeouts: &Timeouts) {
-        let Some(flow) = self.flows.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
-        if flow.state != state {
-            flow.state = state;
-            let due = now.after(timeouts.of(state));
-            let noted = &mut self.due[id.0 as usize];
-            if noted.reached(due) {
-                *noted = due;
-            }
-        }
+        let Some((flow, due)) = self.track(id) else { return };
+        due.set_state(flow, state, now, timeouts);
     }
 
     /// Adds a flow. `None`: the table is full. Both tuples must be new to the table.
@@ -218,7 +253,7 @@ impl<F: Family> FlowTable<F> {
         }
     }
 
-    /// Makes room in a full table: of the next [`EVICTION_SAMPLE`] flows the one that may go first, half-open before
+    /// Makes room in a full table: of the next 64 flows the one that may go first, half-open before
     /// closing ones. `None` if all of them are in use.
     pub fn evict(&mut self) -> Option<Flow<F>> {
         let mut best = None;

@@ -15,7 +15,7 @@ const TENTHS_PER_ENTRY: usize = 125;
 const FREE: u16 = 0;
 
 /// A flow's number and one of its directions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Entry(u32);
 
 impl Entry {
@@ -136,12 +136,13 @@ impl Index {
         prefetch(&self.buckets[self.home(hash)]);
     }
 
-    /// The first entry of the home bucket with the right tag: nearly always the one, good enough to prefetch.
+    /// The first entry of the home bucket with the right tag: nearly always the one, good enough to prefetch. Where
+    /// there is none it is just any entry, which names a place in the table all the same.
     #[inline]
-    pub(super) fn likely(&self, hash: u64) -> Option<Entry> {
+    pub(super) fn likely(&self, hash: u64) -> Entry {
         let bucket = &self.buckets[self.home(hash)];
         let mask = bucket.matching(Self::tag(hash));
-        (mask != 0).then(|| Entry(bucket.entries[mask.trailing_zeros() as usize]))
+        Entry(bucket.entries[mask.trailing_zeros() as usize % SLOTS])
     }
 
     /// The first entry with the tag of `hash` for which `is_it` says so.

@@ -52,9 +52,19 @@ pub enum TcpEvent {
 }
 
 impl TcpEvent {
+    /// The states that it leaves as they are, a bit for each.
+    #[inline]
+    pub fn steady(self, direction: Direction) -> u16 {
+        STEADY[direction as usize][self as usize]
+    }
+
     /// Sorts flags as nf_conntrack does: RST, then SYN, then FIN, then ACK; ECE, CWR and PSH do not matter.
     #[inline]
     pub fn of(flags: TcpFlags) -> Self {
+        EVENTS[usize::from(flags.0) % EVENTS.len()]
+    }
+
+    const fn decide(flags: TcpFlags) -> Self {
         if !flags.legal() {
             Self::Illegal
         } else if flags.contains(TcpFlags::RST) {
@@ -84,9 +94,6 @@ impl TcpState {
     /// What `event`, seen in `direction`, does in this state.
     #[inline]
     pub fn on(self, direction: Direction, event: TcpEvent) -> Transition {
-        if event == TcpEvent::Illegal {
-            return Transition::Invalid;
-        }
         TRANSITIONS[direction as usize][event as usize][self as usize]
     }
 
@@ -113,6 +120,34 @@ impl TcpState {
     }
 }
 
+/// By the six lower flags; the upper two are ECN's and do not count.
+const EVENTS: [TcpEvent; 64] = {
+    let mut events = [TcpEvent::Illegal; 64];
+    let mut flags = 0;
+    while flags < events.len() {
+        events[flags] = TcpEvent::decide(TcpFlags(flags as u8));
+        flags += 1;
+    }
+    events
+};
+
+/// By direction and event, a bit for each state that stays as it is.
+const STEADY: [[u16; 6]; 2] = {
+    let mut steady = [[0; 6]; 2];
+    let mut cell = 0;
+    while cell < 2 * 6 * 10 {
+        let (direction, event, state) = (cell / 60, cell / 10 % 6, cell % 10);
+        let stays = match TRANSITIONS[direction][event][state] {
+            To(next) => next as usize == state,
+            Transition::Ignore => true,
+            Transition::Invalid => false,
+        };
+        steady[direction][event] |= (stays as u16) << state;
+        cell += 1;
+    }
+    steady
+};
+
 use self::TcpState::*;
 use Transition::To;
 const IV: Transition = Transition::Invalid;
@@ -129,7 +164,7 @@ const S2: Transition = To(SynSent2);
 
 /// By direction, event and state, in the order of their declarations.
 #[rustfmt::skip]
-const TRANSITIONS: [[[Transition; 10]; 5]; 2] = [
+const TRANSITIONS: [[[Transition; 10]; 6]; 2] = [
     [   // Client to VIP.
         //NO  SS  SR  ES  FW  CW  LA  TW  CL  S2
         [ SS, SS, IG, IG, IG, IG, IG, SS, SS, S2], // SYN
@@ -137,6 +172,7 @@ const TRANSITIONS: [[[Transition; 10]; 5]; 2] = [
         [ IV, IV, FW, FW, LA, LA, LA, TW, CL, IV], // FIN
         [ ES, IV, ES, ES, CW, CW, TW, TW, CL, IV], // ACK
         [ IV, CL, CL, CL, CL, CL, CL, CL, CL, CL], // RST
+        [ IV, IV, IV, IV, IV, IV, IV, IV, IV, IV], // what none of these is
     ],
     [   // Backend to client.
         [ IV, S2, IV, IV, IV, IV, IV, SS, IV, S2], // SYN
@@ -144,6 +180,7 @@ const TRANSITIONS: [[[Transition; 10]; 5]; 2] = [
         [ IV, IV, FW, FW, LA, LA, LA, TW, CL, IV], // FIN
         [ IV, IG, SR, ES, CW, CW, TW, TW, CL, IG], // ACK
         [ IV, CL, CL, CL, CL, CL, CL, CL, CL, CL], // RST
+        [ IV, IV, IV, IV, IV, IV, IV, IV, IV, IV], // what none of these is
     ],
 ];
 

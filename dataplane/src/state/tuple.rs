@@ -4,7 +4,8 @@ use crate::{table::Transport, wire::Family};
 use std::fmt;
 
 /// One direction of a flow, as its packets carry it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Eq, Hash)]
+#[expect(clippy::derived_hash_with_manual_eq, reason = "equal are those whose fields are")]
 pub struct Tuple<F: Family> {
     /// Source address.
     pub source: F::Addr,
@@ -29,6 +30,18 @@ impl<F: Family> Tuple<F> {
             destination_port: self.source_port,
             transport: self.transport,
         }
+    }
+}
+
+/// Every packet is compared with its flow's tuple, so this is done in a few words.
+impl<F: Family> PartialEq for Tuple<F> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        let addresses = |tuple: &Self| F::pair(tuple.source, tuple.destination);
+        let ports = |tuple: &Self| u32::from(tuple.source_port) | u32::from(tuple.destination_port) << 16;
+        addresses(self) == addresses(other)
+            && ports(self) == ports(other)
+            && self.transport == other.transport
     }
 }
 

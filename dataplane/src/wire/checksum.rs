@@ -44,6 +44,13 @@ impl Sum {
         Sum(sum)
     }
 
+    /// The sum of a header of fixed length, by words twice as long.
+    #[inline(always)]
+    pub(super) fn of_header<const N: usize>(header: &[u8; N]) -> Sum {
+        let (words, rest) = header.as_chunks::<8>();
+        words.iter().fold(Sum::of(rest), |sum, word| sum.plus(Sum(u64::from_ne_bytes(*word))))
+    }
+
     /// This sum and that of `bytes`, which must start at an even offset of what is summed.
     #[inline]
     #[must_use]

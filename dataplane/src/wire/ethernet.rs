@@ -214,6 +214,7 @@ pub struct Ethernet<'a> {
     header: &'a [u8; field::LEN],
     ether_type: EtherType,
     vlan: VlanTags,
+    payload_offset: usize,
 }
 
 impl<'a> Ethernet<'a> {
@@ -227,11 +228,12 @@ impl<'a> Ethernet<'a> {
             return Err(ParseError::truncated(Layer::Ethernet, field::LEN, frame.len()));
         };
         let mut ether_type = EtherType(be16(header, field::ETHER_TYPE));
-        let mut vlan = VlanTags::NONE;
+        let (mut vlan, mut payload_offset) = (VlanTags::NONE, field::LEN);
         if ether_type.is_tag() {
             (ether_type, vlan) = tags(frame, ether_type)?;
+            payload_offset += vlan.len() * field::tag::LEN;
         }
-        Ok(Ethernet { frame, header, ether_type, vlan })
+        Ok(Ethernet { frame, header, ether_type, vlan, payload_offset })
     }
 
     /// Who sent it.
@@ -261,7 +263,7 @@ impl<'a> Ethernet<'a> {
     /// Where the payload starts.
     #[inline]
     pub fn payload_offset(&self) -> usize {
-        field::LEN + self.vlan.len() * field::tag::LEN
+        self.payload_offset
     }
 
     /// The payload, with whatever padding there is.

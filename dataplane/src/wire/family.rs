@@ -27,6 +27,8 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
         + 'static;
     /// The bytes of an address.
     type Octets: Copy + Eq + AsRef<[u8]> + Send + Sync + 'static;
+    /// Both addresses of a packet, as what the machine compares fastest.
+    type Pair: Copy + Eq + Debug;
 
     /// "IPv4" or "IPv6".
     const NAME: &'static str;
@@ -65,6 +67,11 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
     fn set_source(l3: &mut [u8], address: Self::Addr);
     /// Replaces the destination address.
     fn set_destination(l3: &mut [u8], address: Self::Addr);
+    /// Both addresses in one; only for comparing.
+    fn pair(source: Self::Addr, destination: Self::Addr) -> Self::Pair;
+    /// Sets both addresses, takes one hop, and repairs the header's checksum for all of that; `delta` is what the
+    /// addresses add to it.
+    fn translate(l3: &mut [u8], source: Self::Addr, destination: Self::Addr, delta: Delta);
     /// Repairs the header checksum after a change of addresses; IPv6 has none.
     fn apply_header_delta(l3: &mut [u8], delta: Delta);
 

@@ -21,6 +21,8 @@ mod field {
     pub(super) const DESTINATION: usize = 16;
     /// Bytes without options.
     pub(super) const LEN: usize = 20;
+    /// Version 4 and no options.
+    pub(super) const PLAIN: u8 = 0x45;
 
     pub(super) const DONT_FRAGMENT: u16 = 0x4000;
     pub(super) const MORE_FRAGMENTS: u16 = 0x2000;
@@ -32,27 +34,35 @@ mod field {
 /// What one hop less does to the checksum: the TTL is the upper byte of its word.
 const HOP: Delta = Delta::between(Sum::zero().add_u16_be(0x0100), Sum::zero());
 
+/// The length of a header that is not [`field::PLAIN`].
+#[cold]
+fn unusual(version_ihl: u8, have: usize) -> Result<usize, ParseError> {
+    if version_ihl >> 4 != 4 {
+        return Err(ParseError::BadVersion { layer: Layer::Ipv4, found: version_ihl >> 4 });
+    }
+    let header_len = usize::from(version_ihl & 0x0f) * 4;
+    if header_len < field::LEN || header_len > have {
+        return Err(ParseError::BadHeaderLength { layer: Layer::Ipv4, bytes: short(header_len) });
+    }
+    Ok(header_len)
+}
+
 #[inline(always)]
 fn read<const WHOLE: bool>(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
     let Some(header) = l3.first_chunk::<{ field::LEN }>() else {
         return Err(ParseError::truncated(Layer::Ipv4, field::LEN, l3.len()));
     };
-    let version_ihl = header[field::VERSION_IHL];
-    if version_ihl >> 4 != 4 {
-        return Err(ParseError::BadVersion { layer: Layer::Ipv4, found: version_ihl >> 4 });
+    let mut header_len = field::LEN;
+    if header[field::VERSION_IHL] != field::PLAIN {
+        header_len = unusual(header[field::VERSION_IHL], l3.len())?;
     }
-    let header_len = usize::from(version_ihl & 0x0f) * 4;
     let total_len = be16(header, field::TOTAL_LENGTH);
-    if header_len < field::LEN || header_len > l3.len() {
-        return Err(ParseError::BadHeaderLength { layer: Layer::Ipv4, bytes: short(header_len) });
-    }
     if usize::from(total_len) < header_len || (WHOLE && usize::from(total_len) > l3.len()) {
         let have = short(l3.len());
         return Err(ParseError::BadTotalLength { layer: Layer::Ipv4, stated: total_len, have });
     }
     if WHOLE {
-        // The fixed part has a fixed length, so its loop is unrolled; options are rare.
-        let mut sum = Sum::of(header);
+        let mut sum = Sum::of_header(header);
         if header_len > field::LEN {
             sum = sum.add_bytes(&l3[field::LEN..header_len]);
         }
@@ -99,6 +109,7 @@ impl V4 {
 impl Family for V4 {
     type Addr = Ipv4Addr;
     type Octets = [u8; 4];
+    type Pair = u64;
 
     const NAME: &'static str = "IPv4";
     const UNSPECIFIED: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
@@ -139,6 +150,25 @@ impl Family for V4 {
     #[inline]
     fn set_destination(l3: &mut [u8], address: Ipv4Addr) {
         put(l3, field::DESTINATION, address.octets());
+    }
+
+    #[inline]
+    fn pair(source: Ipv4Addr, destination: Ipv4Addr) -> u64 {
+        let [source, destination] = [source, destination].map(|address| u32::from_ne_bytes(address.octets()));
+        u64::from(source) | u64::from(destination) << 32
+    }
+
+    #[inline(always)]
+    fn translate(l3: &mut [u8], source: Ipv4Addr, destination: Ipv4Addr, delta: Delta) {
+        let Some(header) = l3.first_chunk_mut::<{ field::LEN }>() else { return };
+        put(header, field::SOURCE, source.octets());
+        put(header, field::DESTINATION, destination.octets());
+        let mut stored = Checksum::read(header, field::CHECKSUM).apply(delta);
+        if let Some(ttl) = header[field::TTL].checked_sub(1) {
+            header[field::TTL] = ttl;
+            stored = stored.apply(HOP);
+        }
+        stored.write(header, field::CHECKSUM);
     }
 
     #[inline]
@@ -204,7 +234,9 @@ impl Family for V4 {
     #[inline]
     fn is_unicast_source(address: Ipv4Addr) -> bool {
         // The whole of 0/8 is "this network" (RFC 6890), no source on a wire but for DHCP's 0.0.0.0.
-        let this_network = matches!(address.octets(), [0, ..]);
-        !(this_network || address.is_loopback() || address.is_multicast() || address.is_broadcast())
+        match address.octets() {
+            [first @ 1..224, ..] => first != 127,
+            [first, ..] => first >= 240 && !address.is_broadcast(),
+        }
     }
 }

@@ -168,6 +168,7 @@ fn fragment(head: &[u8], len: usize) -> Result<Option<Fragment>, ParseError> {
 impl Family for V6 {
     type Addr = Ipv6Addr;
     type Octets = [u8; 16];
+    type Pair = [u128; 2];
 
     const NAME: &'static str = "IPv6";
     const UNSPECIFIED: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
@@ -208,6 +209,19 @@ impl Family for V6 {
     #[inline]
     fn set_destination(l3: &mut [u8], address: Ipv6Addr) {
         put(l3, field::DESTINATION, address.octets());
+    }
+
+    #[inline]
+    fn pair(source: Ipv6Addr, destination: Ipv6Addr) -> [u128; 2] {
+        [source, destination].map(|address| u128::from_ne_bytes(address.octets()))
+    }
+
+    #[inline(always)]
+    fn translate(l3: &mut [u8], source: Ipv6Addr, destination: Ipv6Addr, _: Delta) {
+        let Some(header) = l3.first_chunk_mut::<{ field::LEN }>() else { return };
+        put(header, field::SOURCE, source.octets());
+        put(header, field::DESTINATION, destination.octets());
+        header[field::HOP_LIMIT] = header[field::HOP_LIMIT].saturating_sub(1);
     }
 
     #[inline]

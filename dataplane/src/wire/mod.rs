@@ -42,7 +42,9 @@ pub use icmp::{Icmp, IcmpError, IcmpKind, IcmpMessage};
 pub use icmpv6::Icmpv6;
 pub use ip::{Fragment, IpProtocol, NetworkHeader};
 pub use nd::{ND_HOP_LIMIT, NeighbourAdvertisement, NeighbourSolicitation, solicited_node};
-pub use ports::{apply_checksum, ports, set_destination_port, set_source_port};
+pub use ports::{
+    PortsAndFlags, apply_checksum, ports, ports_and_flags, set_destination_port, set_ports, set_source_port,
+};
 pub use sctp::{Sctp, SctpChunk, SctpChunks};
 pub use tcp::{Tcp, TcpFlags};
 pub use tcp_options::{TcpOption, TcpOptions};

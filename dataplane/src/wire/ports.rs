@@ -4,7 +4,8 @@
 //! the full views cannot.
 
 use super::bytes::{be16, put};
-use super::{Checksum, Delta, Tcp, Udp};
+use super::{Checksum, Delta, Tcp, TcpFlags, Udp};
+use std::hint::select_unpredictable;
 
 mod field {
     pub(super) const SOURCE: usize = 0;
@@ -28,13 +29,44 @@ pub fn apply_checksum(l4: &mut [u8], is_udp: bool, delta: Delta) {
         return;
     }
     let stored = Checksum::read(l4, at);
-    // UDP without a checksum (RFC 768); to TCP zero means zero.
-    if is_udp & (stored == Udp::NO_CHECKSUM) {
+    // UDP without a checksum (RFC 768); to TCP zero means zero, and what is compared with is no checksum at all.
+    let none = u32::from(is_udp).wrapping_sub(1);
+    let is_none = |checksum: Checksum| u32::from(checksum.to_be()) == none;
+    if is_none(stored) {
         return;
     }
     let computed = stored.apply(delta);
-    let written = if is_udp & (computed == Udp::NO_CHECKSUM) { Udp::ZERO_CHECKSUM } else { computed };
+    let written = if is_none(computed) { Udp::ZERO_CHECKSUM } else { computed };
     written.write(l4, at);
+}
+
+/// What the path wants to know of a TCP or UDP header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortsAndFlags {
+    /// The source port.
+    pub source: u16,
+    /// The destination port.
+    pub destination: u16,
+    /// TCP's flags; none for UDP.
+    pub flags: TcpFlags,
+}
+
+/// Checks a TCP or UDP header as [`Tcp::parse`] and [`Udp::parse`] do, without a branch on which it is. Both have a
+/// word with the length that must fit: TCP's data offset, beside its flags, and UDP's length.
+#[inline]
+pub fn ports_and_flags(l4: &[u8], is_udp: bool) -> Option<PortsAndFlags> {
+    let select = |udp: usize, tcp: usize| select_unpredictable(is_udp, udp, tcp);
+    let min = select(Udp::LEN, Tcp::MIN_HEADER);
+    if l4.len() < min {
+        return None;
+    }
+    let word = be16(l4, select(Udp::LENGTH, Tcp::DATA_OFFSET));
+    let len = select(usize::from(word), usize::from(word >> 12) * 4);
+    if len < min || len > l4.len() {
+        return None;
+    }
+    let (source, destination) = ports(l4)?;
+    Some(PortsAndFlags { source, destination, flags: TcpFlags(select(0, usize::from(word)) as u8) })
 }
 
 /// Replaces the source port, and no checksum.
@@ -49,6 +81,14 @@ pub fn set_destination_port(l4: &mut [u8], port: u16) {
     put(l4, field::DESTINATION, port.to_be_bytes());
 }
 
+/// Replaces both ports, and no checksum. Bytes too short to have them stay as they are.
+#[inline]
+pub fn set_ports(l4: &mut [u8], source: u16, destination: u16) {
+    if let Some(head) = l4.first_chunk_mut::<{ field::LEN }>() {
+        *head = (u32::from(source) << 16 | u32::from(destination)).to_be_bytes();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +96,23 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        /// Again the two are the oracle.
+        #[test]
+        fn both_headers_are_checked_alike(
+            bytes in proptest::collection::vec(any::<u8>(), 0..40), word in 0u16..0x60, short: bool, is_udp: bool,
+        ) {
+            let mut bytes = bytes;
+            if short && let Some(field) = bytes.get_mut(4..6) {
+                field.copy_from_slice(&word.to_be_bytes());
+            }
+            let tcp = |tcp: Tcp<'_>| (tcp.source_port(), tcp.destination_port(), tcp.flags());
+            let udp = |udp: Udp<'_>| (udp.source_port(), udp.destination_port(), TcpFlags::default());
+            let expected =
+                if is_udp { Udp::parse(&bytes).ok().map(udp) } else { Tcp::parse(&bytes).ok().map(tcp) };
+            let found = ports_and_flags(&bytes, is_udp).map(|found| (found.source, found.destination, found.flags));
+            prop_assert_eq!(found, expected);
+        }
+
         /// The two that it stands for are the oracle.
         #[test]
         fn both_checksums_are_repaired_alike(

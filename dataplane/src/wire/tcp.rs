@@ -142,6 +142,7 @@ impl<'a> Tcp<'a> {
     /// Bytes of the header without options.
     pub const MIN_HEADER: usize = field::LEN;
     pub(super) const CHECKSUM: usize = field::CHECKSUM;
+    pub(super) const DATA_OFFSET: usize = field::DATA_OFFSET;
 
     /// Checks a segment.
     #[inline]

@@ -31,7 +31,7 @@ impl<'a> Udp<'a> {
     /// Bytes of the header.
     pub const LEN: usize = field::LEN;
     pub(super) const CHECKSUM: usize = field::CHECKSUM;
-    pub(super) const NO_CHECKSUM: Checksum = NONE;
+    pub(super) const LENGTH: usize = field::LENGTH;
     pub(super) const ZERO_CHECKSUM: Checksum = ZERO;
 
     /// Checks a datagram. Bytes behind it are allowed and not part of it.
@@ -91,6 +91,12 @@ impl<'a> Udp<'a> {
     #[inline]
     pub fn payload(&self) -> &'a [u8] {
         self.payload
+    }
+
+    /// Whether a header that has been checked has no checksum where the family requires one.
+    #[inline]
+    pub fn lacks_checksum<F: Family>(l4: &[u8]) -> bool {
+        F::UDP_CHECKSUM_REQUIRED && Checksum::read(l4, field::CHECKSUM) == NONE
     }
 
     /// Refuses a datagram without a checksum where the family requires one.

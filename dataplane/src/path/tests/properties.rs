@@ -43,7 +43,7 @@ fn translate<F: Net>(io: &mut MemoryIo, bytes: &[u8], old: &Tuple<F>, new: &Tupl
     let packet = F::classify(&frame);
     assert_eq!(packet.tuple, *old);
     let (header_delta, delta) = rewrite::deltas(old, new);
-    let translation = Translation { tuple: *new, delta, header_delta, link: backend_link(0), mtu: 1500 };
+    let translation = Translation { tuple: *new, delta, header_delta, link: &backend_link(0), mtu: 1500 };
     rewrite::translate(&packet, &mut frame, &translation);
     let translated = frame.to_vec();
     io.recycle(frame);

@@ -90,7 +90,7 @@ impl Net for V6 {
 /// The arrivals of both families.
 fn classify_both(frame: &Frame) -> (ArrayVec<Packet<V4>, BATCH>, ArrayVec<Packet<V6>, BATCH>) {
     let (mut v4, mut v6) = (Arrivals::new(), Arrivals::new());
-    classify::classify(frame, 0, &mut v4, &mut v6);
+    let _ = classify::classify(frame, 0, &mut v4, &mut v6);
     (v4.packets, v6.packets)
 }
 
