@@ -43,7 +43,8 @@ pub(super) fn track<'t, F: Family>(
     let next_hop = stage.tables.next_hop(flow.next_hop);
     let mtu = direction.select(next_hop.mtu, stage.tables.port_mtu(flow.client.port));
     check_limits(packet, mtu)?;
-    if direction.select(next_hop.link.is_none(), false) {
+    // A pointer is selected and then looked at: a condition made of both would be taken apart into two branches.
+    if direction.select(next_hop.link.as_ref(), Some(&flow.client)).is_none() {
         return Err(Refused::Drop(DropReason::NextHop));
     }
     flow.last_seen = stage.now;

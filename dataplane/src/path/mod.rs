@@ -301,7 +301,7 @@ fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut 
 }
 
 /// Translated, and on its way.
-#[inline]
+#[inline(always)]
 fn send<F: Family>(packet: &Packet<F>, frame: &mut Frame, translation: &Translation<'_, F>) -> Verdict {
     rewrite::translate(packet, frame, translation);
     match emit::send(frame, &packet.layout, translation.link) {

@@ -36,16 +36,15 @@ impl FlowState {
     /// Its number, those of TCP first and as they are.
     #[inline]
     const fn number(self) -> u8 {
-        // In two halves, neither of which needs a jump.
-        let tcp = if let Self::Tcp(state) = self { state as u8 } else { 0 };
-        let other = match self {
-            Self::Tcp(_) => 0,
-            Self::UdpUnreplied => 10,
-            Self::UdpReplied => 11,
-            Self::UdpStream => 12,
-            Self::Sctp(_) => 13,
+        // By arithmetic, since which of them it is a processor can't guess.
+        let tcp = match self {
+            Self::Tcp(state) => state as u8,
+            Self::UdpUnreplied | Self::UdpReplied | Self::UdpStream | Self::Sctp(_) => 0,
         };
-        tcp | other
+        tcp + 10 * matches!(self, Self::UdpUnreplied) as u8
+            + 11 * matches!(self, Self::UdpReplied) as u8
+            + 12 * matches!(self, Self::UdpStream) as u8
+            + 13 * matches!(self, Self::Sctp(_)) as u8
     }
 
     /// Whether a packet of this direction, and for TCP with these flags, leaves it as it is, whatever the time. In
