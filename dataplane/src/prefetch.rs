@@ -17,10 +17,10 @@ pub(crate) fn prefetch<T>(value: &T) {
     let _ = value;
 }
 
-/// Brings the lines that hold a packet's headers into the nearest cache.
+/// Brings the line that a packet starts in, with most of its headers, into the nearest cache.
 #[inline(always)]
 pub(crate) fn prefetch_header(frame: &[u8]) {
-    if let Some(headers) = frame.first_chunk::<LINE_BYTES>() {
-        prefetch(headers);
+    if let Some(first) = frame.first() {
+        prefetch(first);
     }
 }
