@@ -122,7 +122,7 @@ impl Family for V4 {
     const UDP_CHECKSUM_REQUIRED: bool = false;
     const MIN_MTU: u16 = 68;
 
-    #[inline]
+    #[inline(always)]
     fn parse(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
         read::<true>(l3)
     }

@@ -181,7 +181,7 @@ impl Family for V6 {
     const UDP_CHECKSUM_REQUIRED: bool = true;
     const MIN_MTU: u16 = 1280;
 
-    #[inline]
+    #[inline(always)]
     fn parse(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
         read::<true>(l3)
     }
