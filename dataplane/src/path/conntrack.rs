@@ -109,10 +109,7 @@ fn next_state<F: Family>(
     if packet.part == Part::Later {
         return Next::Same;
     }
-    let may_turn_stream =
-        (flow.state == FlowState::UdpReplied) & now.reached(flow.created.after(Timeouts::UDP_STREAM_AGE));
-    let is_steady = flow.state.is_steady(direction, packet.flags);
-    if is_steady & !may_turn_stream && flow.udp_epoch == tables.udp_epoch {
+    if flow.state.is_steady(direction, packet.flags) && flow.udp_epoch == tables.udp_epoch {
         return Next::Same;
     }
     transition(flow, direction, packet, frame, now, tables)
@@ -127,7 +124,7 @@ fn transition<F: Family>(
     now: Millis,
     tables: &Tables<F>,
 ) -> Next {
-    match flow.state {
+    match flow.state.get() {
         FlowState::Tcp(state) => {
             let event = TcpEvent::of(packet.flags);
             if direction == Direction::Forward && event == TcpEvent::Syn && state.reopens() {

@@ -47,7 +47,7 @@ pub(super) fn open<F: Family>(
     let flow = Flow {
         original: packet.tuple,
         reply,
-        state,
+        state: state.into(),
         delta,
         header_delta,
         next_hop: choice.backend.next_hop,

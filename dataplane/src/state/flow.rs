@@ -1,6 +1,6 @@
 //! One flow: both of its tuples and all that a packet of it needs.
 
-use super::{Millis, SctpState, TcpEvent, TcpState, Tuple};
+use super::{Millis, SctpState, TcpEvent, TcpState, Tuple, tcp};
 use crate::{
     table::{BackendId, Link, NextHopId, ServiceId},
     wire::{Delta, Family, TcpFlags},
@@ -32,32 +32,94 @@ pub enum FlowState {
     Sctp(SctpState),
 }
 
-impl FlowState {
-    /// Its number, those of TCP first and as they are.
-    #[inline]
-    const fn number(self) -> u8 {
-        // By arithmetic, since which of them it is a processor can't guess.
-        let tcp = match self {
-            Self::Tcp(state) => state as u8,
-            Self::UdpUnreplied | Self::UdpReplied | Self::UdpStream | Self::Sctp(_) => 0,
-        };
-        tcp + 10 * matches!(self, Self::UdpUnreplied) as u8
-            + 11 * matches!(self, Self::UdpReplied) as u8
-            + 12 * matches!(self, Self::UdpStream) as u8
-            + 13 * matches!(self, Self::Sctp(_)) as u8
+/// A [`FlowState`] in one byte, as a flow keeps it: a packet asks it one question without taking it apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct StateCode(u8);
+
+impl StateCode {
+    /// Whether a packet of this direction, and for TCP with these flags, leaves the state as it is, whatever the time
+    /// and whatever else is in the packet. In doubt it says no. One test for all protocols.
+    #[inline(always)]
+    pub fn is_steady(self, direction: Direction, flags: TcpFlags) -> bool {
+        STEADY[direction as usize][TcpEvent::of(flags) as usize] >> self.0 & 1 != 0
     }
 
-    /// Whether a packet of this direction, and for TCP with these flags, leaves it as it is, whatever the time. In
-    /// doubt it says no. One test for all protocols.
+    /// The state.
     #[inline]
-    pub fn is_steady(self, direction: Direction, flags: TcpFlags) -> bool {
-        const ALWAYS: u16 = 1 << FlowState::UdpStream.number();
-        const REPLIED: u16 = ALWAYS | 1 << FlowState::UdpReplied.number();
-        const FORWARD: u16 = REPLIED | 1 << FlowState::UdpUnreplied.number();
-        let steady = TcpEvent::of(flags).steady(direction) | direction.select(FORWARD, REPLIED);
-        steady >> self.number() & 1 != 0
+    pub fn get(self) -> FlowState {
+        STATES[usize::from(self.0)]
     }
 }
+
+impl From<FlowState> for StateCode {
+    #[inline]
+    fn from(state: FlowState) -> Self {
+        Self(state.number())
+    }
+}
+
+impl std::fmt::Debug for StateCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+/// All states, by their numbers.
+const STATES: [FlowState; 20] = [
+    FlowState::Tcp(TcpState::None),
+    FlowState::Tcp(TcpState::SynSent),
+    FlowState::Tcp(TcpState::SynRecv),
+    FlowState::Tcp(TcpState::Established),
+    FlowState::Tcp(TcpState::FinWait),
+    FlowState::Tcp(TcpState::CloseWait),
+    FlowState::Tcp(TcpState::LastAck),
+    FlowState::Tcp(TcpState::TimeWait),
+    FlowState::Tcp(TcpState::Close),
+    FlowState::Tcp(TcpState::SynSent2),
+    FlowState::UdpUnreplied,
+    FlowState::UdpReplied,
+    FlowState::UdpStream,
+    FlowState::Sctp(SctpState::CookieWait),
+    FlowState::Sctp(SctpState::CookieEchoed),
+    FlowState::Sctp(SctpState::Established),
+    FlowState::Sctp(SctpState::Shutdown),
+    FlowState::Sctp(SctpState::ShutdownAckSent),
+    FlowState::Sctp(SctpState::Closed),
+    FlowState::Sctp(SctpState::HeartbeatSent),
+];
+
+impl FlowState {
+    /// Its place among [`STATES`].
+    #[inline]
+    const fn number(self) -> u8 {
+        match self {
+            Self::Tcp(state) => state as u8,
+            Self::UdpUnreplied => 10,
+            Self::UdpReplied => 11,
+            Self::UdpStream => 12,
+            Self::Sctp(state) => 13 + state as u8,
+        }
+    }
+}
+
+/// By direction and event, a bit for each state that stays as it is. UDP has no flags, and its age matters until it is
+/// a stream; SCTP's events are in its chunks.
+const STEADY: [[u32; TcpEvent::COUNT]; 2] = {
+    let mut steady = [[0; TcpEvent::COUNT]; 2];
+    let mut direction = 0;
+    while direction < 2 {
+        let mut event = 0;
+        while event < TcpEvent::COUNT {
+            let udp = 1 << FlowState::UdpStream.number();
+            steady[direction][event] = tcp::STEADY[direction][event] as u32 | udp;
+            event += 1;
+        }
+        steady[direction][TcpEvent::of(TcpFlags(0)) as usize] |=
+            ((direction == 0) as u32) << FlowState::UdpUnreplied.number();
+        direction += 1;
+    }
+    steady
+};
 
 impl Direction {
     /// The one that is of this direction, without a branch: which way a packet goes is as good as random.
@@ -96,7 +158,7 @@ pub struct Flow<F: Family> {
     /// Backend to us (or to the client, where its address is kept), as it arrives.
     pub reply: Tuple<F>,
     /// State.
-    pub state: FlowState,
+    pub state: StateCode,
     /// What translating a forward packet adds to its L4 checksum; a reply's is the negative.
     pub delta: Delta,
     /// The same for the IPv4 header checksum.
@@ -139,7 +201,7 @@ impl<F: Family> Flow<F> {
 
     /// How early a full table may evict it: 0 first, `None` never (§6.3, "resource exhaustion").
     pub fn eviction_rank(&self) -> Option<u8> {
-        match self.state {
+        match self.state.get() {
             FlowState::Tcp(TcpState::None | TcpState::SynSent | TcpState::SynSent2 | TcpState::SynRecv) => {
                 Some(0)
             }

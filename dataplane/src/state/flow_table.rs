@@ -57,8 +57,8 @@ impl Due<'_> {
         now: Millis,
         timeouts: &Timeouts,
     ) {
-        if flow.state != state {
-            flow.state = state;
+        if flow.state.get() != state {
+            flow.state = state.into();
             self.note(now.after(timeouts.of(state)));
         }
     }
@@ -209,7 +209,7 @@ impl<F: Family> FlowTable<F> {
             self.free.push(id);
             return None;
         }
-        self.due[id as usize] = flow.last_seen.after(timeouts.of(flow.state));
+        self.due[id as usize] = flow.last_seen.after(timeouts.of(flow.state.get()));
         self.flows[id as usize] = Some(flow);
         Some(FlowId(id))
     }
@@ -243,7 +243,7 @@ impl<F: Family> FlowTable<F> {
                 continue;
             }
             let Some(flow) = &self.flows[at] else { continue };
-            let end = flow.last_seen.after(timeouts.of(flow.state));
+            let end = flow.last_seen.after(timeouts.of(flow.state.get()));
             if !now.reached(end) {
                 self.due[at] = end;
             } else if let Some(flow) = self.remove(FlowId(at as u32)) {

@@ -20,7 +20,7 @@ mod tests;
 pub use affinity::AffinityTable;
 pub use bucket::TokenBucket;
 pub use clock::Millis;
-pub use flow::{Direction, Flow, FlowState, Traffic};
+pub use flow::{Direction, Flow, FlowState, StateCode, Traffic};
 pub use flow_table::{FlowId, FlowTable, Found};
 pub use flows::{Flows, OpenError, client_hash};
 pub use fragments::{

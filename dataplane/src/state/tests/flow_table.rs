@@ -56,7 +56,7 @@ fn flow<F: Numbered>(client: u16, state: FlowState, now: Millis) -> Flow<F> {
     Flow {
         original,
         reply,
-        state,
+        state: state.into(),
         delta: Delta::NONE,
         header_delta: Delta::NONE,
         next_hop: NextHopId(0),
@@ -111,7 +111,7 @@ impl<F: Numbered> Pair<F> {
     }
 
     fn expired(&self, flow: &Flow<F>) -> bool {
-        self.now.since(flow.last_seen) >= self.timeouts.of(flow.state)
+        self.now.since(flow.last_seen) >= self.timeouts.of(flow.state.get())
     }
 
     fn apply(&mut self, step: &Step) {
@@ -135,7 +135,7 @@ impl<F: Numbered> Pair<F> {
             Step::SetState { client, udp, state } => {
                 let key = Self::key(client, udp);
                 let Some(modelled) = self.model.get_mut(&key) else { return };
-                (modelled.last_seen, modelled.state) = (self.now, STATES[state]);
+                (modelled.last_seen, modelled.state) = (self.now, STATES[state].into());
                 let found = self.table.find(self.table.hash(&key), &key).expect("it is there");
                 self.table.get_mut(found.id).expect("it is there").last_seen = self.now;
                 self.table.set_state(found.id, STATES[state], self.now, &self.timeouts);
