@@ -78,7 +78,7 @@ fn network<F: Family>(
         return Err(DropReason::Martian);
     }
     let is_udp = header.protocol == IpProtocol::UDP;
-    let l4 = header.upper_layer(l3);
+    let l4 = &l3[usize::from(header.header_len)..usize::from(header.total_len)];
     let head = ports_and_flags(l4, is_udp).ok_or(DropReason::Malformed)?;
     if is_udp & Udp::lacks_checksum::<F>(l4) {
         return Err(DropReason::UdpChecksumMissing);

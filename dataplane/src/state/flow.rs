@@ -1,8 +1,8 @@
 //! One flow: both of its tuples and all that a packet of it needs.
 
-use super::{Millis, SctpState, TcpEvent, TcpState, Tuple, tcp};
+use super::{LastHopId, Millis, SctpState, TcpEvent, TcpState, Tuple, tcp};
 use crate::{
-    table::{BackendId, Link, NextHopId, ServiceId},
+    table::{BackendId, NextHopId, ServiceId},
     wire::{Delta, Family, TcpFlags},
 };
 use serde::Serialize;
@@ -41,7 +41,7 @@ impl StateCode {
     /// and whatever else is in the packet. In doubt it says no. One test for all protocols.
     #[inline(always)]
     pub fn is_steady(self, direction: Direction, flags: TcpFlags) -> bool {
-        STEADY[direction as usize][TcpEvent::of(flags) as usize] >> self.0 & 1 != 0
+        STEADY[usize::from(flags.0) % STEADY.len()][direction as usize] >> self.0 & 1 != 0
     }
 
     /// The state.
@@ -102,26 +102,32 @@ impl FlowState {
     }
 }
 
-/// By direction and event, a bit for each state that stays as it is. UDP has no flags, and its age matters until it is
-/// a stream; SCTP's events are in its chunks.
-const STEADY: [[u32; TcpEvent::COUNT]; 2] = {
-    let mut steady = [[0; TcpEvent::COUNT]; 2];
-    let mut direction = 0;
-    while direction < 2 {
-        let mut event = 0;
-        while event < TcpEvent::COUNT {
-            let udp = 1 << FlowState::UdpStream.number();
-            steady[direction][event] = tcp::STEADY[direction][event] as u32 | udp;
-            event += 1;
-        }
-        steady[direction][TcpEvent::of(TcpFlags(0)) as usize] |=
-            ((direction == 0) as u32) << FlowState::UdpUnreplied.number();
-        direction += 1;
+/// By TCP's flags without ECN's, and direction: a bit for each state that stays as it is. UDP has no flags, and its age
+/// matters until it is a stream; SCTP's events are in its chunks.
+const STEADY: [[u32; 2]; 64] = {
+    let mut steady = [[0; 2]; 64];
+    let mut at = 0;
+    while at < 2 * steady.len() {
+        let (flags, direction) = (at / 2, at % 2);
+        let tcp = tcp::STEADY[direction][TcpEvent::of(TcpFlags(flags as u8)) as usize] as u32;
+        let unreplied = (direction == Direction::Forward as usize) as u32;
+        steady[flags][direction] =
+            tcp | unreplied << FlowState::UdpUnreplied.number() | 1 << FlowState::UdpStream.number();
+        at += 1;
     }
     steady
 };
 
+/// By [`Direction`]: all bits, or none.
+static FORWARD_MASK: [u64; 2] = [u64::MAX, 0];
+
 impl Direction {
+    /// All bits if it is forward, else none. Read from memory: of anything it can compute the compiler makes a branch.
+    #[inline(always)]
+    pub fn forward_mask(self) -> u64 {
+        FORWARD_MASK[self as usize]
+    }
+
     /// The one that is of this direction, without a branch: which way a packet goes is as good as random.
     #[inline(always)]
     pub fn select<T>(self, forward: T, reply: T) -> T {
@@ -139,6 +145,15 @@ impl std::fmt::Display for FlowState {
             Self::Sctp(state) => state.name(),
         })
     }
+}
+
+/// What a translation adds to a packet's checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Deltas {
+    /// To that of TCP or UDP.
+    pub transport: Delta,
+    /// To that of the IPv4 header, the hop that is taken included.
+    pub header: Delta,
 }
 
 /// Packets and bytes (of IP) of one direction.
@@ -159,10 +174,8 @@ pub struct Flow<F: Family> {
     pub reply: Tuple<F>,
     /// State.
     pub state: StateCode,
-    /// What translating a forward packet adds to its L4 checksum; a reply's is the negative.
-    pub delta: Delta,
-    /// The same for the IPv4 header checksum.
-    pub header_delta: Delta,
+    /// What translating a packet adds to its checksums, by [`Direction`].
+    pub deltas: [Deltas; 2],
     /// The way to the backend.
     pub next_hop: NextHopId,
     /// The backend.
@@ -172,7 +185,7 @@ pub struct Flow<F: Family> {
     /// UDP: [`Tables::udp_epoch`](crate::table::Tables::udp_epoch) when its backend was last found serving.
     pub udp_epoch: u16,
     /// The way back to the client: where its last packet came from.
-    pub client: Link,
+    pub last_hop: LastHopId,
     /// When it was opened.
     pub created: Millis,
     /// When its last packet came, in either direction.

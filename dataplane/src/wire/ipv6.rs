@@ -179,6 +179,7 @@ impl Family for V6 {
     const ECHO_REPLY: u8 = icmpv6::ECHO_REPLY;
     const ICMP_LAYER: Layer = Layer::Icmpv6;
     const UDP_CHECKSUM_REQUIRED: bool = true;
+    const HOP: Delta = Delta::NONE;
     const MIN_MTU: u16 = 1280;
 
     #[inline(always)]
