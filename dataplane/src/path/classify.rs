@@ -84,7 +84,8 @@ fn network<F: Family>(
             if is_udp & Udp::lacks_checksum::<F>(l4) {
                 return Err(DropReason::UdpChecksumMissing);
             }
-            let PortsAndFlags { source: source_port, destination: destination_port, flags } = head;
+            let PortsAndFlags { source: source_port, destination: destination_port, flags, acknowledgement } =
+                head;
             let transport = select_unpredictable(is_udp, Transport::Udp, Transport::Tcp);
             arrivals.packets.push(Packet {
                 index,
@@ -92,6 +93,7 @@ fn network<F: Family>(
                 dont_fragment: header.dont_fragment,
                 part: Part::Whole,
                 flags,
+                acknowledgement,
                 layout: layout()?,
                 tuple: Tuple { source, destination, source_port, destination_port, transport },
                 hash: 0,
@@ -108,6 +110,7 @@ fn network<F: Family>(
                 hop_limit: header.hop_limit,
                 dont_fragment: header.dont_fragment,
                 flags,
+                acknowledgement: 0,
                 part: Part::Whole,
                 layout: layout()?,
                 tuple: Tuple {

@@ -1,7 +1,8 @@
 //! Third stage: the packet's flow, its state, its account.
 //!
 //! In: a packet and where its flow most likely is. Out: how to translate it; or nothing, if it has no flow; or why it
-//! is refused. A refused packet changes nothing: neither state nor timer nor account. A SYN on a connection that is
+//! is refused. A refused packet changes nothing: neither state nor timer nor account. A reset outside of what its receiver
+//! would take is refused, as what the state forbids is (§6.1). A SYN on a connection that is
 //! over ends it, and then has no flow (§6.1). Nor has a UDP packet whose flow's backend serves no more (§3.12): that is
 //! looked at once after each change of UDP endpoints, on the flow's next packet.
 
@@ -12,10 +13,10 @@ use crate::{
     io::Frame,
     state::{
         Direction, Flow, FlowState, Millis, SctpEvent, SctpState, TcpEvent, TcpState, Timeouts, Transition,
-        Tuple,
+        Tuple, reset_is_in_window,
     },
     table::{Link, NextHop, Tables, Transport, VipMatch},
-    wire::Family,
+    wire::{Family, Tcp},
 };
 
 #[inline]
@@ -49,6 +50,7 @@ pub(super) fn track<'t, F: Family>(
     }
     flow.last_seen = stage.now;
     flow.udp_epoch = stage.tables.udp_epoch;
+    flow.acked[direction as usize] = packet.acknowledgement;
     let traffic = &mut flow.traffic[direction as usize];
     traffic.packets += 1;
     traffic.bytes += u64::from(packet.layout.ip_bytes());
@@ -134,6 +136,9 @@ fn transition<F: Family>(
                 return Next::Reopen;
             }
             match state.on(direction, event) {
+                _ if event == TcpEvent::Rst && !is_in_window(flow, direction, packet.layout.l4(frame)) => {
+                    Next::Invalid(DropReason::TcpInvalid)
+                }
                 Transition::To(next) if next == state => Next::Same,
                 Transition::To(next) => Next::State(FlowState::Tcp(next)),
                 Transition::Ignore => Next::Same,
@@ -152,6 +157,14 @@ fn transition<F: Family>(
         FlowState::UdpUnreplied | FlowState::UdpReplied | FlowState::UdpStream => Next::Same,
         FlowState::Sctp(state) => next_sctp_state(state, direction, packet.layout.l4(frame)),
     }
+}
+
+/// Whether the receiver of a reset would take it.
+#[cold]
+fn is_in_window<F: Family>(flow: &Flow<F>, direction: Direction, l4: &[u8]) -> bool {
+    let [client, backend] = flow.acked;
+    let acked = direction.select(backend, client);
+    Tcp::parse(l4).is_ok_and(|tcp| reset_is_in_window(acked, tcp.seq()))
 }
 
 #[cold]

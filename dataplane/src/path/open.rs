@@ -53,6 +53,7 @@ pub(super) fn open<F: Family>(
         next_hop: choice.backend.next_hop,
         backend: choice.backend.id,
         service: choice.service.id,
+        acked: [packet.acknowledgement, 0],
         udp_epoch: stage.tables.udp_epoch,
         client: packet.layout.way_back(frame),
         created: stage.now,
