@@ -83,7 +83,7 @@ fn network<F: Family>(
     if is_udp & Udp::lacks_checksum::<F>(l4) {
         return Err(DropReason::UdpChecksumMissing);
     }
-    let PortsAndFlags { source: source_port, destination: destination_port, flags } = head;
+    let PortsAndFlags { source: source_port, destination: destination_port, flags, acknowledgement } = head;
     let transport = select_unpredictable(is_udp, Transport::Udp, Transport::Tcp);
     arrivals.packets.push(Packet {
         index,
@@ -91,6 +91,7 @@ fn network<F: Family>(
         dont_fragment: header.dont_fragment,
         part: Part::Whole,
         flags,
+        acknowledgement,
         layout: Layout::of(&ethernet, &header).ok_or(DropReason::TooBig)?,
         tuple: Tuple { source, destination, source_port, destination_port, transport },
         hash: 0,
@@ -128,6 +129,7 @@ fn others<F: Family>(frame: &Frame, index: u8, arrivals: &mut Arrivals<F>) -> Re
                 index,
                 hop_limit: header.hop_limit,
                 dont_fragment: header.dont_fragment,
+                acknowledgement: 0,
                 part: Part::Whole,
                 flags: TcpFlags::default(),
                 layout,

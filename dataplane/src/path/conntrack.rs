@@ -1,7 +1,8 @@
 //! Third stage: the packet's flow, its state, its account.
 //!
 //! In: a packet and where its flow most likely is. Out: how to translate it; or nothing, if it has no flow; or why it
-//! is refused. A refused packet changes nothing: neither state nor timer nor account. A SYN on a connection that is
+//! is refused. A refused packet changes nothing: neither state nor timer nor account. A reset outside of what its receiver
+//! would take is refused, as what the state forbids is (§6.1). A SYN on a connection that is
 //! over ends it, and then has no flow (§6.1). Nor has a UDP packet whose flow's backend serves no more (§3.12): that is
 //! looked at once after each change of UDP endpoints, on the flow's next packet.
 //!
@@ -16,10 +17,10 @@ use crate::{
     io::Frame,
     state::{
         Direction, Flow, FlowState, Found, LastHop, Millis, SctpEvent, SctpState, TcpEvent, TcpState,
-        Timeouts, Transition, Tuple,
+        Timeouts, Transition, Tuple, reset_is_in_window,
     },
     table::{Link, NextHop, Tables, Transport, VipMatch},
-    wire::Family,
+    wire::{Family, Tcp},
 };
 
 /// How to translate a packet that is of the flow it most likely was of, changes nothing about it, and may leave as it
@@ -44,6 +45,7 @@ pub(super) fn steady<'t, F: Family>(
     {
         return None;
     }
+    flow.acked[direction as usize] = packet.acknowledgement;
     count(flow, direction, packet, stage.now);
     Some(Translation::of(flow, direction, link, mtu))
 }
@@ -84,6 +86,9 @@ pub(super) fn track<'t, F: Family>(
         }
     };
     flow.udp_epoch = stage.tables.udp_epoch;
+    if packet.part != Part::Later {
+        flow.acked[direction as usize] = packet.acknowledgement;
+    }
     count(flow, direction, packet, stage.now);
     let translation = Translation::of(flow, direction, link, mtu);
     if let Next::State(state) = next {
@@ -173,6 +178,9 @@ fn transition<F: Family>(
                 return Next::Reopen;
             }
             match state.on(direction, event) {
+                _ if event == TcpEvent::Rst && !is_in_window(flow, direction, packet.layout.l4(frame)) => {
+                    Next::Invalid(DropReason::TcpInvalid)
+                }
                 Transition::To(next) if next == state => Next::Same,
                 Transition::To(next) => Next::State(FlowState::Tcp(next)),
                 Transition::Ignore => Next::Same,
@@ -191,6 +199,14 @@ fn transition<F: Family>(
         FlowState::UdpUnreplied | FlowState::UdpReplied | FlowState::UdpStream => Next::Same,
         FlowState::Sctp(state) => next_sctp_state(state, direction, packet.layout.l4(frame)),
     }
+}
+
+/// Whether the receiver of a reset would take it.
+#[cold]
+fn is_in_window<F: Family>(flow: &Flow<F>, direction: Direction, l4: &[u8]) -> bool {
+    let [client, backend] = flow.acked;
+    let acked = direction.select(backend, client);
+    Tcp::parse(l4).is_ok_and(|tcp| reset_is_in_window(acked, tcp.seq()))
 }
 
 #[cold]

@@ -62,6 +62,7 @@ pub(super) fn classify<F: Family>(
         dont_fragment: header.dont_fragment,
         part: if part.is_first() { Part::First } else { Part::Later },
         flags,
+        acknowledgement: 0,
         layout,
         tuple: Tuple { source, destination, source_port, destination_port, transport },
         hash: 0,

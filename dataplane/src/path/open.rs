@@ -49,6 +49,7 @@ pub(super) fn open<F: Family>(
         next_hop: choice.backend.next_hop,
         backend: choice.backend.id,
         service: choice.service.id,
+        acked: [packet.acknowledgement, 0],
         udp_epoch: stage.tables.udp_epoch,
         last_hop: LastHopId::default(),
         created: stage.now,

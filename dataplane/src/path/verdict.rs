@@ -73,7 +73,7 @@ counted! {
         Martian = "martian",
         /// A protocol that is neither TCP, UDP, SCTP nor ICMP.
         Protocol = "protocol",
-        /// A TCP segment that its connection's state forbids, or with illegal flags.
+        /// A TCP segment that its connection's state forbids, with illegal flags, or a reset its receiver would not take.
         TcpInvalid = "tcp_invalid",
         /// An SCTP packet without a chunk, with a verification tag it must not have, or that opens no association.
         SctpInvalid = "sctp_invalid",

@@ -165,8 +165,9 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
-/// A tracked flow.
+/// A tracked flow. It begins a cache line: of IPv4 it is two lines, and not the ends of three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(64))]
 pub struct Flow<F: Family> {
     /// Client to VIP, as it arrives.
     pub original: Tuple<F>,
@@ -182,6 +183,8 @@ pub struct Flow<F: Family> {
     pub backend: BackendId,
     /// The Service port it was opened for.
     pub service: ServiceId,
+    /// TCP, by [`Direction`]: what its sender acknowledged last, or 0. Resets of the other direction are held against it.
+    pub acked: [u32; 2],
     /// UDP: [`Tables::udp_epoch`](crate::table::Tables::udp_epoch) when its backend was last found serving.
     pub udp_epoch: u16,
     /// The way back to the client: where its last packet came from.

@@ -44,6 +44,8 @@ pub struct FlowTable<F: Family> {
     /// By flow: when to look at it again. Not later than it expires.
     due: Box<[Millis]>,
     free: Vec<u32>,
+    /// Places from here on have never held a flow.
+    reached: usize,
     sweep_hand: usize,
     evict_hand: usize,
 }
@@ -71,6 +73,7 @@ impl<F: Family> FlowTable<F> {
             flows: vec![None; capacity].into_boxed_slice(),
             due: vec![Millis::default(); capacity].into_boxed_slice(),
             free: (0..capacity as u32).rev().collect(),
+            reached: 0,
             sweep_hand: 0,
             evict_hand: 0,
         }
@@ -190,6 +193,7 @@ impl<F: Family> FlowTable<F> {
             self.free.push(id);
             return None;
         }
+        self.reached = self.reached.max(id as usize + 1);
         self.due[id as usize] = flow.last_seen.after(timeouts.of(flow.state.get()));
         self.flows[id as usize] = Some(flow);
         Some(FlowId(id))
@@ -252,6 +256,11 @@ impl<F: Family> FlowTable<F> {
             }
         }
         best.and_then(|(_, at)| self.remove(FlowId(at as u32)))
+    }
+
+    /// The places that ever held a flow end here: listings need not go on.
+    pub fn reached(&self) -> usize {
+        self.reached
     }
 
     /// Live flows from place `from` on, for listings; a place is never negative work: `examine` at most are looked at.

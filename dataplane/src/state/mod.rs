@@ -31,6 +31,6 @@ pub use index::Entry;
 pub use last_hops::{LastHop, LastHopId, LastHops};
 pub use sctp::{SctpEvent, SctpState};
 pub use snat::{SnatPorts, SnatUse};
-pub use tcp::{TcpEvent, TcpState, Transition};
+pub use tcp::{TcpEvent, TcpState, Transition, reset_is_in_window};
 pub use timeouts::Timeouts;
 pub use tuple::Tuple;

@@ -3,7 +3,7 @@
 //! The quote in an ICMP error has at least eight bytes of the upper layer (RFC 792), so these work there too, where
 //! the full views cannot.
 
-use super::bytes::{be16, put};
+use super::bytes::{be16, be32, put};
 use super::{Checksum, Delta, Tcp, TcpFlags, Udp};
 use std::hint::select_unpredictable;
 
@@ -56,6 +56,8 @@ pub struct PortsAndFlags {
     pub destination: u16,
     /// TCP's flags; none for UDP.
     pub flags: TcpFlags,
+    /// What a TCP segment acknowledges, or 0.
+    pub acknowledgement: u32,
 }
 
 /// Checks a TCP or UDP header as [`Tcp::parse`] and [`Udp::parse`] do, without a branch on which it is. Both have a
@@ -73,7 +75,10 @@ pub fn ports_and_flags(l4: &[u8], is_udp: bool) -> Option<PortsAndFlags> {
         return None;
     }
     let (source, destination) = ports(l4)?;
-    Some(PortsAndFlags { source, destination, flags: TcpFlags(select(0, usize::from(word)) as u8) })
+    let flags = TcpFlags(select(0, usize::from(word)) as u8);
+    let acknowledged = u32::from(flags.contains(TcpFlags::ACK)).wrapping_neg();
+    let acknowledgement = be32(l4, select(0, Tcp::ACKNOWLEDGEMENT)) & acknowledged;
+    Some(PortsAndFlags { source, destination, flags, acknowledgement })
 }
 
 /// Replaces the source port, and no checksum.
@@ -112,11 +117,13 @@ mod tests {
             if short && let Some(field) = bytes.get_mut(4..6) {
                 field.copy_from_slice(&word.to_be_bytes());
             }
-            let tcp = |tcp: Tcp<'_>| (tcp.source_port(), tcp.destination_port(), tcp.flags());
-            let udp = |udp: Udp<'_>| (udp.source_port(), udp.destination_port(), TcpFlags::default());
+            let acked = |tcp: &Tcp<'_>| if tcp.flags().ack() { tcp.ack() } else { 0 };
+            let tcp = |tcp: Tcp<'_>| (tcp.source_port(), tcp.destination_port(), tcp.flags(), acked(&tcp));
+            let udp = |udp: Udp<'_>| (udp.source_port(), udp.destination_port(), TcpFlags::default(), 0);
             let expected =
                 if is_udp { Udp::parse(&bytes).ok().map(udp) } else { Tcp::parse(&bytes).ok().map(tcp) };
-            let found = ports_and_flags(&bytes, is_udp).map(|found| (found.source, found.destination, found.flags));
+            let found = ports_and_flags(&bytes, is_udp)
+                .map(|found| (found.source, found.destination, found.flags, found.acknowledgement));
             prop_assert_eq!(found, expected);
         }
 

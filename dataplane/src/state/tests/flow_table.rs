@@ -62,6 +62,7 @@ fn flow<F: Numbered>(client: u16, state: FlowState, now: Millis) -> Flow<F> {
         next_hop: NextHopId(0),
         backend: BackendId(0),
         service: ServiceId(0),
+        acked: [0; 2],
         udp_epoch: 0,
         last_hop: LastHopId::default(),
         created: now,
@@ -258,4 +259,11 @@ fn a_full_table_finds_everything() {
         assert!(table.insert(make(number), &Timeouts::default()).is_some(), "flow {number}");
     }
     assert_eq!(table.len(), 20_000);
+}
+
+/// What a packet of a flow touches: two lines in IPv4, three in IPv6, and none of them a neighbour's.
+#[test]
+fn a_flow_is_a_few_whole_lines() {
+    assert_eq!((size_of::<Option<Flow<V4>>>(), align_of::<Option<Flow<V4>>>()), (2 * 64, 64));
+    assert_eq!((size_of::<Option<Flow<V6>>>(), align_of::<Option<Flow<V6>>>()), (3 * 64, 64));
 }
