@@ -12,7 +12,7 @@ mod validate;
 
 pub use settings::{
     Config, Echo, EchoSettings, Idle, Interface, LogFormat, Logging, Manifests, NodePortAddresses, Queues,
-    Replay, ReplayNextHop, Ring, Roles, Snat, Sync, TableSizes, TcpReject, Timeouts, Umem, Workers, XdpMode,
+    Reject, Replay, ReplayNextHop, Ring, Roles, Snat, Sync, TableSizes, TcpReject, Timeouts, Umem, Workers, XdpMode,
     ZeroCopy,
 };
 

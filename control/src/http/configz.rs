@@ -34,7 +34,10 @@ pub fn configz(config: &Config) -> Value {
             NodePortAddresses::Primary => json!("primary"),
             NodePortAddresses::Cidrs(cidrs) => json!(cidrs),
         },
-        "reject": {"tcp": match config.tcp_reject { TcpReject::Rst => "rst", TcpReject::Icmp => "icmp" }},
+        "reject": {
+            "tcp": match config.reject.tcp { TcpReject::Rst => "rst", TcpReject::Icmp => "icmp" },
+            "perSecond": config.reject.per_second,
+        },
         "allowExternalIPs": config.allow_external_ips,
         "minSyncPeriod": duration(config.sync.min_period),
         "syncPeriod": duration(config.sync.period),

@@ -1,5 +1,5 @@
 use super::world::*;
-use crate::config::NodePortAddresses;
+use crate::{config::NodePortAddresses, model::IpFamily};
 use penstock_dataplane::{
     table::{Transport, VipKind, VipMatch},
     wire::V4,
@@ -40,7 +40,7 @@ fn every_kind_of_address_is_captured() {
     let captured = &compiled.captured;
     assert_eq!(captured.vips, set([ip("10.96.0.1"), ip("198.51.100.1"), ip("203.0.113.1")]));
     assert_eq!(captured.node_addresses, set([ip("192.0.2.1"), ip("2001:db8::1")]));
-    assert_eq!(captured.node_ports, set([(Transport::Tcp, 30080)]));
+    assert_eq!(captured.node_ports, set([(IpFamily::V4, Transport::Tcp, 30080)]));
 }
 
 // S-82
@@ -160,7 +160,10 @@ fn a_vip_that_is_a_node_address_leaves_the_rest_to_the_node() {
     assert_eq!(served_as(&compiled, "192.0.2.1", 30443), Some(VipKind::NodePort));
     assert_eq!(kind(&compiled, "192.0.2.1", 22), VipMatch::None);
     assert_eq!(compiled.captured.vips, set([ip("10.96.0.1")]));
-    assert_eq!(compiled.captured.node_ports, set([(Transport::Tcp, 443), (Transport::Tcp, 30443)]));
+    assert_eq!(
+        compiled.captured.node_ports,
+        set([443, 30443].map(|port| (IpFamily::V4, Transport::Tcp, port)))
+    );
 }
 
 /// A VIP that an announcer has bound to the node is no place for NodePorts.
