@@ -73,7 +73,7 @@ counted! {
         Martian = "martian",
         /// A protocol that is neither TCP, UDP, SCTP nor ICMP.
         Protocol = "protocol",
-        /// A TCP segment that its connection's state forbids, or with illegal flags.
+        /// A TCP segment that its connection's state forbids, with illegal flags, or a reset its receiver would not take.
         TcpInvalid = "tcp_invalid",
         /// An SCTP packet without a chunk, with a verification tag it must not have, or that opens no association.
         SctpInvalid = "sctp_invalid",
@@ -91,6 +91,8 @@ counted! {
         SnatExhausted = "snat_exhausted",
         /// The flow table is full of flows in use.
         TableFull = "table_full",
+        /// Clients come from more link-layer addresses than can be kept.
+        LastHopsFull = "last_hops_full",
         /// An answer was due, but answers are rate-limited.
         ReplyLimited = "reply_limited",
         /// An answer was due, but must not be sent to this packet, or found no room.
