@@ -144,6 +144,7 @@ fn node_port_addresses_follow_the_setting_and_the_node() {
     assert!(answers(&mut world, "192.0.2.1"), "a prefix of length zero lifts the limit");
 }
 
+// S-158
 /// Load balancers that hand out node addresses must not cut the node off.
 #[test]
 fn a_vip_that_is_a_node_address_leaves_the_rest_to_the_node() {
@@ -179,7 +180,7 @@ fn node_ports_do_not_answer_on_vips_bound_to_the_node() {
     assert_eq!(served_as(&compiled, "203.0.113.7", 30443), None);
 }
 
-// S-113, S-119, S-120, S-205, S-207 (the ranges that decide it)
+// S-113, S-119, S-120, S-205, S-206, S-207 (the ranges that decide it)
 #[test]
 fn source_ranges_are_those_of_the_family() {
     let ranges = |ranges: &str, node: bool| {
@@ -188,6 +189,7 @@ fn source_ranges_are_those_of_the_family() {
             "type: LoadBalancer, clusterIP: 10.96.0.1, loadBalancerSourceRanges: [{ranges}], ports: [{{port: 80}}]"
         );
         world.service_with("web", "", &spec, "loadBalancer: {ingress: [{ip: 203.0.113.1}]}");
+        world.environment.node_addresses.insert(ip("198.51.100.9"));
         if node {
             world.node("n1", "", "{type: InternalIP, address: 192.0.2.1}");
         }
@@ -204,8 +206,11 @@ fn source_ranges_are_those_of_the_family() {
     assert_eq!(ranges("10.0.0.0/8, 'fd00::/8'", false), (some(&["10.0.0.0/8"]), 0));
     assert_eq!(ranges("10.0.0.0/8, 0.0.0.0/0", false), (None, 0));
     assert_eq!(ranges("'fd00::/8'", false), (some(&[]), 1), "nobody, and a warning");
+    assert_eq!(ranges("nonsense, 10.0.0.0/8", false), (some(&["10.0.0.0/8"]), 0));
+    assert_eq!(ranges("nonsense", false), (some(&[]), 1), "the same");
     assert_eq!(ranges("192.0.2.0/24", true), (some(&["192.0.2.0/24", "203.0.113.1/32"]), 0));
     assert_eq!(ranges("10.0.0.0/8", true), (some(&["10.0.0.0/8"]), 0));
+    assert_eq!(ranges("198.51.100.0/24", true), (some(&["198.51.100.0/24"]), 0), "not its primary address");
 }
 
 #[test]

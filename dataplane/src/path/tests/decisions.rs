@@ -18,6 +18,7 @@ both_families! {
     no_local_endpoint_is_silent,
     no_endpoint_is_told,
     source_ranges_cover_load_balancer_ips_only,
+    a_load_balancer_ip_may_be_a_source,
     source_ranges_are_asked_for_new_flows_only,
     an_external_ip_that_is_a_node_address_leaves_node_ports_alone,
     affinity_keeps_a_client_on_one_backend,
@@ -261,6 +262,20 @@ fn source_ranges_cover_load_balancer_ips_only<F: Net>() {
     world.client(0).syn().expect_drop(DropReason::SourceRange).moved("received source_range");
     world.service(|service| service.source_ranges = Some(Arc::from([])));
     world.client(0).from(allowed, 7).syn().expect_drop(DropReason::SourceRange);
+}
+
+/// A process of the node that talks to the load balancer's IP may have that IP as its source; the compiler puts it among
+/// the ranges, and here it is a source like any other.
+// S-120
+fn a_load_balancer_ip_may_be_a_source<F: Net>() {
+    let mut world = World::<F>::new();
+    let own = F::addr(Network::Vips, LB_IP);
+    let host = (F::ADDR_LEN * 8) as u8;
+    world.service(|service| service.source_ranges = Some(Arc::from([Prefix::new(own, host)])));
+    world.client(0).from(own, 5000).syn().expect_at_backend().reply(SYN_ACK).expect_at_client();
+    world.client(0).syn().expect_drop(DropReason::SourceRange);
+    let external = F::addr(Network::Vips, EXTERNAL_IP);
+    world.client(0).from(external, 5000).syn().expect_drop(DropReason::SourceRange);
 }
 
 // S-118
