@@ -1,7 +1,7 @@
 //! `/configz`: the configuration in force, every default filled in, in the words of the configuration file, so that it
 //! can be saved and used as one.
 
-use crate::config::{Config, Idle, LogFormat, NodePortAddresses, Queues, TcpReject, XdpMode, ZeroCopy};
+use crate::config::{Config, Echo, Idle, LogFormat, NodePortAddresses, Queues, TcpReject, XdpMode, ZeroCopy};
 use serde_json::{Value, json};
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -35,7 +35,9 @@ pub fn configz(config: &Config) -> Value {
             NodePortAddresses::Cidrs(cidrs) => json!(cidrs),
         },
         "reject": {"tcp": match config.tcp_reject { TcpReject::Rst => "rst", TcpReject::Icmp => "icmp" }},
+        "echo": {"external": echo(config.echo.external), "clusterIP": echo(config.echo.cluster_ip)},
         "allowExternalIPs": config.allow_external_ips,
+        "serviceCIDRs": config.service_cidrs,
         "minSyncPeriod": duration(config.sync.min_period),
         "syncPeriod": duration(config.sync.period),
         "metricsBindAddress": config.metrics_bind_address.map_or_else(String::new, |a| a.to_string()),
@@ -101,6 +103,14 @@ fn timeouts(config: &Config) -> Value {
     })
 }
 
+fn echo(echo: Echo) -> &'static str {
+    match echo {
+        Echo::Answer => "answer",
+        Echo::Drop => "drop",
+        Echo::Reject => "reject",
+    }
+}
+
 fn duration(duration: Duration) -> String {
     match (duration.as_secs(), duration.subsec_millis()) {
         (seconds, 0) => format!("{seconds}s"),
@@ -126,6 +136,8 @@ metricsBindAddress: ''
 healthzBindAddress: '[::]:10256'
 minSyncPeriod: 250ms
 allowExternalIPs: false
+serviceCIDRs: [10.96.0.0/16, 'fd00:96::/112']
+echo: {external: drop, clusterIP: reject}
 ";
 
     #[test]

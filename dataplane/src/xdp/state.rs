@@ -80,6 +80,8 @@ pub struct InterfaceEntry {
 pub struct ClassifierState {
     /// Addresses and their roles.
     pub addresses: BTreeMap<IpAddr, AddressFlags>,
+    /// Ranges of Service addresses, by prefix length: addresses in them that have no role are treated as VIPs.
+    pub ranges: BTreeSet<(IpAddr, u8)>,
     /// NodePorts: IP protocol number (6, 17 or 132) and port.
     pub node_ports: BTreeSet<(u8, u16)>,
     /// Ports that backends with [`AddressFlags::BACKEND`] serve on, likewise.
@@ -100,6 +102,7 @@ impl Default for ClassifierState {
     fn default() -> Self {
         ClassifierState {
             addresses: BTreeMap::new(),
+            ranges: BTreeSet::new(),
             node_ports: BTreeSet::new(),
             backend_ports: BTreeSet::new(),
             snat_ports: Self::NO_SNAT_PORTS,

@@ -4,6 +4,7 @@ use super::super::{Decision, DropReason, Masquerade, ReplyKind, world::*};
 use crate::{
     state::Tuple,
     table::{Endpoints, Locality, Prefix, TrafficPolicy, Transport, VipKind},
+    wire::SctpChunk,
 };
 use std::{collections::HashSet, sync::Arc};
 
@@ -23,6 +24,7 @@ both_families! {
     an_external_ip_that_is_a_node_address_leaves_node_ports_alone,
     affinity_keeps_a_client_on_one_backend,
     flows_spread_over_the_backends,
+    an_unallocated_service_address_is_silent,
     flows_survive_their_service,
     flows_survive_their_backend,
 }
@@ -343,6 +345,27 @@ fn flows_survive_their_service<F: Net>() {
     });
     world.resume(&who).send(ACK).expect_at_backend().reply(ACK).expect_at_client();
     world.client(1).syn().expect_pass().moved("passed received");
+}
+
+// S-157
+fn an_unallocated_service_address_is_silent<F: Net>() {
+    let mut world = World::<F>::new();
+    let cidr = Prefix::new(F::addr(Network::Vips, 0), F::PREFIX_LEN);
+    let nobody = F::addr(Network::Vips, 99);
+    world.client(0).to(nobody, 80).syn().expect_pass();
+    world.tables(|tables| Arc::make_mut(&mut tables.locality).service_cidrs = vec![cidr]);
+    let talk = world.client(0).to(nobody, 80).syn().expect_drop(DropReason::Unallocated);
+    talk.moved("received unallocated").expect_no_flow();
+    world.client(0).to(nobody, 80).datagram().expect_drop(DropReason::Unallocated);
+    world.client(0).to(nobody, 80).sctp().chunk(SctpChunk::INIT).expect_drop(DropReason::Unallocated);
+    // The others are as ever: a VIP, its other ports, and the rest of the world.
+    let who = world.client(0).vip(CLUSTER_IP).connect().who();
+    world.client(0).to(F::addr(Network::Vips, CLUSTER_IP), 81).syn().expect_reset();
+    world.client(0).to(F::addr(Network::Routers, 9), 80).syn().expect_pass();
+    // Connections survive that their VIP becomes one of nobody.
+    world.tables(|tables| tables.vips = Arc::default());
+    world.resume(&who).send(ACK).expect_at_backend().reply(ACK).expect_at_client();
+    world.client(1).vip(CLUSTER_IP).syn().expect_drop(DropReason::Unallocated);
 }
 
 // S-98, S-140, S-148
