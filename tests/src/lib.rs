@@ -10,6 +10,7 @@ mod keep_alive;
 mod sockets;
 mod sink;
 pub mod cluster;
+pub mod packets;
 
 pub use environment::{may_run, penstock, raise_file_limit};
 pub use keep_alive::KeepAlive;

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     fault::{Fault, Problem, Severity},
-    model::Node,
+    model::{IpFamily, Node},
 };
 use penstock_dataplane::{
-    table::{Locality, TrafficPolicy, VipIndex},
+    table::{Locality, TrafficPolicy, Transport, VipIndex},
     wire::Family,
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -95,8 +95,8 @@ impl<F: Family> FamilyTables<F> {
         let mut vips = self.index.addresses.keys().map(|vip| F::to_ip(*vip)).collect();
         captured.vips.append(&mut vips);
         captured.node_addresses.extend(self.host.iter().map(|address| F::to_ip(*address)));
-        captured.node_ports.extend(self.index.node_ports.keys());
-        captured.node_ports.extend(&self.node_tuples);
+        let ports = self.index.node_ports.keys().chain(&self.node_tuples);
+        captured.node_ports.extend(ports.map(of_family::<F>));
         self.captured_departed(captured);
         captured.snat_addresses.extend(self.snat_addresses.iter().map(|address| F::to_ip(*address)));
         let mut backends = match environment.settings.masquerade_all {
@@ -111,6 +111,10 @@ impl<F: Family> FamilyTables<F> {
             }
         };
         captured.backends.append(&mut backends);
-        captured.backend_ports.extend(&self.backend_ports);
+        captured.backend_ports.extend(self.backend_ports.iter().map(of_family::<F>));
     }
+}
+
+pub(super) fn of_family<F: Family>((transport, port): &(Transport, u16)) -> (IpFamily, Transport, u16) {
+    (family::<F>(), *transport, *port)
 }

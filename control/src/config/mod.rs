@@ -12,8 +12,8 @@ mod validate;
 
 pub use settings::{
     Config, Echo, EchoSettings, Idle, Interface, LogFormat, Logging, Manifests, NodePortAddresses, Queues,
-    Replay, ReplayNextHop, Ring, Roles, Snat, Sync, TableSizes, TcpReject, Timeouts, Umem, Workers, XdpMode,
-    ZeroCopy,
+    Reject, Replay, ReplayNextHop, Ring, Roles, Snat, Sync, TableSizes, TcpReject, Timeouts, Umem, Workers,
+    XdpMode, ZeroCopy,
 };
 
 use crate::fault::{Fault, Faults};

@@ -80,7 +80,7 @@ section!(TcpTimeouts {
     close: String,
 });
 section!(UdpTimeouts { unreplied: String, stream: String });
-section!(Reject { tcp: String });
+section!(Reject { tcp: String, per_second: u64 });
 section!(Echo {
     external: String,
     #[serde(rename = "clusterIP")]

@@ -36,8 +36,8 @@ pub struct Config {
     pub cluster_cidr: Vec<IpNet>,
     /// Where NodePorts answer.
     pub node_port_addresses: NodePortAddresses,
-    /// How a TCP connection to a Service without endpoints is refused.
-    pub tcp_reject: TcpReject,
+    /// How what nobody serves is refused.
+    pub reject: Reject,
     /// What is done with echo requests to VIPs.
     pub echo: EchoSettings,
     /// Whether `spec.externalIPs` of Services are served.
@@ -260,7 +260,16 @@ impl Default for Sync {
     }
 }
 
-/// How a TCP connection to a Service without endpoints is refused.
+/// How what nobody serves is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reject {
+    /// By what a TCP connection is.
+    pub tcp: TcpReject,
+    /// Refusals, and other errors, that a worker may send per second. A twentieth of it may be sent at once.
+    pub per_second: u32,
+}
+
+/// By what a TCP connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TcpReject {
     /// As a closed port does.

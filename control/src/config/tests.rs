@@ -34,7 +34,7 @@ fn interfaces_are_all_that_is_needed() {
     assert_eq!(config.timeouts.tcp_established, Duration::from_secs(86400));
     assert_eq!(config.timeouts.tcp_close_wait, Duration::from_secs(3600));
     assert_eq!(config.node_port_addresses, NodePortAddresses::Cidrs(Vec::new()));
-    assert_eq!(config.tcp_reject, TcpReject::Rst);
+    assert_eq!(config.reject, Reject { tcp: TcpReject::Rst, per_second: 1000 });
     assert_eq!((config.echo.external, config.echo.cluster_ip), (Echo::Answer, Echo::Drop));
     assert_eq!(config.socket, Path::new("/run/penstock.sock"));
 }
@@ -70,7 +70,7 @@ timeouts: {tcp: {established: 2h4m, synSent: 10s}, udp: {unreplied: 10s, stream:
 masqueradeAll: true
 clusterCIDR: [10.244.0.0/16, "fd00:10::/56"]
 nodePortAddresses: primary
-reject: {tcp: icmp}
+reject: {tcp: icmp, perSecond: 50}
 socket: /run/other.sock
 replay: {nextHops: [{destination: 10.244.1.0/24, interface: backend0, mac: "02:00:00:00:00:01", source: 10.1.0.1}]}
 logging: {format: json, level: "info,penstock::routes=debug"}
@@ -84,6 +84,7 @@ logging: {format: json, level: "info,penstock::routes=debug"}
     assert_eq!(config.timeouts.tcp_fin_wait, Duration::from_secs(120), "the others keep their defaults");
     assert_eq!(config.replay.next_hops[0].interface, 1);
     assert_eq!(config.node_port_addresses, NodePortAddresses::Primary);
+    assert_eq!(config.reject, Reject { tcp: TcpReject::Icmp, per_second: 50 });
 }
 
 #[test]
@@ -166,6 +167,7 @@ fn each_rule_names_path_value_and_remedy() {
     refused("nodePortAddresses: all", "nodePortAddresses: \"all\": must be primary, or a list of CIDRs");
     refused("nodePortAddresses: [x]", "nodePortAddresses[0]: \"x\": must be a CIDR");
     refused("reject: {tcp: drop}", "reject.tcp: \"drop\": must be one of rst, icmp");
+    refused("reject: {perSecond: 1000001}", "reject.perSecond: 1000001: must be at most 1000000");
     refused("logging: {format: xml}", "logging.format: \"xml\": must be one of text, json");
     refused("logging: {level: \"loud=very\"}", "logging.level: \"loud=very\": must be error, warn, info");
     refused(

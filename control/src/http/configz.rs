@@ -34,7 +34,10 @@ pub fn configz(config: &Config) -> Value {
             NodePortAddresses::Primary => json!("primary"),
             NodePortAddresses::Cidrs(cidrs) => json!(cidrs),
         },
-        "reject": {"tcp": match config.tcp_reject { TcpReject::Rst => "rst", TcpReject::Icmp => "icmp" }},
+        "reject": {
+            "tcp": match config.reject.tcp { TcpReject::Rst => "rst", TcpReject::Icmp => "icmp" },
+            "perSecond": config.reject.per_second,
+        },
         "echo": {"external": echo(config.echo.external), "clusterIP": echo(config.echo.cluster_ip)},
         "allowExternalIPs": config.allow_external_ips,
         "serviceCIDRs": config.service_cidrs,

@@ -23,9 +23,6 @@ use penstock_dataplane::{
 };
 use std::{sync::Arc, time::Instant};
 
-/// Answers a worker may send per second, and at once (Linux's `icmp_msgs_per_sec` and `icmp_msgs_burst`).
-const REPLY_RATE: (u32, u32) = (1000, 50);
-
 /// A worker and how to reach it.
 #[derive(Debug)]
 pub struct RunningWorker {
@@ -257,13 +254,13 @@ pub fn path_config(
         v4_flows: config.tables.ipv4_flows,
         v6_flows: config.tables.ipv6_flows,
         seed,
-        tcp_reject: match config.tcp_reject {
+        tcp_reject: match config.reject.tcp {
             config::TcpReject::Rst => TcpReject::Reset,
             config::TcpReject::Icmp => TcpReject::Icmp,
         },
         echo: EchoPolicy { external: echo(config.echo.external), cluster_ip: echo(config.echo.cluster_ip) },
         fragments: Arc::new(Fragments::new(seed)),
-        reply_rate: REPLY_RATE,
+        reply_rate: (config.reject.per_second, (config.reject.per_second / 20).max(1)),
         affinity,
     }
 }

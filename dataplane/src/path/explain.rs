@@ -171,7 +171,7 @@ pub fn explain<F: Family>(
 
 fn existing<F: Family>(flow: &Flow<F>) -> ExistingFlow {
     ExistingFlow {
-        state: flow.state.to_string(),
+        state: flow.state.get().to_string(),
         backend: address::<F>(flow.reply.source, flow.reply.source_port),
         source: address::<F>(flow.reply.destination, flow.reply.destination_port),
     }

@@ -11,13 +11,12 @@
 
 use super::{
     DropReason, Half, PENDING, PathConfig, Verdict,
-    classify::transport_header,
     packet::{Layout, Packet, Part},
 };
 use crate::{
     state::{Datagram, Fate, First, FreePlaces, Millis, Tuple},
     table::{Tables, Transport},
-    wire::{Ethernet, Family, Fragment, NetworkHeader, TcpFlags, Udp},
+    wire::{Ethernet, Family, Fragment, NetworkHeader, Tcp, TcpFlags, Udp},
 };
 
 /// A fragment. A later one's tuple has no ports yet.
@@ -80,7 +79,8 @@ fn first_header<F: Family>(transport: Transport, l4: &[u8]) -> Result<(u16, u16,
         udp.require_checksum::<F>().map_err(|_| DropReason::UdpChecksumMissing)?;
         return Ok((udp.source_port(), udp.destination_port(), TcpFlags::default()));
     }
-    transport_header::<F>(transport, l4).map_err(|_| DropReason::FragmentTiny)
+    let tcp = Tcp::parse(l4).map_err(|_| DropReason::FragmentTiny)?;
+    Ok((tcp.source_port(), tcp.destination_port(), tcp.flags()))
 }
 
 /// Puts the fragments of a batch among its packets, in their order.

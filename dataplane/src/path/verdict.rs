@@ -93,6 +93,8 @@ counted! {
         SnatExhausted = "snat_exhausted",
         /// The flow table is full of flows in use.
         TableFull = "table_full",
+        /// Clients come from more link-layer addresses than can be kept.
+        LastHopsFull = "last_hops_full",
         /// An answer was due, but answers are rate-limited.
         ReplyLimited = "reply_limited",
         /// An answer was due, but must not be sent to this packet, or found no room.

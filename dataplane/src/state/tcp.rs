@@ -54,16 +54,13 @@ pub enum TcpEvent {
 }
 
 impl TcpEvent {
-    /// The states that it leaves as they are, a bit for each.
-    #[inline]
-    pub fn steady(self, direction: Direction) -> u16 {
-        STEADY[direction as usize][self as usize]
-    }
+    /// How many there are.
+    pub(super) const COUNT: usize = 6;
 
     /// Sorts flags as nf_conntrack does: RST, then SYN, then FIN, then ACK; ECE, CWR and PSH do not matter.
-    #[inline]
-    pub fn of(flags: TcpFlags) -> Self {
-        EVENTS[usize::from(flags.0) % EVENTS.len()]
+    #[inline(always)]
+    pub const fn of(flags: TcpFlags) -> Self {
+        EVENTS[flags.0 as usize % EVENTS.len()]
     }
 
     const fn decide(flags: TcpFlags) -> Self {
@@ -147,8 +144,8 @@ const EVENTS: [TcpEvent; 64] = {
 };
 
 /// By direction and event, a bit for each state that stays as it is.
-const STEADY: [[u16; 6]; 2] = {
-    let mut steady = [[0; 6]; 2];
+pub(super) const STEADY: [[u16; TcpEvent::COUNT]; 2] = {
+    let mut steady = [[0; TcpEvent::COUNT]; 2];
     let mut cell = 0;
     while cell < 2 * 6 * 10 {
         let (direction, event, state) = (cell / 60, cell / 10 % 6, cell % 10);

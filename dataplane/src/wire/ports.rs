@@ -20,9 +20,16 @@ pub fn ports(l4: &[u8]) -> Option<(u16, u16)> {
     Some((be16(head, field::SOURCE), be16(head, field::DESTINATION)))
 }
 
+/// Replaces both ports of a TCP or UDP header and repairs its checksum, as far as the bytes reach.
+#[inline(always)]
+pub fn translate_ports(l4: &mut [u8], is_udp: bool, source: u16, destination: u16, delta: Delta) {
+    set_ports(l4, source, destination);
+    apply_checksum(l4, is_udp, delta);
+}
+
 /// Repairs the checksum of a TCP or UDP header after a change, as `Tcp::apply_checksum` and `Udp::apply_checksum` do,
 /// without a branch on which it is: in a mix of both a processor can't guess.
-#[inline]
+#[inline(always)]
 pub fn apply_checksum(l4: &mut [u8], is_udp: bool, delta: Delta) {
     let at = if is_udp { Udp::CHECKSUM } else { Tcp::CHECKSUM };
     if l4.len() < at + size_of::<Checksum>() {
@@ -31,7 +38,7 @@ pub fn apply_checksum(l4: &mut [u8], is_udp: bool, delta: Delta) {
     let stored = Checksum::read(l4, at);
     // UDP without a checksum (RFC 768); to TCP zero means zero, and what is compared with is no checksum at all.
     let none = u32::from(is_udp).wrapping_sub(1);
-    let is_none = |checksum: Checksum| u32::from(checksum.to_be()) == none;
+    let is_none = |checksum: Checksum| checksum.is_number(none);
     if is_none(stored) {
         return;
     }
@@ -87,7 +94,7 @@ pub fn set_destination_port(l4: &mut [u8], port: u16) {
 }
 
 /// Replaces both ports, and no checksum. Bytes too short to have them stay as they are.
-#[inline]
+#[inline(always)]
 pub fn set_ports(l4: &mut [u8], source: u16, destination: u16) {
     if let Some(head) = l4.first_chunk_mut::<{ field::LEN }>() {
         *head = (u32::from(source) << 16 | u32::from(destination)).to_be_bytes();

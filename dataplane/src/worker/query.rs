@@ -192,7 +192,7 @@ fn record<F: Family>(flow: &Flow<F>, now: Millis) -> FlowRecord {
         vip: address(flow.original.destination, flow.original.destination_port),
         backend: address(flow.reply.source, flow.reply.source_port),
         source: address(flow.reply.destination, flow.reply.destination_port),
-        state: flow.state.to_string(),
+        state: flow.state.get().to_string(),
         service: flow.service,
         age_ms: now.since(flow.created).as_millis() as u64,
         idle_ms: now.since(flow.last_seen).as_millis() as u64,

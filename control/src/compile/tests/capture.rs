@@ -1,5 +1,5 @@
 use super::world::*;
-use crate::config::NodePortAddresses;
+use crate::{config::NodePortAddresses, model::IpFamily};
 use penstock_dataplane::{
     table::{Transport, VipKind, VipMatch},
     wire::V4,
@@ -40,7 +40,7 @@ fn every_kind_of_address_is_captured() {
     let captured = &compiled.captured;
     assert_eq!(captured.vips, set([ip("10.96.0.1"), ip("198.51.100.1"), ip("203.0.113.1")]));
     assert_eq!(captured.node_addresses, set([ip("192.0.2.1"), ip("2001:db8::1")]));
-    assert_eq!(captured.node_ports, set([(Transport::Tcp, 30080)]));
+    assert_eq!(captured.node_ports, set([(IpFamily::V4, Transport::Tcp, 30080)]));
 }
 
 // S-82
@@ -86,6 +86,22 @@ fn an_address_of_the_service_cidr_is_unallocated_until_a_service_has_it() {
     world.service("api", "clusterIP: 10.96.0.2, ports: [{port: 80}]").remove_service("web");
     let compiled = world.compile();
     assert!(unallocated(&compiled, "10.96.0.1") && !unallocated(&compiled, "10.96.0.2"), "at once");
+}
+
+// S-209
+#[test]
+fn the_local_detector_is_the_first_cidr_of_each_family() {
+    let mut world = World::new();
+    let pods = |world: &mut World| {
+        let tables = world.compile().snapshot;
+        (tables.v4.locality.pods.map(|p| p.to_string()), tables.v6.locality.pods.map(|p| p.to_string()))
+    };
+    assert_eq!(pods(&mut world), (None, None));
+    world.environment.settings.cluster_cidr =
+        ["10.244.0.0/16", "10.245.0.0/16"].map(|cidr| cidr.parse().unwrap()).into();
+    assert_eq!(pods(&mut world), (Some("10.244.0.0/16".into()), None), "none of the other family");
+    world.environment.settings.cluster_cidr.push("fd00:10::/56".parse().unwrap());
+    assert_eq!(pods(&mut world).1, Some("fd00:10::/56".into()));
 }
 
 // S-83, S-84, S-142
@@ -180,7 +196,10 @@ fn a_vip_that_is_a_node_address_leaves_the_rest_to_the_node() {
     assert_eq!(served_as(&compiled, "192.0.2.1", 30443), Some(VipKind::NodePort));
     assert_eq!(kind(&compiled, "192.0.2.1", 22), VipMatch::None);
     assert_eq!(compiled.captured.vips, set([ip("10.96.0.1")]));
-    assert_eq!(compiled.captured.node_ports, set([(Transport::Tcp, 443), (Transport::Tcp, 30443)]));
+    assert_eq!(
+        compiled.captured.node_ports,
+        set([443, 30443].map(|port| (IpFamily::V4, Transport::Tcp, port)))
+    );
 }
 
 // S-80

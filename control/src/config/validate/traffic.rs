@@ -4,9 +4,9 @@ use super::{
     super::{
         raw::{self, List},
         scalar,
-        settings::{Echo, EchoSettings, NodePortAddresses, Snat, TcpReject, Timeouts},
+        settings::{Echo, EchoSettings, NodePortAddresses, Reject, Snat, TcpReject, Timeouts},
     },
-    check::{list, parsed, word},
+    check::{list, number, parsed, word},
 };
 use crate::fault::Faults;
 use ipnet::IpNet;
@@ -122,9 +122,14 @@ pub(super) fn node_port_addresses(raw: Option<raw::WordOrList>, faults: &mut Fau
     }
 }
 
-pub(super) fn tcp_reject(raw: raw::Reject, faults: &mut Faults) -> TcpReject {
+pub(super) fn reject(raw: raw::Reject, faults: &mut Faults) -> Reject {
     const WORDS: [(&str, TcpReject); 2] = [("rst", TcpReject::Rst), ("icmp", TcpReject::Icmp)];
-    word("reject.tcp", raw.tcp, &WORDS, TcpReject::Rst, faults)
+    let rates = 0..=1_000_000;
+    Reject {
+        tcp: word("reject.tcp", raw.tcp, &WORDS, TcpReject::Rst, faults),
+        // Linux's `icmp_msgs_per_sec`; its burst, too, is a twentieth of that.
+        per_second: number("reject.perSecond", raw.per_second, rates, 1000, "", faults) as u32,
+    }
 }
 
 pub(super) fn echo(raw: raw::Echo, faults: &mut Faults) -> EchoSettings {

@@ -199,5 +199,5 @@ fn a_refused_packet_changes_nothing_of_its_flow<F: Net>() {
     world.resume(&who).reply_with(RST, |packet| packet.hop_limit = 1);
     world.moved("received reply_forbidden");
     assert_eq!(*world.flow(&who.original).unwrap(), before);
-    assert!(matches!(before.state, FlowState::Tcp(_)) && before.original.transport == Transport::Tcp);
+    assert!(matches!(before.state.get(), FlowState::Tcp(_)) && before.original.transport == Transport::Tcp);
 }

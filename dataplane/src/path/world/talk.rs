@@ -300,7 +300,7 @@ impl<'w, F: Net> Talk<'w, F> {
     #[track_caller]
     pub(crate) fn expect_state(self, state: FlowState) -> Self {
         let flow = self.world.flow(&self.who.original).expect("a flow");
-        assert_eq!(flow.state, state);
+        assert_eq!(flow.state.get(), state);
         self
     }
 

@@ -68,13 +68,34 @@ fn root_node_ports_are_ours_by_protocol_and_port() {
         for protocol in [TCP, UDP, SCTP] {
             for port in [22, 30052, 30053, 30054, 30079, 30080, 30081, 30099, 30144, 30016] {
                 let packet = plain(&ip(ends(v6, CLIENT, NODE), protocol, &ports(999, port)));
-                let ours = state().node_ports.contains(&(protocol, port));
+                let ours = state().node_ports.contains(&FamilyPort { v6, protocol, port });
                 assert_eq!(bench.is_ours(&packet), ours, "v6 {v6} protocol {protocol} port {port}");
             }
         }
         let options = plain(&ip4(ends(false, CLIENT, NODE), TCP, 3, 0, 0x4000, &ports(1, 30080)));
         assert!(bench.is_ours(&options));
         assert!(!bench.is_ours(&plain(&ip(ends(v6, CLIENT, OTHER), TCP, &ports(1, 30080)))));
+    }
+}
+
+/// A Service that lacks a family has nothing in it: there, its ports are the node's own.
+#[test]
+fn root_ports_are_ours_in_their_own_family_only() {
+    for family in [false, true] {
+        let mut one = state();
+        one.node_ports.retain(|port| port.v6 == family);
+        one.backend_ports.retain(|port| port.v6 == family);
+        let Some(mut bench) = Bench::with(&one) else { return };
+        for v6 in [false, true] {
+            let to_node = ip(ends(v6, CLIENT, NODE), TCP, &ports(999, 30080));
+            assert_eq!(bench.is_ours(&plain(&to_node)), v6 == family, "NodePort, v6 {v6}, has v6 {family}");
+            let reply = ip(ends(v6, BACKEND, CLIENT), TCP, &ports(8080, 999));
+            assert_eq!(bench.is_ours(&plain(&reply)), v6 == family, "backend, v6 {v6}, has v6 {family}");
+            let quoted = ip(ends(v6, NODE, CLIENT), UDP, &ports(30053, 999));
+            let error = icmp(if v6 { 1 } else { 3 }, &quoted);
+            let error = ip(ends(v6, CLIENT, NODE), ICMP[usize::from(v6)], &error);
+            assert_eq!(bench.is_ours(&plain(&error)), v6 == family, "quoted, v6 {v6}, has v6 {family}");
+        }
     }
 }
 
