@@ -38,6 +38,8 @@ section!(
     echo: Echo,
     #[serde(rename = "allowExternalIPs")]
     allow_external_ips: bool,
+    #[serde(rename = "serviceCIDRs")]
+    service_cidrs: Vec<Option<String>>,
     min_sync_period: String,
     sync_period: String,
     metrics_bind_address: String,

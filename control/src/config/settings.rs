@@ -46,6 +46,8 @@ pub struct Config {
     pub echo: EchoPolicy,
     /// Whether `spec.externalIPs` of Services are served.
     pub allow_external_ips: bool,
+    /// Where Services have their cluster IPs: what is sent to an address in here that none has is dropped.
+    pub service_cidrs: Vec<IpNet>,
     /// How often changes of objects are followed, and when one that failed is tried again.
     pub sync: Sync,
     /// Where `/metrics` and `/proxyMode` are; `None`: nowhere.

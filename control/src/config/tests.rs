@@ -255,6 +255,9 @@ fn operators_addresses_are_kube_proxys_unless_said_otherwise() {
     assert_eq!(config.healthz_bind_address, Some("[::]:10256".parse().unwrap()));
     assert_eq!(config.sync.min_period, Duration::ZERO);
     assert!(!config.allow_external_ips);
+    let config = load(&format!("{MINIMAL}serviceCIDRs: [10.96.0.0/12, 'fd00:96::/112']\n"));
+    assert_eq!(config.service_cidrs.len(), 2);
+    refused("serviceCIDRs: [10.96.0.0/12, '::/0']", "serviceCIDRs[1]: ::/0: would drop everything");
     refused(
         "metricsBindAddress: localhost:1",
         "metricsBindAddress: \"localhost:1\": must be an address and a port",

@@ -41,6 +41,7 @@ pub fn configz(config: &Config) -> Value {
         },
         "echo": {"external": echo(config.echo.external), "clusterIP": echo(config.echo.cluster_ip)},
         "allowExternalIPs": config.allow_external_ips,
+        "serviceCIDRs": config.service_cidrs,
         "minSyncPeriod": duration(config.sync.min_period),
         "syncPeriod": duration(config.sync.period),
         "metricsBindAddress": config.metrics_bind_address.map_or_else(String::new, |a| a.to_string()),
@@ -147,6 +148,7 @@ healthzBindAddress: '[::]:10256'
 minSyncPeriod: 250ms
 allowExternalIPs: false
 reject: {tcp: icmp, perSecond: 7}
+serviceCIDRs: [10.96.0.0/16, 'fd00:96::/112']
 echo: {external: drop, clusterIP: reject}
 ";
 

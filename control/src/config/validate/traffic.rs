@@ -1,4 +1,4 @@
-//! How traffic is treated: `snat`, `timeouts`, `clusterCIDR`, `nodePortAddresses`, `reject`.
+//! How traffic is treated: `snat`, `timeouts`, `clusterCIDR`, `serviceCIDRs`, `nodePortAddresses`, `reject`.
 
 use super::{
     super::{
@@ -87,6 +87,25 @@ pub(super) fn cluster_cidr(raw: List<String>, faults: &mut Faults) -> Vec<IpNet>
             );
             faults.value(format!("clusterCIDR[{index}]"), cidr, remedy);
         }
+    }
+    cidrs
+}
+
+/// What the classifier has room for.
+const MOST_SERVICE_CIDRS: usize = 64;
+
+pub(super) fn service_cidrs(raw: List<String>, faults: &mut Faults) -> Vec<IpNet> {
+    const PATH: &str = "serviceCIDRs";
+    let cidrs = list(PATH, raw, scalar::cidr, faults);
+    for (index, cidr) in cidrs.iter().enumerate().filter(|(_, cidr)| cidr.prefix_len() == 0) {
+        faults.value(
+            format!("{PATH}[{index}]"),
+            cidr,
+            "would drop everything; write the cluster's Service CIDR",
+        );
+    }
+    if cidrs.len() > MOST_SERVICE_CIDRS {
+        faults.value(PATH, cidrs.len(), format!("must be at most {MOST_SERVICE_CIDRS}"));
     }
     cidrs
 }

@@ -51,10 +51,13 @@ fn an_unserved_port_is_told_by_icmp_where_set<F: Net>() {
     talk.expect_icmp(ReplyKind::PortUnreachable, IcmpErrorKind::PortUnreachable);
 }
 
+// S-156, S-158
 fn udp_to_an_unserved_port_is_told_by_icmp<F: Net>() {
     let mut world = World::<F>::new();
-    let talk = world.client(0).to(F::addr(Network::Vips, CLUSTER_IP), 81).datagram();
-    talk.expect_icmp(ReplyKind::PortUnreachable, IcmpErrorKind::PortUnreachable);
+    for vip in [CLUSTER_IP, LB_IP, EXTERNAL_IP] {
+        let talk = world.client(0).to(F::addr(Network::Vips, vip), 81).datagram();
+        talk.expect_icmp(ReplyKind::PortUnreachable, IcmpErrorKind::PortUnreachable);
+    }
 }
 
 // S-109
