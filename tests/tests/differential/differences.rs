@@ -19,18 +19,11 @@ pub fn explain(compared: &Compared, services: &[Value]) -> Option<&'static str> 
         {
             Some("D-3")
         }
-        Kind::NodePort if lacks(service, compared.probe.family) && silent(&compared.penstock) => Some("O-1"),
         Kind::LoadBalancerNodePort if compared.kube.backends.is_empty() && compared.penstock.rejected => {
             Some("D-4")
         }
         _ => None,
     }
-}
-
-/// Whether the Service has no ClusterIP of `family`, and so nothing at all.
-fn lacks(service: &Value, family: Family) -> bool {
-    let ips = service["spec"]["clusterIPs"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    !ips.into_iter().any(|ip| ip.contains(':') == (family == Family::V6))
 }
 
 /// Whether the Service has source ranges, and none of `family`.
