@@ -35,6 +35,8 @@ pub struct Tables<F: Family> {
     /// Changes whenever UDP endpoints do: flows from before are held against [`Service::serving`] again. It wraps, but
     /// no UDP flow idles through 65,536 changes.
     pub udp_epoch: u16,
+    /// The node's own addresses, by the port they are on; the first of a port is the one it signs with.
+    pub port_addresses: Arc<[(PortId, F::Addr)]>,
 }
 
 /// What decides about masquerading by source (§3.5, §3.7).
@@ -66,6 +68,7 @@ impl<F: Family> Default for Tables<F> {
             snat_addresses: Arc::from([]),
             locality: Arc::default(),
             udp_epoch: 0,
+            port_addresses: Arc::from([]),
         }
     }
 }
@@ -100,6 +103,11 @@ impl<F: Family> Tables<F> {
     #[inline]
     pub fn port_mtu(&self, port: PortId) -> u16 {
         self.port_mtus.get(usize::from(port.0)).copied().unwrap_or(u16::MAX)
+    }
+
+    /// The address of the node on a port, if it has one there.
+    pub fn port_address(&self, port: PortId) -> Option<F::Addr> {
+        self.port_addresses.iter().find(|(of, _)| *of == port).map(|(_, address)| *address)
     }
 
     /// The way with this number; an unknown number is an unresolved way.
