@@ -2,10 +2,12 @@
 
 use super::input::Input;
 use penstock_dataplane::{
-    io::PortId,
-    state::{Direction, Flow, FlowState, FlowTable, Millis, SctpState, TcpState, Timeouts, Traffic, Tuple},
-    table::{BackendId, Link, NextHopId, ServiceId, Transport},
-    wire::{Delta, EtherAddr, Family, V4, V6, VlanTags},
+    state::{
+        Deltas, Direction, Flow, FlowState, FlowTable, Found, LastHopId, Millis, SctpState, TcpState,
+        Timeouts, Traffic, Tuple,
+    },
+    table::{BackendId, NextHopId, ServiceId, Transport},
+    wire::{Family, V4, V6},
 };
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
@@ -85,7 +87,7 @@ impl<F: Family> Pair<F> {
     }
 
     fn is_over(&self, flow: &Flow<F>) -> bool {
-        self.now.since(flow.last_seen) >= self.timeouts.of(flow.state)
+        self.now.since(flow.last_seen) >= self.timeouts.of(flow.state.get())
     }
 
     fn insert(&mut self, new: Flow<F>) {
@@ -113,14 +115,15 @@ impl<F: Family> Pair<F> {
         let key = key(which);
         let Some(modelled) = self.model.get_mut(&key) else { return };
         modelled.last_seen = self.now;
-        modelled.state = state.unwrap_or(modelled.state);
+        modelled.state = state.map_or(modelled.state, Into::into);
         let found = self.table.find(self.table.hash(&key), &key);
-        let Some((flow, due)) = found.and_then(|found| self.table.track(found.id)) else {
-            panic!("{key:?} is not found")
+        let Some(found) = found else { panic!("{key:?} is not found") };
+        let Some(flow) = self.table.named(found.entry(), &key) else {
+            panic!("{found:?} does not name {key:?}")
         };
         flow.last_seen = self.now;
         if let Some(state) = state {
-            due.set_state(flow, state, self.now, &self.timeouts);
+            self.table.set_state(found.id, state, self.now, &self.timeouts);
         }
     }
 
@@ -154,7 +157,8 @@ impl<F: Family> Pair<F> {
         let key = key(which);
         let hash = self.table.hash(&key);
         let found = self.table.find(hash, &key);
-        assert_eq!(self.table.find_likely(self.table.prefetch_flow(hash), hash, &key), found);
+        let likely = self.table.prefetch_flow(hash);
+        assert!(!self.table.holds(likely, &key) || found.map(Found::entry) == Some(likely));
         let modelled = self.model.get(&key);
         assert_eq!(found.and_then(|found| self.table.get(found.id)), modelled);
         let Some(modelled) = modelled else { return };
@@ -189,18 +193,17 @@ fn flow<F: Family>(which: u8, state: FlowState, now: Millis) -> Flow<F> {
         destination_port: 61_000 + u16::from(which),
         transport: original.transport,
     };
-    let nobody = EtherAddr::ZERO;
     Flow {
         original,
         reply,
-        state,
-        delta: Delta::NONE,
-        header_delta: Delta::NONE,
+        state: state.into(),
+        deltas: [Deltas::default(); 2],
         next_hop: NextHopId(0),
         backend: BackendId(0),
         service: ServiceId(0),
         udp_epoch: 0,
-        client: Link { port: PortId(0), source: nobody, destination: nobody, vlan: VlanTags::NONE },
+        last_hop: LastHopId::default(),
+        acked: [0; 2],
         created: now,
         last_seen: now,
         traffic: [Traffic::default(); 2],

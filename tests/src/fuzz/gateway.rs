@@ -83,6 +83,7 @@ pub(super) fn environment(
             node_name: "gateway".to_owned(),
             masquerade_all: true,
             cluster_cidr: Vec::new(),
+            service_cidrs: Vec::new(),
             node_port_addresses: NodePortAddresses::Cidrs(Vec::new()),
             allow_external_ips: true,
             snat_addresses: Vec::new(),
@@ -90,6 +91,7 @@ pub(super) fn environment(
         node_addresses: addresses.into_iter().collect(),
         ways: Arc::new(ways.collect()),
         port_mtus: Arc::from([1500, mtu]),
+        port_addresses: Vec::new(),
     }
 }
 
