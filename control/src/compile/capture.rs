@@ -3,7 +3,7 @@
 use super::{
     changes::Captured,
     claims::{Claimed, claim},
-    environment::{Environment, family},
+    environment::{Environment, family, prefix},
     family::{Entry, FamilyTables, Shared},
     node_ports::node_port_addresses,
 };
@@ -49,6 +49,12 @@ impl<F: Family> FamilyTables<F> {
             pods: environment.detector(),
             host: self.host.iter().copied().collect(),
             masquerade_all: environment.settings.masquerade_all,
+            service_cidrs: environment
+                .settings
+                .service_cidrs
+                .iter()
+                .filter_map(|cidr| prefix(*cidr))
+                .collect(),
         };
         if locality != *self.locality {
             self.locality = Arc::new(locality);

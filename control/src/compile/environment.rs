@@ -7,6 +7,7 @@ use crate::{
 };
 use ipnet::IpNet;
 use penstock_dataplane::{
+    io::PortId,
     table::{Link, NextHop, Prefix},
     wire::Family,
 };
@@ -49,6 +50,8 @@ pub struct Settings {
     pub node_port_addresses: NodePortAddresses,
     /// Whether `spec.externalIPs` are captured.
     pub allow_external_ips: bool,
+    /// Where Services have their cluster IPs.
+    pub service_cidrs: Vec<IpNet>,
     /// What masqueraded flows come from; empty: the egress interface's address.
     pub snat_addresses: Vec<IpAddr>,
 }
@@ -61,6 +64,7 @@ impl From<&Config> for Settings {
             cluster_cidr: config.cluster_cidr.clone(),
             node_port_addresses: config.node_port_addresses.clone(),
             allow_external_ips: config.allow_external_ips,
+            service_cidrs: config.service_cidrs.clone(),
             snat_addresses: config.snat.addresses.clone(),
         }
     }
@@ -77,6 +81,8 @@ pub struct Environment {
     pub ways: Arc<Reachability>,
     /// The MTU of each port; `u16::MAX` where nobody knows.
     pub port_mtus: Arc<[u16]>,
+    /// The addresses of each port, that which the node itself would rather use first.
+    pub port_addresses: Vec<(PortId, IpAddr)>,
 }
 
 impl Environment {
@@ -86,6 +92,7 @@ impl Environment {
             settings: config.into(),
             node_addresses: view.addresses.iter().map(|address| address.address).collect(),
             port_mtus: port_mtus(view),
+            port_addresses: port_addresses(view),
             ways: Arc::new(view.ways.iter().map(|(address, way)| (*address, way.into())).collect()),
         }
     }
@@ -99,6 +106,12 @@ impl Environment {
                 known.filter_map(|address| F::from_ip(address.addr)).collect()
             }
         }
+    }
+
+    /// The addresses of each port, of one family.
+    pub(super) fn port_addresses<F: Family>(&self) -> Arc<[(PortId, F::Addr)]> {
+        let of_family = |(port, address): &(PortId, IpAddr)| Some((*port, F::from_ip(*address)?));
+        self.port_addresses.iter().filter_map(of_family).collect()
     }
 
     pub(super) fn next_hop<F: Family>(&self, address: F::Addr) -> NextHop<F> {
@@ -124,6 +137,14 @@ fn port_mtus(view: &routes::View) -> Arc<[u16]> {
         }
     }
     mtus.into()
+}
+
+/// The addresses of the interfaces, by port: those without a tag first, then those that are to be used for new flows.
+fn port_addresses(view: &routes::View) -> Vec<(PortId, IpAddr)> {
+    let mut addresses: Vec<_> = view.addresses.iter().filter(|address| address.port.is_some()).collect();
+    addresses.sort_by_key(|address| (address.vlan, address.deprecated));
+    let named = addresses.into_iter().map(|address| (address.port.map(PortId), address.address));
+    named.filter_map(|(port, address)| Some((port?, address))).collect()
 }
 
 /// The family as a value.

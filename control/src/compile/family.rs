@@ -143,6 +143,7 @@ impl<F: Family> FamilyTables<F> {
             snat_addresses: Arc::clone(&self.snat_addresses),
             locality: Arc::clone(&self.locality),
             udp_epoch: self.udp_epoch,
+            port_addresses: environment.port_addresses::<F>(),
         }
     }
 

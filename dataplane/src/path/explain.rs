@@ -110,6 +110,7 @@ pub fn explain<F: Family>(
             "pass",
             "no Service has this destination, and it is no VIP of ours: it is the kernel's".to_owned(),
         ),
+        Decision::Unallocated => ("drop", "the address is in serviceCIDRs, but no Service has it".to_owned()),
         Decision::UnservedPort(kind) => {
             explanation.kind = Some(kind);
             (

@@ -3,7 +3,8 @@
 //! The first fragment goes the way of any packet: its ports find or open its flow, and its checksum, which covers the
 //! whole datagram, is repaired by the same delta. A later one has no ports; it takes those of its first from the table
 //! that all workers share, goes to the same owner, and has its addresses translated. One that comes before its first is
-//! kept ([`Verdict::Hold`]) until the first has come to its owner, and dropped after a second. Nothing is reassembled.
+//! kept ([`Verdict::Hold`]) until the first has come, and dropped after a second; so is one that comes by another worker
+//! than the first, until its owner has that. Nothing is reassembled.
 //!
 //! Limits: SCTP and ICMP fragments are dropped, because their checksums can be handled over the whole only. The first
 //! must hold the whole transport header (RFC 1858, RFC 7112), and no other may reach into it (RFC 5722, RFC 3128); that
@@ -120,18 +121,19 @@ fn admit<F: Family>(
     let (l3, layout) = (packet.layout.l3, &packet.layout);
     let header_len = layout.l4 - l3;
     if packet.part == Part::First {
-        // Where it is processed, and no sooner: later ones must not overtake it on the way to their owner.
-        if config.steering.is_mine(&packet.tuple, tables) {
-            let Tuple { source_port, destination_port, transport, .. } = packet.tuple;
-            let total_len = layout.ip_bytes();
-            let first = First { source_port, destination_port, transport, header_len, total_len };
-            half.datagrams.learn(datagram, Fate::Known(first), now);
-        }
+        let Tuple { source_port, destination_port, transport, .. } = packet.tuple;
+        let total_len = layout.ip_bytes();
+        let first = First { source_port, destination_port, transport, header_len, total_len };
+        let fate = match config.steering.is_mine(&packet.tuple, tables) {
+            true => Fate::Known(first),
+            false => Fate::HandedOver(first, config.steering.worker()),
+        };
+        half.datagrams.learn(datagram, fate, now);
         half.arrivals.packets.push(packet);
         return PENDING;
     }
-    match half.datagrams.find(&datagram, now) {
-        Some(Fate::Known(first)) => {
+    match half.datagrams.find(&datagram, config.steering.worker(), now) {
+        Some(Fate::Known(first) | Fate::HandedOver(first, _)) => {
             // Options differ between IPv4's fragments; in IPv6 what is before the fragment header doesn't, while more
             // of the first's headers may be behind it.
             let before = if F::ADDR_LEN == 4 { first.header_len } else { header_len };

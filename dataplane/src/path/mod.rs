@@ -201,10 +201,11 @@ impl Path {
     #[inline]
     pub fn release(&mut self, now: Millis) -> ArrayVec<Place, BATCH> {
         let mut released = ArrayVec::new();
-        let Self { v4, v6, free_places, .. } = self;
+        let Self { v4, v6, free_places, config, .. } = self;
         if !(v4.waiting.is_empty() && v6.waiting.is_empty()) {
-            v4.waiting.release(&v4.datagrams, free_places, now, &mut released);
-            v6.waiting.release(&v6.datagrams, free_places, now, &mut released);
+            let worker = config.steering.worker();
+            v4.waiting.release(&v4.datagrams, worker, free_places, now, &mut released);
+            v6.waiting.release(&v6.datagrams, worker, free_places, now, &mut released);
         }
         released
     }

@@ -31,6 +31,7 @@ pub(super) fn open<F: Family>(
     let remembered = Remembered { table: &stage.config.affinity, now: stage.now };
     let choice = match decide(stage.tables, &packet.tuple, remembered) {
         Decision::NotAService => return Err(not_ours(stage, &packet.tuple)),
+        Decision::Unallocated => return Err(Refused::Drop(DropReason::Unallocated)),
         _ if goes_round(stage, &packet.tuple) => return Err(Refused::Drop(DropReason::Martian)),
         Decision::Serve(choice) => choice,
         Decision::UnservedPort(_) => return Err(Refused::Answer(Answer::Reject)),

@@ -1,7 +1,8 @@
 //! Answers of our own, written over the packet they answer: TCP resets and ICMP errors.
 //!
-//! An answer comes from the address the packet was sent to (the VIP) and goes back over the link it came by, with its
-//! tags. Rate-limited, and never sent to a multicast or broadcast frame, nor to a reset; ICMP messages never get here
+//! An answer comes from the address the packet was sent to (the VIP), which reaches whoever could send to it. Only that
+//! a packet has made too many hops is said by the gateway under its own name, so that traceroute shows which one it is
+//! (RFC 1812 §4.3.2.4, RFC 4443 §2.2(c)). Answers go back over the link the packet came by, with its tags. Rate-limited, and never sent to a multicast or broadcast frame, nor to a reset; ICMP messages never get here
 //! (RFC 1122 §3.2.2, RFC 4443 §2.4(e), RFC 9293 §3.10.7.1). An IPv4 error quotes as much as fits in 576 bytes
 //! (RFC 1812 §4.3.2.3), an IPv6 one in 1280 (RFC 4443 §2.4(c)).
 
@@ -47,7 +48,10 @@ pub(super) fn answer<F: Family>(
     let (kind, written) = match answer {
         Answer::Reject if by_reset => (ReplyKind::Reset, reset(packet, frame)),
         Answer::Reject => (ReplyKind::PortUnreachable, icmp::<F>(layout, from, to, frame, answer)),
-        Answer::TimeExceeded => (ReplyKind::TimeExceeded, icmp::<F>(layout, from, to, frame, answer)),
+        Answer::TimeExceeded => {
+            let own = stage.tables.port_address(layout.way_back(frame).port).unwrap_or(from);
+            (ReplyKind::TimeExceeded, icmp::<F>(layout, own, to, frame, answer))
+        }
         Answer::TooBig { .. } => (ReplyKind::TooBig, icmp::<F>(layout, from, to, frame, answer)),
     };
     if written.is_err() {

@@ -34,6 +34,11 @@ impl Steering {
         Self { ports, worker, workers }
     }
 
+    /// Which worker this is.
+    pub fn worker(&self) -> u16 {
+        self.worker
+    }
+
     /// The owner of a packet with this tuple.
     pub fn owner<F: Family>(&self, tuple: &Tuple<F>, tables: &Tables<F>) -> u16 {
         if self.workers == 1 {

@@ -79,6 +79,8 @@ counted! {
         SctpInvalid = "sctp_invalid",
         /// To an address and port of ours for masquerading, but of no flow.
         NoService = "no_service",
+        /// To an address in the range of Service addresses that no Service has.
+        Unallocated = "unallocated",
         /// The source is outside loadBalancerSourceRanges.
         SourceRange = "source_range",
         /// The policy is Local and this node has no endpoint, though others have.

@@ -3,7 +3,9 @@
 //! In: datagrams by name, and what their first fragments say. Out: that again, for the others. A datagram is named by
 //! its addresses and identification, in IPv4 by its protocol too (RFC 791, RFC 8200 §4.5). Shared by all workers, since
 //! a network card may give the parts of one datagram to different ones: small sets of records, each behind a lock of its
-//! own that is held for a few comparisons. Only fragments come here. Bounded: a new datagram takes the place of the
+//! own that is held for a few comparisons. What a worker hands over arrives in order, so the one that hands a first part
+//! over knows its ports from then on, and all others from when its owner has it: no part overtakes the first.
+//! Only fragments come here. Bounded: a new datagram takes the place of the
 //! oldest of its set, whose remaining parts then wait in vain. All memory is taken at the start.
 //!
 //! [`Waiting`] is one worker's list of the parts that came before their first (RFC 4787 REQ-14).
@@ -66,8 +68,10 @@ pub struct First {
 /// What is known of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// Its first fragment has come.
+    /// Its first fragment has come to its owner.
     Known(First),
+    /// Its first fragment is on its way to its owner, from this worker.
+    HandedOver(First, u16),
     /// Its first fragment has not come in time.
     Lost,
 }
@@ -82,7 +86,7 @@ struct Record<F: Family> {
 impl<F: Family> Record<F> {
     fn is_over(&self, now: Millis) -> bool {
         let lifetime = match self.fate {
-            Fate::Known(_) => LIFETIME,
+            Fate::Known(_) | Fate::HandedOver(..) => LIFETIME,
             Fate::Lost => LOST_LIFETIME,
         };
         now.since(self.since) >= lifetime
@@ -129,11 +133,15 @@ impl<F: Family> Datagrams<F> {
         self.sets[hash as usize % SETS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of a datagram.
-    pub fn find(&self, datagram: &Datagram<F>, now: Millis) -> Option<Fate> {
+    /// What `worker` may know of a datagram.
+    pub fn find(&self, datagram: &Datagram<F>, worker: u16, now: Millis) -> Option<Fate> {
         let set = self.set(datagram);
         let record = set.iter().flatten().find(|record| record.datagram == *datagram)?;
-        (!record.is_over(now)).then_some(record.fate)
+        match record.fate {
+            _ if record.is_over(now) => None,
+            Fate::HandedOver(_, by) if by != worker => None,
+            fate => Some(fate),
+        }
     }
 
     /// Remembers a datagram. An identification may be used again: what was known under it before is forgotten.
@@ -179,6 +187,7 @@ impl<F: Family> Waiting<F> {
     pub fn release<const MOST: usize>(
         &mut self,
         datagrams: &Datagrams<F>,
+        worker: u16,
         free: &mut FreePlaces,
         now: Millis,
         released: &mut ArrayVec<Place, MOST>,
@@ -187,7 +196,7 @@ impl<F: Family> Waiting<F> {
             if released.is_full() {
                 return true;
             }
-            if datagrams.find(datagram, now).is_none() {
+            if datagrams.find(datagram, worker, now).is_none() {
                 if !now.reached(*deadline) {
                     return true;
                 }
@@ -231,17 +240,29 @@ mod tests {
         let table = Datagrams::<V4>::new(7);
         let start = Millis(u32::MAX - 5);
         table.learn(datagram(1), known(5), start);
-        assert_eq!(table.find(&datagram(1), start), Some(known(5)));
-        assert_eq!(table.find(&datagram(2), start), None);
-        assert_eq!(table.find(&Datagram { protocol: 6, ..datagram(1) }, start), None);
+        assert_eq!(table.find(&datagram(1), 0, start), Some(known(5)));
+        assert_eq!(table.find(&datagram(2), 0, start), None);
+        assert_eq!(table.find(&Datagram { protocol: 6, ..datagram(1) }, 0, start), None);
         table.learn(datagram(1), known(6), start);
         assert_eq!(
-            table.find(&datagram(1), start.after(LIFETIME - Duration::from_millis(1))),
+            table.find(&datagram(1), 0, start.after(LIFETIME - Duration::from_millis(1))),
             Some(known(6))
         );
-        assert_eq!(table.find(&datagram(1), start.after(LIFETIME)), None);
+        assert_eq!(table.find(&datagram(1), 0, start.after(LIFETIME)), None);
         table.learn(datagram(3), Fate::Lost, start);
-        assert_eq!(table.find(&datagram(3), start.after(LOST_LIFETIME)), None);
+        assert_eq!(table.find(&datagram(3), 0, start.after(LOST_LIFETIME)), None);
+    }
+
+    #[test]
+    fn a_first_part_on_its_way_is_known_to_who_sent_it() {
+        let table = Datagrams::<V4>::new(7);
+        let now = Millis(5);
+        let Fate::Known(first) = known(5) else { return };
+        table.learn(datagram(1), Fate::HandedOver(first, 2), now);
+        assert_eq!(table.find(&datagram(1), 2, now), Some(Fate::HandedOver(first, 2)));
+        assert_eq!(table.find(&datagram(1), 0, now), None, "the owner has yet to see it");
+        table.learn(datagram(1), known(5), now);
+        assert_eq!(table.find(&datagram(1), 0, now), Some(known(5)));
     }
 
     #[test]
@@ -250,10 +271,10 @@ mod tests {
         for id in 0..100_000 {
             let now = Millis(id / 10);
             table.learn(datagram(id), known(id as u16), now);
-            assert_eq!(table.find(&datagram(id), now), Some(known(id as u16)));
+            assert_eq!(table.find(&datagram(id), 0, now), Some(known(id as u16)));
         }
         let now = Millis(10_000);
-        let left = (0..100_000).filter(|id| table.find(&datagram(*id), now).is_some()).count();
+        let left = (0..100_000).filter(|id| table.find(&datagram(*id), 0, now).is_some()).count();
         assert_eq!(left, SETS * WAYS);
     }
 
@@ -268,16 +289,16 @@ mod tests {
         }
         assert_eq!(waiting.hold(datagram(999), &mut free, start), None, "it is bounded");
         let mut released = ArrayVec::<Place, 3>::new();
-        waiting.release(&table, &mut free, start, &mut released);
+        waiting.release(&table, 0, &mut free, start, &mut released);
         assert!(released.is_empty() && !waiting.is_empty());
         table.learn(datagram(5), known(1), start);
-        waiting.release(&table, &mut free, start, &mut released);
+        waiting.release(&table, 0, &mut free, start, &mut released);
         assert_eq!((released.len(), free.len()), (1, 1));
-        waiting.release(&table, &mut free, start.after(PATIENCE), &mut released);
+        waiting.release(&table, 0, &mut free, start.after(PATIENCE), &mut released);
         assert_eq!((released.len(), free.len()), (3, 3), "no more than fit");
         let mut rest = ArrayVec::<Place, HELD>::new();
-        waiting.release(&table, &mut free, start.after(PATIENCE), &mut rest);
+        waiting.release(&table, 0, &mut free, start.after(PATIENCE), &mut rest);
         assert!(waiting.is_empty() && free.len() == HELD);
-        assert_eq!(table.find(&datagram(0), start.after(PATIENCE)), Some(Fate::Lost));
+        assert_eq!(table.find(&datagram(0), 0, start.after(PATIENCE)), Some(Fate::Lost));
     }
 }

@@ -229,32 +229,51 @@ mod tests {
 mod model {
     use super::*;
 
-    /// In every interleaving a reader goes forward only, ends on the newest, and its generation fits its snapshot.
+    /// Knows where it was made, and minds where it ends.
+    struct Tracked(u64, loom::thread::ThreadId);
+    impl Drop for Tracked {
+        fn drop(&mut self) {
+            assert_eq!(loom::thread::current().id(), self.1, "a worker freed generation {}", self.0);
+        }
+    }
+
+    /// In every interleaving a reader goes forward only, its generation fits its snapshot, it frees nothing, and the
+    /// publisher knows what is in use.
     #[test]
     fn publish_and_refresh() {
         let mut model = loom::model::Builder::new();
-        // All interleavings with up to two preemptions: enough to find what goes wrong in practice, and it ends.
-        model.preemption_bound = Some(2);
+        // All interleavings with up to three preemptions: enough to find what goes wrong in practice, and it ends.
+        model.preemption_bound = Some(3);
         model.check(|| {
-            let (publisher, readers) = Publisher::new(0u64, 2);
+            let me = loom::thread::current().id();
+            let (publisher, readers) = Publisher::new(Tracked(0, me), 2);
             let threads: Vec<_> = readers
                 .into_iter()
                 .map(|mut reader| {
                     loom::thread::spawn(move || {
                         let mut last = 0;
                         for _ in 0..2 {
-                            let now = **reader.refresh().0;
-                            assert!(now >= last);
+                            let now = reader.refresh().0.0;
+                            assert!(now >= last, "went back from {last} to {now}");
                             assert_eq!(now, reader.generation());
                             last = now;
                         }
+                        reader
                     })
                 })
                 .collect();
-            publisher.publish(1);
-            assert!(publisher.oldest_in_use() <= 1 || publisher.oldest_in_use() == u64::MAX);
-            threads.into_iter().for_each(|t| t.join().expect("reader"));
+            for generation in 1..=2 {
+                let before = publisher.oldest_in_use();
+                assert_eq!(publisher.publish(Tracked(generation, me)), generation);
+                let after = publisher.oldest_in_use();
+                assert!(before <= after && after <= generation);
+            }
             publisher.reclaim();
+            let mut readers: Vec<_> = threads.into_iter().map(|t| t.join().expect("reader")).collect();
+            let oldest = readers.iter().map(Reader::generation).min();
+            assert_eq!(Some(publisher.oldest_in_use()), oldest);
+            readers.iter_mut().for_each(|reader| assert_eq!(reader.refresh().0.0, 2));
+            assert_eq!(publisher.oldest_in_use(), 2);
         });
     }
 }

@@ -35,6 +35,8 @@ pub struct Tables<F: Family> {
     /// Changes whenever UDP endpoints do: flows from before are held against [`Service::serving`] again. It wraps, but
     /// no UDP flow idles through 65,536 changes.
     pub udp_epoch: u16,
+    /// The node's own addresses, by the port they are on; the first of a port is the one it signs with.
+    pub port_addresses: Arc<[(PortId, F::Addr)]>,
 }
 
 /// What decides about masquerading by source (§3.5, §3.7).
@@ -46,11 +48,13 @@ pub struct Locality<F: Family> {
     pub host: HashSet<F::Addr>,
     /// Masquerade all cluster-IP traffic.
     pub masquerade_all: bool,
+    /// Where Services have their cluster IPs: what is sent to an address in here that none has is dropped.
+    pub service_cidrs: Vec<Prefix<F>>,
 }
 
 impl<F: Family> Default for Locality<F> {
     fn default() -> Self {
-        Self { pods: None, host: HashSet::new(), masquerade_all: false }
+        Self { pods: None, host: HashSet::new(), masquerade_all: false, service_cidrs: Vec::new() }
     }
 }
 
@@ -64,6 +68,7 @@ impl<F: Family> Default for Tables<F> {
             snat_addresses: Arc::from([]),
             locality: Arc::default(),
             udp_epoch: 0,
+            port_addresses: Arc::from([]),
         }
     }
 }
@@ -84,13 +89,25 @@ impl<F: Family> Tables<F> {
     /// Whether packets to `addr` are addressed to us in any way. Others come to us from backends only, as answers or by
     /// mistake.
     pub fn is_ours(&self, addr: F::Addr) -> bool {
-        self.is_own(addr) || self.vips.captures(addr)
+        self.is_own(addr) || self.vips.captures(addr) || self.is_unallocated(addr)
+    }
+
+    /// Whether `addr` could be a Service's, but is nobody's (§3.11).
+    pub fn is_unallocated(&self, addr: F::Addr) -> bool {
+        self.locality.service_cidrs.iter().any(|cidr| cidr.contains(addr))
+            && !self.is_own(addr)
+            && !self.vips.addresses.contains_key(&addr)
     }
 
     /// The largest packet that fits through a port; of one that is not known, any.
     #[inline]
     pub fn port_mtu(&self, port: PortId) -> u16 {
         self.port_mtus.get(usize::from(port.0)).copied().unwrap_or(u16::MAX)
+    }
+
+    /// The address of the node on a port, if it has one there.
+    pub fn port_address(&self, port: PortId) -> Option<F::Addr> {
+        self.port_addresses.iter().find(|(of, _)| *of == port).map(|(_, address)| *address)
     }
 
     /// The way with this number; an unknown number is an unresolved way.

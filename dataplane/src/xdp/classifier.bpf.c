@@ -4,13 +4,14 @@
  * In:   every packet that arrives on an interface, before the kernel's stack.
  * Out:  ours -> the AF_XDP socket of its interface and queue; dropped where none is bound, because a restart must
  *       not make the kernel answer for a VIP. Everything else -> the kernel, untouched. One counter a verdict.
- * Cost: at most eight map look-ups. The usual packet to a VIP takes four: interface, address, socket, counter.
+ * Cost: at most nine map look-ups. The usual packet to a VIP takes four: interface, address, socket, counter.
  * RFCs: 791 and 8200 (fragments, extension headers), 792 and 4443 (what an ICMP error quotes), 4861 (ND).
  * Limits: two VLAN tags, eight extension headers. A later fragment to a node address that overtakes its first one
  *       goes to the kernel. Nothing is validated beyond what the decision needs: that is the dataplane's job.
  *
  * The decision, in the order it is taken:
- *   1. destination is a VIP: ours, whatever protocol, port or fragment; but neighbour discovery is the kernel's.
+ *   1. destination is a VIP, or has no role but is in a range of Service addresses: ours, whatever protocol, port or
+ *      fragment; but neighbour discovery is the kernel's.
  *   2. the interface is a backend one, the source a backend that sees client addresses and a port that backends serve
  *      on, the destination none of our own (a backend may well talk to the node itself) and one host's: ours. What
  *      is no answer of a Service nevertheless is given back by the dataplane, at some cost, so the fewer the better.
@@ -56,6 +57,33 @@ INLINE __u32 roles6(const void *address)
 	roles = bpf_map_lookup_elem(&addresses6, &key);
 
 	return roles ? *roles : 0;
+}
+
+/* Of a destination: one without a role may be in a range of Service addresses. */
+INLINE __u32 destination_roles4(__be32 address)
+{
+	struct range4 range = { 32, address };
+	__u32 roles = roles4(address);
+	__u32 *in_range;
+
+	if (roles)
+		return roles;
+	in_range = bpf_map_lookup_elem(&ranges4, &range);
+	return in_range ? *in_range : 0;
+}
+
+INLINE __u32 destination_roles6(const void *address)
+{
+	struct range6 range = {};
+	__u32 roles = roles6(address);
+	__u32 *in_range;
+
+	if (roles)
+		return roles;
+	range.bits = 128;
+	__builtin_memcpy(&range.address, address, sizeof(range.address));
+	in_range = bpf_map_lookup_elem(&ranges6, &range);
+	return in_range ? *in_range : 0;
 }
 
 INLINE int has_ports(__u8 protocol)
@@ -232,7 +260,7 @@ INLINE enum verdict judge4(struct xdp_md *ctx, __u32 at, int backend)
 	datagram.destination[0] = ip->daddr;
 	datagram.id = payload.id;
 	datagram.protocol = payload.protocol;
-	to = roles4(ip->daddr);
+	to = destination_roles4(ip->daddr);
 	if (to & VIP)
 		return REDIRECT_VIP;
 	if (backend && !(to & (NODE | SNAT)) && *(__u8 *)datagram.destination < 224 &&
@@ -256,7 +284,7 @@ INLINE enum verdict judge6(struct xdp_md *ctx, __u32 at, int backend)
 	datagram.id = payload.id;
 	if (is_neighbour_discovery(ctx, &payload))
 		return PASS_NEIGHBOUR;
-	to = roles6(datagram.destination);
+	to = destination_roles6(datagram.destination);
 	if (to & VIP)
 		return REDIRECT_VIP;
 	if (backend && !(to & (NODE | SNAT)) && *(__u8 *)datagram.destination != 0xff &&

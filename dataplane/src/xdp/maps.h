@@ -12,6 +12,7 @@
 #define SLOTS 256
 #define MAX_ADDRESSES 262144
 #define MAX_FRAGMENTED 16384
+#define MAX_RANGES 64
 #define PORT_WORDS (65536 / 64)
 #define FAMILY_WORDS (3 * PORT_WORDS)
 
@@ -51,6 +52,17 @@ struct config {
 	__u16 snat_last;
 };
 
+/* Keys of the ranges: how many bits count, and the address. */
+struct range4 {
+	__u32 bits;
+	__be32 address;
+};
+
+struct range6 {
+	__u32 bits;
+	struct in6_addr address;
+};
+
 struct datagram {
 	__u32 source[4];
 	__u32 destination[4];
@@ -81,6 +93,23 @@ struct {
 	MAP_TYPE(key, struct in6_addr);
 	MAP_TYPE(value, __u32);
 } addresses6 SEC(".maps");
+
+/* Ranges of Service addresses: what has no role in them is treated as a VIP. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_LPM_TRIE);
+	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
+	MAP_UINT(max_entries, MAX_RANGES);
+	MAP_TYPE(key, struct range4);
+	MAP_TYPE(value, __u32);
+} ranges4 SEC(".maps");
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_LPM_TRIE);
+	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
+	MAP_UINT(max_entries, MAX_RANGES);
+	MAP_TYPE(key, struct range6);
+	MAP_TYPE(value, __u32);
+} ranges6 SEC(".maps");
 
 /* One bit a port. A list is IPv4's words, then IPv6's; a family TCP's 1024 words, then UDP's, then SCTP's. The lists:
  * NodePorts, then what backends which see the clients' addresses serve on. */

@@ -8,7 +8,10 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use aya::Ebpf;
-use aya::maps::{Array, HashMap, MapData, MapError};
+use aya::maps::{
+    Array, HashMap, MapData, MapError,
+    lpm_trie::{Key, LpmTrie},
+};
 
 use super::{AddressFlags, ClassifierError, ClassifierState, FamilyPort, InterfaceEntry};
 
@@ -23,6 +26,8 @@ const WORDS_PER_FAMILY: usize = 3 * WORDS_PER_PROTOCOL;
 pub(super) struct StateMaps {
     addresses4: HashMap<MapData, [u8; 4], u32>,
     addresses6: HashMap<MapData, [u8; 16], u32>,
+    ranges4: LpmTrie<MapData, [u8; 4], u32>,
+    ranges6: LpmTrie<MapData, [u8; 16], u32>,
     ports: Array<MapData, u64>,
     port_words: Box<[u64]>,
     config: Array<MapData, [u16; 2]>,
@@ -75,6 +80,8 @@ impl StateMaps {
         let mut maps = StateMaps {
             addresses4: take_map(object, "addresses4")?,
             addresses6: take_map(object, "addresses6")?,
+            ranges4: take_map(object, "ranges4")?,
+            ranges6: take_map(object, "ranges6")?,
             ports: take_map(object, "ports")?,
             port_words: vec![0; PortList::ALL.len() * 2 * WORDS_PER_FAMILY].into(),
             config: take_map(object, "config")?,
@@ -104,6 +111,9 @@ impl StateMaps {
             let held = self.applied.addresses.get(&address).copied().unwrap_or_default();
             self.write_address(address, held | flags)?;
         }
+        for &range in target.ranges.difference(&self.applied.ranges.clone()) {
+            self.write_range(range, true)?;
+        }
         for list in PortList::ALL {
             for &port in list.of(target).difference(&list.of(&self.applied).clone()) {
                 self.write_port(list, port, true)?;
@@ -119,6 +129,11 @@ impl StateMaps {
                 if !list.of(target).contains(&port) {
                     self.write_port(list, port, false)?;
                 }
+            }
+        }
+        for range in self.applied.ranges.clone() {
+            if !target.ranges.contains(&range) {
+                self.write_range(range, false)?;
             }
         }
         let held: Vec<_> = self.applied.addresses.iter().map(|(&address, &flags)| (address, flags)).collect();
@@ -155,6 +170,26 @@ impl StateMaps {
             AddressFlags::NONE => drop(self.applied.addresses.remove(&address)),
             flags => drop(self.applied.addresses.insert(address, flags)),
         }
+        Ok(())
+    }
+
+    fn write_range(&mut self, (address, length): (IpAddr, u8), add: bool) -> Result<(), ClassifierError> {
+        let (bits, vip) = (u32::from(length), AddressFlags::VIP.bits());
+        match (address, add) {
+            (IpAddr::V4(v4), true) => self.ranges4.insert(&Key::new(bits, v4.octets()), vip, 0),
+            (IpAddr::V6(v6), true) => self.ranges6.insert(&Key::new(bits, v6.octets()), vip, 0),
+            (IpAddr::V4(v4), false) => ignore_missing(self.ranges4.remove(&Key::new(bits, v4.octets()))),
+            (IpAddr::V6(v6), false) => ignore_missing(self.ranges6.remove(&Key::new(bits, v6.octets()))),
+        }
+        .map_err(|source| ClassifierError::Map {
+            map: "ranges",
+            key: format!("{address}/{length}"),
+            source,
+        })?;
+        match add {
+            true => self.applied.ranges.insert((address, length)),
+            false => self.applied.ranges.remove(&(address, length)),
+        };
         Ok(())
     }
 

@@ -98,6 +98,8 @@ impl fmt::Display for FamilyPort {
 pub struct ClassifierState {
     /// Addresses and their roles.
     pub addresses: BTreeMap<IpAddr, AddressFlags>,
+    /// Ranges of Service addresses, by prefix length: addresses in them that have no role are treated as VIPs.
+    pub ranges: BTreeSet<(IpAddr, u8)>,
     /// NodePorts. In a family that a Service lacks, its NodePort is the kernel's.
     pub node_ports: BTreeSet<FamilyPort>,
     /// Ports that backends with [`AddressFlags::BACKEND`] serve on.
@@ -118,6 +120,7 @@ impl Default for ClassifierState {
     fn default() -> Self {
         ClassifierState {
             addresses: BTreeMap::new(),
+            ranges: BTreeSet::new(),
             node_ports: BTreeSet::new(),
             backend_ports: BTreeSet::new(),
             snat_ports: Self::NO_SNAT_PORTS,

@@ -23,6 +23,8 @@ pub struct Checks {
     pub upper: Check,
     /// Which of them.
     pub protocol: u8,
+    /// TTL or hop limit.
+    pub hops: u8,
 }
 
 /// The Internet checksum (RFC 1071) of bytes and of what comes before them.
@@ -59,50 +61,78 @@ pub(super) fn pseudo_header(ip: &[u8], protocol: u8, len: usize) -> u32 {
 
 /// Reads a frame, tags and extension headers included.
 pub fn checks(frame: &[u8]) -> Option<Checks> {
+    let Place { ip, l4, protocol, is_fragment, is_v4 } = find(frame)?;
+    let header = match is_v4 {
+        true if internet_checksum(0, ip.get(..usize::from(ip[0] & 0xf) * 4)?) == 0 => Check::Right,
+        true => Check::Wrong,
+        false => Check::None,
+    };
+    let upper = if is_fragment { Check::None } else { upper(ip, l4, protocol) };
+    Some(Checks { header, upper, protocol, hops: ip[if is_v4 { 8 } else { 7 }] })
+}
+
+/// The packet that an ICMP error in a frame quotes, as a frame.
+pub fn quoted(frame: &[u8]) -> Option<Vec<u8>> {
+    let Place { ip, l4, protocol, is_v4, .. } = find(frame)?;
+    let is_error = match (protocol, *ip.get(l4)?) {
+        (1, kind) => is_v4 && matches!(kind, 3 | 4 | 11 | 12),
+        (58, kind) => !is_v4 && (1..=4).contains(&kind),
+        _ => false,
+    };
+    let ether_type: [u8; 2] = if is_v4 { [8, 0] } else { [0x86, 0xdd] };
+    is_error.then_some(())?;
+    Some([&[0; 12][..], &ether_type, ip.get(l4 + 8..)?].concat())
+}
+
+/// Where things are in a frame.
+struct Place<'f> {
+    /// The IP packet, without padding.
+    ip: &'f [u8],
+    /// Where in it the upper layer begins.
+    l4: usize,
+    protocol: u8,
+    is_fragment: bool,
+    is_v4: bool,
+}
+
+fn find(frame: &[u8]) -> Option<Place<'_>> {
     let mut at = 12;
     while matches!(be16(frame, at)?, 0x8100 | 0x88a8) {
         at += 4;
     }
     let ip = &frame[at + 2..];
     match be16(frame, at)? {
-        0x0800 => v4(ip),
-        0x86dd => v6(ip),
+        0x0800 => find_v4(ip),
+        0x86dd => find_v6(ip),
         _ => None,
     }
 }
 
-fn v4(ip: &[u8]) -> Option<Checks> {
-    let (header, len) = (usize::from(ip.first()? & 0xf) * 4, usize::from(be16(ip, 2)?));
+fn find_v4(ip: &[u8]) -> Option<Place<'_>> {
+    let (l4, len) = (usize::from(ip.first()? & 0xf) * 4, usize::from(be16(ip, 2)?));
     let (ip, protocol) = (ip.get(..len)?, *ip.get(9)?);
-    let is_right = internet_checksum(0, ip.get(..header)?) == 0;
-    let is_fragment = be16(ip, 6)? & 0x3fff != 0;
-    let upper = if is_fragment { Check::None } else { upper(ip, header, protocol) };
-    Some(Checks { header: if is_right { Check::Right } else { Check::Wrong }, upper, protocol })
+    Some(Place { ip, l4, protocol, is_fragment: be16(ip, 6)? & 0x3fff != 0, is_v4: true })
 }
 
-fn v6(ip: &[u8]) -> Option<Checks> {
+fn find_v6(ip: &[u8]) -> Option<Place<'_>> {
     let ip = ip.get(..usize::from(be16(ip, 4)?) + 40)?;
-    let (mut protocol, mut at, mut is_fragment) = (*ip.get(6)?, 40, false);
-    loop {
-        let len = usize::from(*ip.get(at + 1).unwrap_or(&0));
+    let (mut protocol, mut l4, mut is_fragment) = (*ip.get(6)?, 40, false);
+    while !is_fragment {
+        let len = usize::from(*ip.get(l4 + 1).unwrap_or(&0));
         let step = match protocol {
             0 | 43 | 60 => (len + 1) * 8,
             51 => ((len + 2) * 4).max(8),
             44 => {
                 // An offset, or more to come.
-                is_fragment |= be16(ip, at + 2)? & 0xfff9 != 0;
+                is_fragment = be16(ip, l4 + 2)? & 0xfff9 != 0;
                 8
             }
             _ => break,
         };
-        protocol = *ip.get(at)?;
-        at += step;
-        if is_fragment {
-            break;
-        }
+        protocol = *ip.get(l4)?;
+        l4 += step;
     }
-    let upper = if is_fragment { Check::None } else { upper(ip, at, protocol) };
-    Some(Checks { header: Check::None, upper, protocol })
+    Some(Place { ip, l4, protocol, is_fragment, is_v4: false })
 }
 
 fn upper(ip: &[u8], at: usize, protocol: u8) -> Check {

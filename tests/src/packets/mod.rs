@@ -8,6 +8,6 @@ mod net;
 mod packet;
 mod checks;
 
-pub use checks::{Check, Checks, checks, crc32c, internet_checksum};
+pub use checks::{Check, Checks, checks, crc32c, internet_checksum, quoted};
 pub use net::{DNS, Net, SIGNALS, WEB};
 pub use packet::{IcmpType, Packet, chunk};

@@ -82,6 +82,11 @@ impl Net {
         (self.vip, port.0).into()
     }
 
+    /// A port of the cluster IP.
+    pub fn cluster_ip_at(&self, port: (u16, u16)) -> SocketAddr {
+        (self.cluster_ip, port.0).into()
+    }
+
     /// A port of the backend.
     pub fn backend(&self, port: (u16, u16)) -> SocketAddr {
         (self.backend_ip, port.1).into()

@@ -7,7 +7,7 @@ use pcap_file::{
 };
 use penstock::replay::{Replay, run_watched};
 use penstock_dataplane::path::{Counters, DropReason, ReplyKind};
-use penstock_tests::packets::{Check, checks};
+use penstock_tests::packets::{Check, checks, quoted};
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
@@ -186,9 +186,12 @@ fn checksums_are_kept(input: &Path, output: &Path) -> Result<(), String> {
         let mut number = 0;
         while let Some(packet) = reader.next_packet() {
             number += 1;
-            let Some(seen) = checks(&packet.unwrap().data) else { continue };
-            if seen.header == Check::Wrong || seen.upper == Check::Wrong {
-                wrong.insert((seen.protocol, number));
+            let packet = packet.unwrap().data;
+            let about = quoted(&packet).and_then(|packet| checks(&packet));
+            for seen in checks(&packet).into_iter().chain(about) {
+                if seen.header == Check::Wrong || seen.upper == Check::Wrong {
+                    wrong.insert((seen.protocol, number));
+                }
             }
         }
         wrong

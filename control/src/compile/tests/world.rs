@@ -30,11 +30,17 @@ impl World {
             cluster_cidr: Vec::new(),
             node_port_addresses: NodePortAddresses::Cidrs(Vec::new()),
             allow_external_ips: true,
+            service_cidrs: Vec::new(),
             snat_addresses: Vec::new(),
         };
         let node_addresses = [ip("192.0.2.1"), ip("2001:db8::1")].into();
-        let environment =
-            Environment { settings, node_addresses, ways: Arc::default(), port_mtus: Arc::from([]) };
+        let environment = Environment {
+            settings,
+            node_addresses,
+            ways: Arc::default(),
+            port_mtus: Arc::from([]),
+            port_addresses: Vec::new(),
+        };
         let (objects, model, compiler) = (Objects::default(), Model::default(), Compiler::new());
         Self { objects, model, compiler, environment, generation: 0 }
     }

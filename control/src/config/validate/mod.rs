@@ -40,6 +40,7 @@ pub(super) fn validate(raw: Raw, hostname: &str, faults: &mut Faults) -> Config 
         reject: traffic::reject(raw.reject.unwrap_or_default(), faults),
         echo: traffic::echo(raw.echo.unwrap_or_default(), faults),
         allow_external_ips: raw.allow_external_ips.unwrap_or(true),
+        service_cidrs: traffic::service_cidrs(raw.service_cidrs, faults),
         sync: health::sync(raw.min_sync_period, raw.sync_period, faults),
         metrics_bind_address: health::bind_address(
             "metricsBindAddress",

@@ -18,6 +18,7 @@ both_families! {
     impossible_sources_are_dropped,
     answers_are_limited,
     time_exceeded_there_and_back,
+    time_exceeded_names_the_gateway,
     a_packet_too_big_for_the_way_is_told,
     quotations_are_cut_to_what_is_sure_to_arrive,
     an_unknown_next_hop_drops_and_remembers_nothing,
@@ -51,10 +52,13 @@ fn an_unserved_port_is_told_by_icmp_where_set<F: Net>() {
     talk.expect_icmp(ReplyKind::PortUnreachable, IcmpErrorKind::PortUnreachable);
 }
 
+// S-156, S-158
 fn udp_to_an_unserved_port_is_told_by_icmp<F: Net>() {
     let mut world = World::<F>::new();
-    let talk = world.client(0).to(F::addr(Network::Vips, CLUSTER_IP), 81).datagram();
-    talk.expect_icmp(ReplyKind::PortUnreachable, IcmpErrorKind::PortUnreachable);
+    for vip in [CLUSTER_IP, LB_IP, EXTERNAL_IP] {
+        let talk = world.client(0).to(F::addr(Network::Vips, vip), 81).datagram();
+        talk.expect_icmp(ReplyKind::PortUnreachable, IcmpErrorKind::PortUnreachable);
+    }
 }
 
 // S-109
@@ -127,6 +131,24 @@ fn time_exceeded_there_and_back<F: Net>() {
     world.resume(&who).reply_with(ACK, expired).expect_icmp(reply, kind).moved("received time_exceeded");
     let zero = |packet: &mut Spec<F>| packet.hop_limit = 0;
     world.resume(&who).reply_with(ACK, zero).expect_icmp(reply, kind);
+}
+
+// S-204
+fn time_exceeded_names_the_gateway<F: Net>() {
+    let mut world = World::<F>::new();
+    let addresses =
+        [F::addr(Network::Routers, 7), F::addr(Network::Routers, 8), F::addr(Network::Routers, 9)];
+    let ports = [CLIENT_PORT, BACKEND_PORT, CLIENT_PORT];
+    world.tables(|tables| tables.port_addresses = ports.into_iter().zip(addresses).collect());
+    let expired = |packet: &mut Spec<F>| packet.hop_limit = 1;
+    let who = world.client(0).connect().who();
+    let seen = world.resume(&who).send_with(ACK, expired).seen();
+    assert_eq!(seen.ip.source, F::to_ip(addresses[0]));
+    let seen = world.resume(&who).reply_with(ACK, expired).seen();
+    assert_eq!(seen.ip.source, F::to_ip(addresses[1]));
+    // What nobody serves is still refused in the name of the VIP.
+    let vip = F::addr(Network::Vips, LB_IP);
+    assert_eq!(world.client(0).to(vip, 81).udp().send(NO_FLAGS).seen().ip.source, F::to_ip(vip));
 }
 
 // S-151

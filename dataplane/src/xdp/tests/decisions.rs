@@ -21,6 +21,34 @@ fn root_everything_to_a_vip_is_ours() {
     assert!(bench.is_ours(&plain(&ip4(ends(false, CLIENT, VIP), TCP, 10, 0, 0, &ports(1, 2)))));
 }
 
+// S-157
+#[test]
+fn root_what_has_no_role_in_a_range_of_service_addresses_is_ours() {
+    let with = |length4, length6| ClassifierState {
+        ranges: [(address(false, 248), length4), (address(true, 248), length6)].into(),
+        ..state()
+    };
+    let Some(mut bench) = Bench::with(&state()) else { return };
+    let to = |v6, last, port| plain(&ip(ends(v6, CLIENT, last), TCP, &ports(999, port)));
+    for v6 in [false, true] {
+        assert!(!bench.is_ours(&to(v6, OTHER, 80)));
+        bench.classifier.grow(&with(29, 125)).unwrap();
+        assert!(bench.is_ours(&to(v6, OTHER, 80)) && bench.is_ours(&to(v6, 248, 80)));
+        assert!(!bench.is_ours(&to(v6, 247, 80)), "outside");
+        assert!(
+            !bench.is_ours(&plain(&ip(ends(v6, OTHER, 247), TCP, &ports(80, 999)))),
+            "a source is no matter"
+        );
+        bench.classifier.shrink(&state()).unwrap();
+        assert!(!bench.is_ours(&to(v6, OTHER, 80)));
+        // A range around everything leaves the node its own.
+        bench.classifier.grow(&with(24, 64)).unwrap();
+        assert!(!bench.is_ours(&to(v6, NODE, 22)) && bench.is_ours(&to(v6, NODE, 30080)));
+        assert!(!bench.is_ours(&to(v6, BACKEND, 8080)), "nor is it for backends");
+        bench.classifier.shrink(&state()).unwrap();
+    }
+}
+
 #[test]
 fn root_neighbour_discovery_is_the_kernels() {
     let Some(mut bench) = Bench::new() else { return };

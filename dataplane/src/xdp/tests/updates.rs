@@ -61,9 +61,14 @@ fn any_state() -> impl Strategy<Value = ClassifierState> {
         .prop_map(|(v6, protocol, port)| FamilyPort { v6, protocol, port });
     let ports = prop::collection::btree_set(port, 0..20);
     let interfaces = prop::collection::btree_map(1u32..5, (0u8..4, any::<bool>()), 0..4);
-    (addresses, ports, interfaces, 1000u16..2000, 0u16..100).prop_map(
-        |(addresses, node_ports, interfaces, first, length)| ClassifierState {
+    let ranges = prop::collection::btree_set(
+        (any::<bool>(), 0u8..8, 8u8..32).prop_map(|(v6, last, length)| (address(v6, last), length)),
+        0..4,
+    );
+    (addresses, ranges, ports, interfaces, 1000u16..2000, 0u16..100).prop_map(
+        |(addresses, ranges, node_ports, interfaces, first, length)| ClassifierState {
             addresses,
+            ranges,
             node_ports: node_ports.clone(),
             backend_ports: node_ports,
             snat_ports: first..=first + length,
