@@ -8,11 +8,13 @@ use penstock::netns::{find_program, require_root};
 /// Programs without which hardly a test makes sense.
 const TOOLS: [&str; 7] = ["ip", "ethtool", "nginx", "curl", "sshd", "ssh", "ping"];
 
-/// Whether tests that make namespaces can run here. Says so if they cannot, and panics where `CI=true`.
+/// Whether tests that make namespaces, and use `further` programs, can run here. Says so if they cannot, and panics
+/// where `CI=true`.
 #[expect(clippy::panic, reason = "a test fails by panicking")]
-pub fn may_run() -> bool {
+pub fn may_run(further: &[&str]) -> bool {
+    let mut tools = TOOLS.iter().chain(further);
     let obstacle =
-        require_root().and_then(|()| TOOLS.iter().try_for_each(|tool| find_program(tool).map(drop))).err();
+        require_root().and_then(|()| tools.try_for_each(|tool| find_program(tool).map(drop))).err();
     let Some(obstacle) = obstacle else { return true };
     if std::env::var("CI").as_deref() == Ok("true") {
         panic!("CI=true, so no test may be skipped: {obstacle}");

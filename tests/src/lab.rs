@@ -141,6 +141,40 @@ impl Lab {
         Ok(())
     }
 
+    /// Adds a Service that has ClusterIP and LoadBalancer IP `number`, and the backends `numbers`. Returns when it is
+    /// published.
+    pub fn add_service(
+        &self,
+        name: &str,
+        number: u8,
+        ports: Vec<ServicePort>,
+        endpoints: &[Endpoint],
+    ) -> Result<ServiceManifest> {
+        let plan = self.world.plan;
+        let service = ServiceManifest {
+            name: name.to_owned(),
+            ports,
+            cluster_ips: plan.cluster_ip(number),
+            load_balancer_ips: plan.load_balancer_ip(number),
+        };
+        let documents = [&[service.service()][..], &service.slices(endpoints)].concat();
+        self.manifests.write(&format!("{name}.yaml"), &documents)?;
+        let deadline = Instant::now() + PATIENCE;
+        let published = format!("\"name\":\"{name}\"");
+        while !self.appliance.show("services")?.to_string().contains(&published) {
+            if Instant::now() > deadline {
+                bail!("{name} is not published:\n{}", self.appliance.last_lines());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(service)
+    }
+
+    /// The backends `numbers` as endpoints.
+    pub fn endpoints(&self, numbers: &[u8]) -> Vec<Endpoint> {
+        endpoints(&self.world, numbers)
+    }
+
     /// One HTTP request from the client.
     pub fn get(&self, to: SocketAddr) -> Result<Answer> {
         let answer = self.world.client.enter(|| get(to, Duration::from_secs(5)))?;

@@ -19,11 +19,11 @@ pub use lab::{Lab, LabOptions, ports};
 pub use sink::UdpSink;
 pub use sockets::{tcp_connect_from, udp_connect_from};
 
-/// Leaves the test unless it can be run here.
+/// Leaves the test unless it can be run here: as root, with the programs that all tests use and those named.
 #[macro_export]
 macro_rules! require_root {
-    () => {
-        if !$crate::may_run() {
+    ($($program:literal),*) => {
+        if !$crate::may_run(&[$($program),*]) {
             return;
         }
     };

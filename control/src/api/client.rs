@@ -2,7 +2,7 @@
 
 use super::{Reply, Request};
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, ErrorKind, Write},
     os::unix::net::UnixStream,
     path::Path,
     time::Duration,
@@ -22,6 +22,12 @@ pub enum ClientError {
         /// Why.
         source: std::io::Error,
     },
+    /// Somebody listens, but does not answer in time.
+    #[error("{socket}: no answer within {} s; the appliance is busy: try again, or ask for less (`--limit`)", PATIENCE.as_secs())]
+    Silent {
+        /// The socket.
+        socket: String,
+    },
     /// The answer makes no sense.
     #[error("{socket}: the answer is not understood: {source}; are both ends of the same version?")]
     Garbled {
@@ -38,8 +44,11 @@ pub enum ClientError {
 /// Asks the appliance behind `socket`.
 pub fn ask(socket: &Path, request: &Request) -> Result<serde_json::Value, ClientError> {
     let name = || socket.display().to_string();
-    let answer =
-        exchange(socket, request).map_err(|source| ClientError::Unreachable { socket: name(), source })?;
+    let answer = exchange(socket, request).map_err(|source| match source.kind() {
+        // What a socket says whose time is up.
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => ClientError::Silent { socket: name() },
+        _ => ClientError::Unreachable { socket: name(), source },
+    })?;
     match serde_json::from_str(&answer) {
         Ok(Reply::Ok(value)) => Ok(value),
         Ok(Reply::Error(error)) => Err(ClientError::Refused(error)),

@@ -113,9 +113,39 @@ pub fn workers(answer: &Value) -> String {
             format!("{}/{}", text(&row["counters"]["flows_v4"]), text(&row["counters"]["flows_v6"]))
         }),
         ("FRAMES FREE", |row| format!("{}/{}", text(&row["frames"]["free"]), text(&row["frames"]["total"]))),
-        ("PORTS (queue, XDP, bind)", |row| list(&row["ports"], port)),
+        ("REFUSED (handoffs, passes, splits)", |row| {
+            let part = |name: &str| text(&row[name]);
+            format!("{}, {}, {}", part("handoffsRefused"), part("passesRefused"), part("splitsRefused"))
+        }),
     ];
-    format!("Tables: generation {}\n{}", text(&answer["generation"]), table(&answer["workers"], COLUMNS))
+    const PORTS: &[Column] = &[
+        ("WORKER", |row| text(&row["worker"])),
+        ("INTERFACE", |row| text(&row["interface"])),
+        ("QUEUE", |row| text(&row["queue"])),
+        ("ATTACHED", |row| yes(&row["attached"])),
+        ("XDP", |row| text(&row["xdpMode"])),
+        ("BIND", |row| text(&row["bindMode"])),
+        ("RECEIVED", |row| text(&row["rxPackets"])),
+        ("SENT", |row| text(&row["txPackets"])),
+        ("NOT SENT", |row| text(&row["txDropped"])),
+        ("MISSED", |row| text(&row["rxMissed"])),
+        ("RING FULL", |row| text(&row["rxRingFull"])),
+        ("NO FRAMES", |row| text(&row["fillRingEmpty"])),
+    ];
+    let ports = answer["workers"].as_array().into_iter().flatten().flat_map(|worker| {
+        let of_worker = worker["ports"].as_array().into_iter().flatten();
+        of_worker.map(|port| {
+            let mut row = port.clone();
+            row["worker"] = worker["id"].clone();
+            row
+        })
+    });
+    format!(
+        "Tables: generation {}\n{}\n\n{}",
+        text(&answer["generation"]),
+        table(&answer["workers"], COLUMNS),
+        table(&ports.collect(), PORTS)
+    )
 }
 
 /// `explain`.
@@ -241,11 +271,6 @@ fn new_flows(row: &Value) -> String {
     }
 }
 
-fn port(port: &Value) -> String {
-    let part = |name: &str| text(&port[name]);
-    format!("{} ({}, {}, {})", part("interface"), part("queue"), part("xdpMode"), part("bindMode"))
-}
-
 fn both_ways(row: &Value, what: &str) -> String {
     format!("{} / {}", text(&row["forward"][what]), text(&row["reply"][what]))
 }
@@ -289,6 +314,21 @@ mod tests {
         {
             assert!(shown.contains(part), "{part} is not in\n{shown}");
         }
+    }
+
+    #[test]
+    fn a_worker_shows_what_its_sockets_lost() {
+        let shown = workers(&json!({"generation": 3, "workers": [{
+            "id": 1, "handoffsRefused": 11, "passesRefused": 12, "splitsRefused": 13,
+            "ports": [{
+                "interface": "eth7", "queue": 2, "attached": false, "xdpMode": "native", "bindMode": "copy",
+                "txDropped": 21, "rxMissed": 22, "rxRingFull": 23, "fillRingEmpty": 24,
+            }],
+        }]}));
+        assert!(shown.contains("11, 12, 13"), "{shown}");
+        let line = shown.lines().find(|line| line.contains("eth7")).expect("a line for the socket");
+        let cells: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(cells, ["1", "eth7", "2", "no", "native", "copy", "-", "-", "21", "22", "23", "24"]);
     }
 
     #[test]

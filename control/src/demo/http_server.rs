@@ -77,6 +77,7 @@ http {{
   default_type text/plain;
   keepalive_timeout 3600s;
   keepalive_requests 100000000;
+  client_max_body_size 0;
   server {{
 {listens}    location / {{ return 200 "{name}\n"; }}
     location /files/ {{ alias {folder}/files/; }}

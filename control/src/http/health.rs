@@ -2,7 +2,7 @@
 //!
 //! A family is unhealthy when a change has waited for [`Health`]'s limit without being applied; one that has nothing to
 //! do stays healthy for ever. A Node object that vanishes leaves the last seen state. An appliance without a node name
-//! has no Node to wait for.
+//! has no Node to wait for. A node that lacks one of its interfaces is not to be used until that is back.
 
 use crate::model::{IpFamily, Node};
 use k8s_openapi::jiff::Timestamp;
@@ -48,6 +48,9 @@ pub struct Status {
     pub node_eligible: Option<bool>,
     /// Whether every family is healthy.
     pub healthy: bool,
+    /// Configured interfaces that are missing, so that the node can't be used. Only in `/healthz`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing_interfaces: Vec<String>,
     /// By family.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub status: BTreeMap<IpFamily, FamilyStatus>,
@@ -77,6 +80,7 @@ pub struct Health {
 struct State {
     families: BTreeMap<IpFamily, Family>,
     eligible: bool,
+    missing_interfaces: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -100,7 +104,11 @@ const BOTH: [IpFamily; 2] = [IpFamily::V4, IpFamily::V6];
 impl Health {
     /// `limit` is how long a change may wait. Without a node name there is no Node to wait for.
     pub fn new(limit: Duration, node_name: &str) -> Self {
-        let state = State { families: BTreeMap::new(), eligible: node_name.is_empty() };
+        let state = State {
+            families: BTreeMap::new(),
+            eligible: node_name.is_empty(),
+            missing_interfaces: Vec::new(),
+        };
         Self { limit, state: Mutex::new(state), answers: Default::default() }
     }
 
@@ -127,6 +135,11 @@ impl Health {
         }
     }
 
+    /// The interfaces that packets can't come or go by.
+    pub fn missing_interfaces(&self, names: Vec<String>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).missing_interfaces = names;
+    }
+
     /// Whether changes reach the tables.
     pub fn is_healthy(&self, now: Moment) -> bool {
         self.status(Question::Livez, now).1.healthy
@@ -145,10 +158,24 @@ impl Health {
             .collect();
         let healthy = status.values().all(|family| family.healthy);
         let node_eligible = (question == Question::Healthz).then_some(state.eligible);
-        let good = healthy && node_eligible.unwrap_or(true);
+        let missing_interfaces = match question {
+            Question::Healthz => state.missing_interfaces.clone(),
+            Question::Livez => Vec::new(),
+        };
+        let good = healthy && node_eligible.unwrap_or(true) && missing_interfaces.is_empty();
         let newest = status.values().map(|family| family.last_updated).max();
         let last_updated = if good { now.wall } else { newest.unwrap_or(Timestamp::UNIX_EPOCH) };
-        (good, Status { last_updated, current_time: now.wall, node_eligible, healthy, status })
+        (
+            good,
+            Status {
+                last_updated,
+                current_time: now.wall,
+                node_eligible,
+                healthy,
+                missing_interfaces,
+                status,
+            },
+        )
     }
 
     /// Counts an answer.

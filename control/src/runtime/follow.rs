@@ -10,6 +10,7 @@ use super::{
     operators::{Operators, Outcome},
     pace::Pace,
     packets,
+    repair::Repair,
     survey::Survey,
 };
 use crate::{
@@ -81,7 +82,7 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
                 control.publish(&routes.view(), Instant::now()).await;
             }
             _ = housekeeping.tick() => {
-                if control.housekeeping()? {
+                if control.housekeeping(&routes.view())? {
                     control.publish(&routes.view(), Instant::now()).await;
                 }
             }
@@ -109,14 +110,12 @@ fn report(change: &Change) {
             InterfaceEvent::Vanished { name, .. } => {
                 tracing::error!(
                     interface = name,
-                    "interface is gone: its traffic stops until the appliance is restarted with it back"
+                    "interface is gone: its traffic stops, the other interfaces go on; it is attached again as soon as \
+                     there is one of this name that is up (`ip link`)"
                 );
             }
             InterfaceEvent::Appeared { name, .. } => {
-                tracing::warn!(
-                    interface = name,
-                    "interface is back as another one: restart the appliance to use it"
-                );
+                tracing::info!(interface = name, "interface is back: it is attached as soon as it is up");
             }
             InterfaceEvent::Altered { name, .. } => tracing::info!(interface = name, "interface has changed"),
         }
@@ -130,6 +129,7 @@ struct Control {
     compiler: Compiler,
     appliance: Arc<Appliance>,
     survey: Survey,
+    repair: Repair,
     /// The newest generation.
     generation: u64,
     operators: Operators,
@@ -147,6 +147,7 @@ impl Control {
         warn_of_hints(&config, &view);
         let (publisher, readers) = Publisher::new(Snapshot::default(), config.workers.count);
         let common = Common::new(&config);
+        let repair = Repair::new(&view);
         let (classifier, workers) = packets::start(&config, &view.interfaces, &common, readers)?;
         let appliance = Appliance {
             publisher,
@@ -162,6 +163,7 @@ impl Control {
             compiler: Compiler::new(),
             appliance: Arc::new(appliance),
             survey: Survey::default(),
+            repair,
             generation: 0,
             operators: Operators::new(&config),
             pace: Pace::new(config.sync),
@@ -244,7 +246,8 @@ impl Control {
     }
 
     /// Frees what is out of use. True: something is, that the tables and the classifier still name.
-    fn housekeeping(&mut self) -> Result<bool, RuntimeError> {
+    fn housekeeping(&mut self, view: &View) -> Result<bool, RuntimeError> {
+        self.operators.missing_interfaces(self.repair.go_on(&self.config, &self.appliance, view));
         let publisher = &self.appliance.publisher;
         publisher.reclaim();
         let oldest_in_use = publisher.oldest_in_use();

@@ -2,11 +2,12 @@
 //!
 //! Starts in this order: routes and neighbours, manifests, classifier and workers (`packets`), the first tables, the
 //! control socket. From then on `follow` turns every change of manifests, routes and addresses into new tables, at the
-//! pace of `pace`, and tells `operators` how it went. What is wrong with an object is reported on it; what is wrong with
+//! pace of `pace`, `repair` looks after interfaces that come and go, and `follow` tells `operators` how it went. What is wrong with an object is reported on it; what is wrong with
 //! the machine ends the start with an error that says what to do. A stop detaches the classifier first.
 
 mod error;
 mod packets;
+mod repair;
 mod classifier;
 mod survey;
 mod follow;
@@ -62,6 +63,7 @@ impl Appliance {
         let workers = self.workers.iter().map(|worker| WorkerSample {
             alive: !worker.handle.has_died(),
             report: worker.handle.report.read(),
+            interfaces: self.interfaces.clone(),
         });
         Sample {
             generation: self.publisher.generation(),

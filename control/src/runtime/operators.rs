@@ -49,6 +49,11 @@ impl Operators {
         }
     }
 
+    /// These interfaces can't be used.
+    pub(super) fn missing_interfaces(&self, names: Vec<String>) {
+        self.health.missing_interfaces(names);
+    }
+
     /// A change has come in.
     pub(super) fn queued(&self) {
         let now = Moment::now();

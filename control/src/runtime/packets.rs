@@ -13,7 +13,7 @@ use crate::{
 use penstock_dataplane::{
     io::{
         PortId, Tun,
-        af_xdp::{AfXdp, AfXdpConfig, BindPreference},
+        af_xdp::{AfXdp, AfXdpConfig, BindMode, BindPreference},
     },
     path::{PathConfig, Steering},
     state::{AffinityTable, Fragments, Millis, SnatPorts},
@@ -21,7 +21,10 @@ use penstock_dataplane::{
     worker::{self, Idle, Mesh, WorkerHandle, WorkerSettings},
     xdp::{AttachPreference, Classifier},
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 /// A worker and how to reach it.
 #[derive(Debug)]
@@ -32,10 +35,17 @@ pub struct RunningWorker {
     pub handle: WorkerHandle,
     /// Its core, if it is pinned.
     pub core: Option<usize>,
-    /// Its sockets.
-    pub ports: Vec<PortView>,
+    /// Its sockets, as they were opened last.
+    pub(super) ports: Mutex<Vec<PortView>>,
     /// Its rule for whose packet is whose.
     pub steering: Steering,
+}
+
+impl RunningWorker {
+    /// Its sockets.
+    pub fn ports(&self) -> Vec<PortView> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// What all workers have in common.
@@ -80,10 +90,11 @@ impl Common {
 }
 
 /// A queue of an interface, to be opened.
-struct Socket<'a> {
-    port: PortId,
-    interface: &'a str,
-    queue: u32,
+#[derive(Debug, Clone)]
+pub(super) struct Socket {
+    pub(super) port: PortId,
+    pub(super) interface: String,
+    pub(super) queue: u32,
 }
 
 /// Starts everything. On an error nothing stays attached.
@@ -93,33 +104,23 @@ pub(super) fn start(
     common: &Common,
     readers: Vec<Reader>,
 ) -> Result<(Classifier, Vec<RunningWorker>), RuntimeError> {
-    let queues = queues(config, interfaces)?;
+    let queues: Vec<Vec<u32>> = (0..config.interfaces.len())
+        .map(|port| queues(config, interfaces, port))
+        .collect::<Result<_, _>>()?;
     let mut classifier = Classifier::load()?;
     for interface in &config.interfaces {
-        let preference = match interface.mode {
-            config::XdpMode::Auto => AttachPreference::Auto,
-            config::XdpMode::Native => AttachPreference::Native,
-            config::XdpMode::Generic => AttachPreference::Generic,
-        };
-        classifier.attach(&interface.name, preference)?;
+        classifier.attach(&interface.name, attach_preference(interface))?;
     }
     let mesh = Mesh::new(config.workers.count, config.umem.frame_size as usize);
     let mut workers = Vec::new();
     for (index, reader) in readers.into_iter().enumerate() {
-        let sockets: Vec<Socket<'_>> = (0..config.interfaces.len())
-            .flat_map(|port| {
-                let mine = queues[port].iter().skip(index).step_by(config.workers.count);
-                let interface = config.interfaces[port].name.as_str();
-                mine.map(move |queue| Socket { port: PortId(port as u8), interface, queue: *queue })
-            })
-            .collect();
-        let named: Vec<_> =
-            sockets.iter().map(|socket| (socket.port, socket.interface, socket.queue)).collect();
-        let io = AfXdp::open(&socket_config(config), &named)?;
+        let sockets = sockets(config, &queues, index);
+        let io = AfXdp::open(&socket_config(config), &named(&sockets))?;
         for (port, queue, fd) in io.fds() {
             classifier.bind_socket(port, queue, fd)?;
         }
-        let ports = sockets.iter().map(|socket| describe(socket, &io, &classifier, interfaces)).collect();
+        let describe = |socket: &Socket| describe(socket, io.bind_mode(socket.port), &classifier, interfaces);
+        let ports = Mutex::new(sockets.iter().map(describe).collect());
         let settings = settings(config, index, common);
         let (core, steering) = (settings.core, settings.path.steering.clone());
         let handle = worker::spawn(settings, io, reader, mesh.place(index))
@@ -129,40 +130,66 @@ pub(super) fn start(
     Ok((classifier, workers))
 }
 
-/// The queues of each interface that are ours; at least one for every worker.
-fn queues(config: &Config, interfaces: &[Interface]) -> Result<Vec<Vec<u32>>, RuntimeError> {
-    let mut all = Vec::new();
-    for (port, wanted) in config.interfaces.iter().enumerate() {
-        let present = interfaces.iter().find(|interface| usize::from(interface.port) == port);
-        let Some(link) = present.and_then(|interface| interface.link.as_ref()) else {
-            return Err(RuntimeError::NoInterface {
-                field: format!("interfaces[{port}].name"),
-                name: wanted.name.clone(),
-            });
-        };
-        let there = receive_queues(&wanted.name).unwrap_or(link.rx_queues).max(1);
-        let (first, count) = match wanted.queues {
-            Queues::All => (0, there),
-            Queues::Range { first, count } => (first, count),
-        };
-        if first + count > there {
-            return Err(RuntimeError::NoQueue {
-                field: format!("interfaces[{port}].queues"),
-                name: wanted.name.clone(),
-                last: first + count - 1,
-                there,
-            });
-        }
-        if (count as usize) < config.workers.count {
-            return Err(RuntimeError::TooManyWorkers {
-                workers: config.workers.count,
-                name: wanted.name.clone(),
-                queues: count,
-            });
-        }
-        all.push((first..first + count).collect());
+/// Where the classifier is wanted on an interface.
+pub(super) fn attach_preference(interface: &config::Interface) -> AttachPreference {
+    match interface.mode {
+        config::XdpMode::Auto => AttachPreference::Auto,
+        config::XdpMode::Native => AttachPreference::Native,
+        config::XdpMode::Generic => AttachPreference::Generic,
     }
-    Ok(all)
+}
+
+/// The sockets of a worker, of these queues of each interface.
+pub(super) fn sockets(config: &Config, queues: &[Vec<u32>], worker: usize) -> Vec<Socket> {
+    let of_port = |(port, queues): (usize, &Vec<u32>)| -> Vec<Socket> {
+        let mine = queues.iter().skip(worker).step_by(config.workers.count);
+        let interface = &config.interfaces[port].name;
+        mine.map(|queue| Socket { port: PortId(port as u8), interface: interface.clone(), queue: *queue })
+            .collect()
+    };
+    queues.iter().enumerate().flat_map(of_port).collect()
+}
+
+/// The same as [`AfXdp::open`] takes them.
+pub(super) fn named(sockets: &[Socket]) -> Vec<(PortId, &str, u32)> {
+    sockets.iter().map(|socket| (socket.port, socket.interface.as_str(), socket.queue)).collect()
+}
+
+/// The queues of an interface that are ours; at least one for every worker.
+pub(super) fn queues(
+    config: &Config,
+    interfaces: &[Interface],
+    port: usize,
+) -> Result<Vec<u32>, RuntimeError> {
+    let wanted = &config.interfaces[port];
+    let present = interfaces.iter().find(|interface| usize::from(interface.port) == port);
+    let Some(link) = present.and_then(|interface| interface.link.as_ref()) else {
+        return Err(RuntimeError::NoInterface {
+            field: format!("interfaces[{port}].name"),
+            name: wanted.name.clone(),
+        });
+    };
+    let there = receive_queues(&wanted.name).unwrap_or(link.rx_queues).max(1);
+    let (first, count) = match wanted.queues {
+        Queues::All => (0, there),
+        Queues::Range { first, count } => (first, count),
+    };
+    if first + count > there {
+        return Err(RuntimeError::NoQueue {
+            field: format!("interfaces[{port}].queues"),
+            name: wanted.name.clone(),
+            last: first + count - 1,
+            there,
+        });
+    }
+    if (count as usize) < config.workers.count {
+        return Err(RuntimeError::TooManyWorkers {
+            workers: config.workers.count,
+            name: wanted.name.clone(),
+            queues: count,
+        });
+    }
+    Ok((first..first + count).collect())
 }
 
 /// Receive queues in use, as sysfs shows them.
@@ -172,7 +199,7 @@ fn receive_queues(interface: &str) -> Option<u32> {
     u32::try_from(receive.count()).ok().filter(|count| *count > 0)
 }
 
-fn socket_config(config: &Config) -> AfXdpConfig {
+pub(super) fn socket_config(config: &Config) -> AfXdpConfig {
     let zero_copy: Vec<_> = config.interfaces.iter().map(|interface| interface.zero_copy).collect();
     AfXdpConfig {
         ring_size: config.ring.rx.max(config.ring.tx),
@@ -189,15 +216,22 @@ fn socket_config(config: &Config) -> AfXdpConfig {
     }
 }
 
-fn describe(socket: &Socket<'_>, io: &AfXdp, classifier: &Classifier, interfaces: &[Interface]) -> PortView {
+/// How a socket is driven.
+pub(super) fn describe(
+    socket: &Socket,
+    bind: Option<BindMode>,
+    classifier: &Classifier,
+    interfaces: &[Interface],
+) -> PortView {
     let link =
         interfaces.iter().find(|interface| interface.port == socket.port.0).and_then(|i| i.link.as_ref());
     let text = |mode: Option<String>| mode.unwrap_or_else(|| "none".to_owned());
     PortView {
-        interface: socket.interface.to_owned(),
+        port: socket.port,
+        interface: socket.interface.clone(),
         queue: socket.queue,
         xdp_mode: text(link.and_then(|link| classifier.mode(link.index)).map(|mode| mode.to_string())),
-        bind_mode: text(io.bind_mode(socket.port).map(|mode| mode.to_string())),
+        bind_mode: text(bind.map(|mode| mode.to_string())),
     }
 }
 

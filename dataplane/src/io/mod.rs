@@ -50,7 +50,8 @@ pub struct FrameAccounts {
 }
 
 /// What one port did, since it was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PortCounters {
     /// Packets received.
     pub rx_packets: u64,
@@ -64,6 +65,23 @@ pub struct PortCounters {
     pub tx_dropped: u64,
     /// Packets the network dropped before we saw them: no free frame, or the receive ring was full.
     pub rx_missed: u64,
+    /// Of these: those for which the receive ring had no room.
+    pub rx_ring_full: u64,
+    /// How often the network found no free frame. In copy mode each of these times is a packet missed.
+    pub fill_ring_empty: u64,
+}
+
+/// One socket of a port, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketReport {
+    /// The port.
+    pub port: PortId,
+    /// The queue of its interface.
+    pub queue: u32,
+    /// Whether it is bound to an interface that exists. Once it is not it never will be again.
+    pub attached: bool,
+    /// What it did.
+    pub counters: PortCounters,
 }
 
 impl AddAssign for PortCounters {
@@ -74,6 +92,8 @@ impl AddAssign for PortCounters {
         self.tx_bytes += other.tx_bytes;
         self.tx_dropped += other.tx_dropped;
         self.rx_missed += other.rx_missed;
+        self.rx_ring_full += other.rx_ring_full;
+        self.fill_ring_empty += other.fill_ring_empty;
     }
 }
 
@@ -108,4 +128,9 @@ pub trait PacketIo {
 
     /// The counters of `port`.
     fn counters(&self, port: PortId) -> PortCounters;
+
+    /// Each socket, where there are any.
+    fn sockets(&self) -> Vec<SocketReport> {
+        Vec::new()
+    }
 }

@@ -16,7 +16,7 @@ pub use handoff::{Handoff, Mesh};
 pub use idle::Idle;
 pub use query::{FlowFilter, FlowRecord, Query, Uses};
 pub use report::{Report, WorkerReport};
-pub use thread::{WorkerHandle, WorkerSettings, spawn};
+pub use thread::{Renewal, WorkerHandle, WorkerSettings, spawn};
 
 use crate::{
     io::{Frame, FrameBatch, PacketIo, Tun},
@@ -130,10 +130,14 @@ impl<I: PacketIo> Worker<I> {
         self.path.expire(now, examine, SWEEP_MOST.1);
     }
 
-    /// Answers one waiting question, if there is one.
-    pub fn answer(&mut self, now: Millis) {
-        if let Ok(query) = self.queries.try_recv() {
-            query.answer(&self.path, now);
+    /// Answers one waiting question, if there is one. Returns whether there was.
+    pub fn answer(&mut self, now: Millis) -> bool {
+        match self.queries.try_recv() {
+            Ok(query) => {
+                query.answer(&self.path, now);
+                true
+            }
+            Err(_) => false,
         }
     }
 
@@ -153,6 +157,7 @@ impl<I: PacketIo> Worker<I> {
             passes_refused: self.passes_refused,
             splits_refused: self.splits_refused,
             frames: self.io.accounts(),
+            sockets: self.io.sockets(),
         }
     }
 
@@ -180,6 +185,12 @@ impl<I: PacketIo> Worker<I> {
     pub fn give_up(&mut self) {
         self.held.clear(&mut self.io);
         self.batch.drain(..).for_each(|frame| self.io.recycle(frame));
+    }
+
+    /// The same worker with other I/O, made of the old; its flows stay. `None`: there is none to be had.
+    pub fn renewed(mut self, renewal: Renewal<I>) -> Option<Self> {
+        self.give_up();
+        Some(Self { io: renewal(self.io)?, ..self })
     }
 
     /// Ends the worker, and gives its I/O back.

@@ -1,10 +1,13 @@
 //! What a worker tells about itself: copied out a few times a second, so that reading costs the worker nothing.
 
-use crate::{io::FrameAccounts, path::Counters};
+use crate::{
+    io::{FrameAccounts, SocketReport},
+    path::Counters,
+};
 use std::sync::Mutex;
 
 /// A worker's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// The path's counters.
     pub counters: Counters,
@@ -20,6 +23,8 @@ pub struct Report {
     pub splits_refused: u64,
     /// Where the frames are.
     pub frames: FrameAccounts,
+    /// The sockets.
+    pub sockets: Vec<SocketReport>,
 }
 
 /// The place where a worker leaves its [`Report`].
@@ -29,7 +34,7 @@ pub struct WorkerReport(Mutex<Report>);
 impl WorkerReport {
     /// The last report.
     pub fn read(&self) -> Report {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// Leaves a new one, unless somebody is just reading.

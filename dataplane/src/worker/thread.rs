@@ -2,7 +2,7 @@
 
 use super::{Handoff, Idle, Query, Report, Worker, WorkerReport, idle::IdleClock};
 use crate::{
-    io::{PacketIo, Tun},
+    io::{AfXdp, PacketIo, Tun},
     path::{Path, PathConfig},
     state::Millis,
     table::publish::Reader,
@@ -37,12 +37,16 @@ pub struct WorkerSettings {
     pub kernel: Option<Arc<Tun>>,
 }
 
+/// Makes new I/O of a worker's old, on the worker's thread. `None` ends the worker.
+pub type Renewal<I> = Box<dyn FnOnce(I) -> Option<I> + Send>;
+
 /// The control plane's grip on a running worker. Dropping it stops the worker.
 #[derive(Debug)]
-pub struct WorkerHandle {
+pub struct WorkerHandle<I = AfXdp> {
     /// Its latest numbers.
     pub report: Arc<WorkerReport>,
     queries: Sender<Query>,
+    renewals: Sender<Renewal<I>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Report>>,
 }
@@ -58,30 +62,32 @@ pub fn spawn<I: PacketIo + Send + 'static>(
     io: I,
     tables: Reader,
     handoff: Handoff,
-) -> io::Result<WorkerHandle> {
+) -> io::Result<WorkerHandle<I>> {
     let (queries, asked) = crossbeam::channel::bounded(QUERIES);
+    let (renewals, renewed) = crossbeam::channel::bounded(1);
     let report = Arc::new(WorkerReport::default());
     let stop = Arc::new(AtomicBool::new(false));
     let (their_report, their_stop) = (Arc::clone(&report), Arc::clone(&stop));
-    let thread = std::thread::Builder::new()
-        .name(format!("worker-{}", settings.index))
-        .spawn(move || run(&settings, io, tables, handoff, asked, &their_report, &their_stop))?;
-    Ok(WorkerHandle { report, queries, stop, thread: Some(thread) })
+    let thread = std::thread::Builder::new().name(format!("worker-{}", settings.index)).spawn(move || {
+        // First, so that its memory is near its core.
+        pin(&settings);
+        // First, so that its memory is near its core.
+        pin(&settings);
+        let worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, asked);
+        run(&settings, worker, &renewed, &their_report, &their_stop)
+    })?;
+    Ok(WorkerHandle { report, queries, renewals, stop, thread: Some(thread) })
 }
 
 /// The life of a worker's thread.
 fn run<I: PacketIo>(
     settings: &WorkerSettings,
-    io: I,
-    tables: Reader,
-    handoff: Handoff,
-    queries: Receiver<Query>,
+    worker: Worker<I>,
+    renewals: &Receiver<Renewal<I>>,
     report: &WorkerReport,
     stop: &AtomicBool,
 ) -> Report {
-    pin(settings);
-    let mut worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, queries)
-        .with_kernel(settings.kernel.clone());
+    let mut worker = worker.with_kernel(settings.kernel.clone());
     let mut idle = IdleClock::new(settings.idle, settings.workers);
     let start = settings.start;
     let mut reported = start;
@@ -89,18 +95,25 @@ fn run<I: PacketIo>(
         let time = Instant::now();
         let now = Millis((time - start).as_millis() as u32);
         let handled = worker.poll(|_| now);
-        worker.answer(now);
+        let asked = worker.answer(now);
         if time - reported >= REPORT_EVERY {
+            if let Ok(renewal) = renewals.try_recv() {
+                let last = worker.report();
+                worker = match worker.renewed(renewal) {
+                    Some(worker) => worker,
+                    None => return last,
+                };
+            }
             report.leave(worker.housekeep());
             reported = time;
         }
-        if let Some(longest) = idle.after(handled) {
+        if let Some(longest) = idle.after(handled, asked) {
             worker.io_mut().wait(longest);
         }
     }
     worker.give_up();
     let last = worker.report();
-    report.leave(last);
+    report.leave(last.clone());
     last
 }
 
@@ -113,7 +126,13 @@ fn pin(settings: &WorkerSettings) {
     }
 }
 
-impl WorkerHandle {
+impl<I> WorkerHandle<I> {
+    /// Gives the worker other I/O, between two batches and within a tenth of a second. `false`: it has yet to take the
+    /// last, or is gone.
+    pub fn renew(&self, renewal: impl FnOnce(I) -> Option<I> + Send + 'static) -> bool {
+        self.renewals.try_send(Box::new(renewal)).is_ok()
+    }
+
     /// Puts a question. `false`: too many are waiting, or the worker is gone.
     pub fn ask(&self, query: Query) -> bool {
         self.queries.try_send(query).is_ok()
@@ -131,7 +150,7 @@ impl WorkerHandle {
     }
 }
 
-impl Drop for WorkerHandle {
+impl<I> Drop for WorkerHandle<I> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {

@@ -24,7 +24,7 @@ pub use programs::{Programs, may_run_cluster};
 #[macro_export]
 macro_rules! require_cluster {
     () => {
-        if !$crate::may_run() || !$crate::cluster::may_run_cluster() {
+        if !$crate::may_run(&[]) || !$crate::cluster::may_run_cluster() {
             return;
         }
     };

@@ -7,10 +7,13 @@ use penstock_dataplane::{
     worker::{FlowFilter, FlowRecord, Query, WorkerHandle},
 };
 use serde::Serialize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long a worker may take for a page.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a worker may take for a page, and all of them for everything: less than a client waits.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE_WITH_ALL: Duration = Duration::from_secs(8);
+/// How long to wait for room among a worker's questions.
+const PAUSE: Duration = Duration::from_micros(500);
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,10 +38,17 @@ pub(super) fn view(
     snapshot: &Snapshot,
     request: &FlowsRequest,
 ) -> Result<FlowsView, String> {
+    let begun = Instant::now();
     let mut flows = Vec::new();
     for (worker, owner) in appliance.workers.iter().enumerate() {
         let mut from = Some(0);
         while let Some(place) = from.filter(|_| flows.len() <= request.limit) {
+            if begun.elapsed() > PATIENCE_WITH_ALL {
+                return Err(format!(
+                    "the workers are too busy to list all flows within {} s; ask for fewer (--limit)",
+                    PATIENCE_WITH_ALL.as_secs()
+                ));
+            }
             let (records, next) = page(&owner.handle, place, request).ok_or_else(|| {
                 format!("worker {worker} does not answer; `penstock show workers` tells if it lives")
             })?;
@@ -61,8 +71,13 @@ fn page(
 ) -> Option<(Vec<FlowRecord>, Option<usize>)> {
     let (answer, answered) = crossbeam::channel::bounded(1);
     let filter = FlowFilter { client: request.client, backend: request.backend };
-    if !worker.ask(Query::Flows { from, filter, answer }) {
-        return None;
+    let asked = Instant::now();
+    while !worker.ask(Query::Flows { from, filter: filter.clone(), answer: answer.clone() }) {
+        // Others are asking too.
+        if asked.elapsed() > PATIENCE {
+            return None;
+        }
+        std::thread::sleep(PAUSE);
     }
     answered.recv_timeout(PATIENCE).ok()
 }

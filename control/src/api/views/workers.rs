@@ -1,7 +1,11 @@
-//! `penstock show workers`: each worker, its core, its sockets, its numbers.
+//! `penstock show workers`: each worker, its core, its sockets, its numbers and theirs.
 
 use crate::runtime::Appliance;
-use penstock_dataplane::path::Counters;
+use penstock_dataplane::{
+    io::{PortCounters, PortId},
+    path::Counters,
+    worker::Report,
+};
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -23,9 +27,10 @@ struct WorkerView {
     turns: u64,
     counters: Counters,
     handoffs_refused: u64,
+    passes_refused: u64,
     splits_refused: u64,
     frames: FramesView,
-    ports: Vec<PortView>,
+    ports: Vec<SocketView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,10 +42,13 @@ struct FramesView {
     sending: usize,
 }
 
-/// One socket.
+/// How a queue of an interface is driven.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PortView {
+    /// Its number.
+    #[serde(skip)]
+    pub port: PortId,
     /// The interface.
     pub interface: String,
     /// Its queue.
@@ -51,9 +59,34 @@ pub struct PortView {
     pub bind_mode: String,
 }
 
+/// One socket.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SocketView {
+    #[serde(flatten)]
+    port: PortView,
+    /// Whether there is a socket, bound to an interface that exists.
+    attached: bool,
+    #[serde(flatten)]
+    counters: PortCounters,
+}
+
+impl SocketView {
+    fn of(port: &PortView, report: &Report) -> Self {
+        let found =
+            report.sockets.iter().find(|socket| (socket.port, socket.queue) == (port.port, port.queue));
+        Self {
+            port: port.clone(),
+            attached: found.is_some_and(|socket| socket.attached),
+            counters: found.map(|socket| socket.counters).unwrap_or_default(),
+        }
+    }
+}
+
 pub(super) fn view(appliance: &Appliance) -> WorkersView {
     let workers = appliance.workers.iter().enumerate().map(|(id, worker)| {
         let report = worker.handle.report.read();
+        let ports = worker.ports().iter().map(|port| SocketView::of(port, &report)).collect();
         WorkerView {
             id,
             alive: !worker.handle.has_died(),
@@ -62,6 +95,7 @@ pub(super) fn view(appliance: &Appliance) -> WorkersView {
             turns: report.turns,
             counters: report.counters,
             handoffs_refused: report.handoffs_refused,
+            passes_refused: report.passes_refused,
             splits_refused: report.splits_refused,
             frames: FramesView {
                 total: report.frames.total,
@@ -69,7 +103,7 @@ pub(super) fn view(appliance: &Appliance) -> WorkersView {
                 receiving: report.frames.receiving,
                 sending: report.frames.sending,
             },
-            ports: worker.ports.clone(),
+            ports,
         }
     });
     WorkersView { generation: appliance.publisher.generation(), workers: workers.collect() }

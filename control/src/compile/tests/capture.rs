@@ -88,6 +88,22 @@ fn an_address_of_the_service_cidr_is_unallocated_until_a_service_has_it() {
     assert!(unallocated(&compiled, "10.96.0.1") && !unallocated(&compiled, "10.96.0.2"), "at once");
 }
 
+// S-209
+#[test]
+fn the_local_detector_is_the_first_cidr_of_each_family() {
+    let mut world = World::new();
+    let pods = |world: &mut World| {
+        let tables = world.compile().snapshot;
+        (tables.v4.locality.pods.map(|p| p.to_string()), tables.v6.locality.pods.map(|p| p.to_string()))
+    };
+    assert_eq!(pods(&mut world), (None, None));
+    world.environment.settings.cluster_cidr =
+        ["10.244.0.0/16", "10.245.0.0/16"].map(|cidr| cidr.parse().unwrap()).into();
+    assert_eq!(pods(&mut world), (Some("10.244.0.0/16".into()), None), "none of the other family");
+    world.environment.settings.cluster_cidr.push("fd00:10::/56".parse().unwrap());
+    assert_eq!(pods(&mut world).1, Some("fd00:10::/56".into()));
+}
+
 // S-83, S-84, S-142
 #[test]
 fn what_is_taken_away_is_no_longer_captured() {

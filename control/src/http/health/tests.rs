@@ -115,3 +115,16 @@ fn a_node_that_goes_is_not_to_be_used_but_alive() {
     health.node(Some(&node(other)));
     assert!(ask(Question::Healthz).0);
 }
+
+#[test]
+fn a_missing_interface_takes_the_node_out_of_use() {
+    let clock = Clock(Instant::now());
+    let health = Health::new(LIMIT, "");
+    health.updated(clock.at(1));
+    health.missing_interfaces(vec!["eth1".to_owned()]);
+    let (good, text) = json(&health, Question::Healthz, clock.at(2));
+    assert!(!good && text.contains(r#""missingInterfaces":["eth1"]"#), "{text}");
+    assert!(json(&health, Question::Livez, clock.at(2)).0, "a restart would not help");
+    health.missing_interfaces(Vec::new());
+    assert!(json(&health, Question::Healthz, clock.at(3)).0);
+}

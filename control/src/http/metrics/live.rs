@@ -2,6 +2,7 @@
 
 use super::super::{Health, health::Question};
 use penstock_dataplane::{
+    io::PortCounters,
     path::{DropReason, ReplyKind},
     worker::Report,
 };
@@ -32,6 +33,8 @@ pub struct WorkerSample {
     pub alive: bool,
     /// Its numbers.
     pub report: Report,
+    /// The names of its sockets' interfaces, by port.
+    pub interfaces: Vec<String>,
 }
 
 type Source = dyn Fn() -> Sample + Send + Sync;
@@ -101,6 +104,12 @@ const COUNTERS: &[Column] = &[
     ("handoffs_refused_packets", "Packets of other workers that they had no room for", |r| {
         r.handoffs_refused
     }),
+    ("passes_refused_packets", "Packets of the kernel's that it did not take back", |r| r.passes_refused),
+    (
+        "splits_refused_packets",
+        "Packets to be cut into fragments, not all of which there were frames for",
+        |r| r.splits_refused,
+    ),
     ("flows_opened", "Flows opened", |r| r.counters.flows_opened),
     ("flows_expired", "Flows that ended by idling", |r| r.counters.flows_expired),
     ("flows_evicted", "Flows that a full table pushed out", |r| r.counters.flows_evicted),
@@ -151,7 +160,49 @@ fn workers(page: &mut Page<'_, '_>, sample: &Sample) -> fmt::Result {
         ];
         states.map(|(state, count)| ([("worker", id), ("state", state)], count as u64))
     });
-    page.gauges("frames", "Frames of packet memory, by where they are", frames)
+    page.gauges("frames", "Frames of packet memory, by where they are", frames)?;
+    ports(page, sample)
+}
+
+/// A number of each socket, by its name and what it means.
+type PortColumn = (&'static str, &'static str, fn(&PortCounters) -> u64);
+
+const PORT_COUNTERS: &[PortColumn] = &[
+    ("port_received_packets", "Packets received by a queue's socket", |c| c.rx_packets),
+    ("port_received_bytes", "Bytes received by a queue's socket", |c| c.rx_bytes),
+    ("port_sent_packets", "Packets handed to a queue for sending", |c| c.tx_packets),
+    ("port_sent_bytes", "Bytes handed to a queue for sending", |c| c.tx_bytes),
+    ("port_unsent_packets", "Packets not sent: the queue stayed full, or its interface is gone", |c| {
+        c.tx_dropped
+    }),
+    ("port_missed_packets", "Packets the kernel dropped for want of a frame or of room in the ring", |c| {
+        c.rx_missed
+    }),
+    ("port_ring_full_packets", "Of the missed packets: for want of room in the ring", |c| c.rx_ring_full),
+    ("port_fill_ring_empty", "How often the kernel found no frame to receive into", |c| c.fill_ring_empty),
+];
+
+fn ports(page: &mut Page<'_, '_>, sample: &Sample) -> fmt::Result {
+    type Labels = [(&'static str, String); 3];
+    let all = || {
+        sample.workers.iter().enumerate().flat_map(|(id, worker)| {
+            worker.report.sockets.iter().map(move |socket| {
+                let interface =
+                    worker.interfaces.get(usize::from(socket.port.0)).cloned().unwrap_or_default();
+                let labels: Labels = [
+                    ("worker", id.to_string()),
+                    ("interface", interface),
+                    ("queue", socket.queue.to_string()),
+                ];
+                (labels, socket)
+            })
+        })
+    };
+    for (name, help, number) in PORT_COUNTERS {
+        page.counters(name, help, all().map(|(labels, socket)| (labels, number(&socket.counters))))?;
+    }
+    let help = "Whether the queue's socket is bound to an interface that exists";
+    page.gauges("port_attached", help, all().map(|(labels, socket)| (labels, u64::from(socket.attached))))
 }
 
 /// Families of numbers with labels.

@@ -7,7 +7,10 @@ use crate::{
     objects::{Object, ObjectKey, Objects},
     routes::View,
 };
-use penstock_dataplane::path::{DropReason, ReplyKind};
+use penstock_dataplane::{
+    io::{PortCounters, PortId, SocketReport},
+    path::{DropReason, ReplyKind},
+};
 use std::time::Duration;
 
 fn health() -> Arc<Health> {
@@ -30,6 +33,14 @@ fn workers_numbers_are_shown_as_they_are() {
     counters.replied[ReplyKind::Reset as usize] = 1;
     worker.report.handoffs_refused = 2;
     worker.report.frames.free = 99;
+    worker.report.passes_refused = 7;
+    worker.interfaces = vec!["eth0".to_owned(), "eth1".to_owned()];
+    worker.report.sockets = vec![SocketReport {
+        port: PortId(1),
+        queue: 3,
+        attached: true,
+        counters: PortCounters { tx_dropped: 8, rx_ring_full: 9, ..PortCounters::default() },
+    }];
     let sample = Sample {
         generation: 41,
         workers: vec![WorkerSample::default(), worker],
@@ -54,6 +65,10 @@ fn workers_numbers_are_shown_as_they_are() {
         r#"penstock_frames{worker="1",state="free"} 99"#,
         r#"penstock_worker_up{worker="0"} 0"#,
         r#"penstock_worker_up{worker="1"} 1"#,
+        r#"penstock_passes_refused_packets_total{worker="1"} 7"#,
+        r#"penstock_port_unsent_packets_total{worker="1",interface="eth1",queue="3"} 8"#,
+        r#"penstock_port_ring_full_packets_total{worker="1",interface="eth1",queue="3"} 9"#,
+        r#"penstock_port_attached{worker="1",interface="eth1",queue="3"} 1"#,
         "penstock_generation 41",
         r#"penstock_classifier_packets_total{decision="redirect_vip"} 8"#,
         r#"penstock_healthz_total{code="503"} 1"#,

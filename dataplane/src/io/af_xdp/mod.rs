@@ -9,7 +9,8 @@
 //!
 //! Limits: a worker's sockets are all zero-copy or all copying, because the kernel gives every socket that shares a
 //! UMEM the mode of the first. Multi-buffer packets are not received: a packet must fit in one frame.
-//! Frames that a vanished interface held stay with it until the value is dropped.
+//! Frames that a vanished interface held stay with it until the value is dropped, which is when the interface is back:
+//! the kernel binds no socket to a UMEM whose first socket has lost its interface, so all are opened anew.
 
 mod config;
 mod error;
@@ -28,7 +29,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::pool::FramePool;
-use super::{Frame, FrameAccounts, FrameBatch, PacketIo, PortCounters, PortId};
+use super::{Frame, FrameAccounts, FrameBatch, PacketIo, PortCounters, PortId, SocketReport};
 use socket::Socket;
 
 /// The sockets of one worker, and their memory.
@@ -123,8 +124,13 @@ impl PacketIo for AfXdp {
 
     fn housekeep(&mut self) {
         for event in self.take_events() {
-            let SocketEvent { interface, queue, .. } = &event;
-            tracing::warn!(interface, queue, ?event, "a socket is in trouble");
+            let SocketEvent { interface, queue, errno, times, .. } = &event;
+            let error = std::io::Error::from_raw_os_error(*errno);
+            if event.is_gone() {
+                tracing::error!(interface, queue, %error, "the socket has lost its interface");
+            } else {
+                tracing::warn!(interface, queue, %error, times, "a socket is in trouble");
+            }
         }
     }
 
@@ -145,5 +151,10 @@ impl PacketIo for AfXdp {
             sum += socket.counters();
         }
         sum
+    }
+
+    /// As for [`counters`](Self::counters): one system call a socket.
+    fn sockets(&self) -> Vec<SocketReport> {
+        self.sockets.iter().map(Socket::report).collect()
     }
 }

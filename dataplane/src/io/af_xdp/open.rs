@@ -21,7 +21,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(10);
 impl AfXdp {
     /// Opens a socket for each (port, interface, queue), in the network namespace of this thread.
     ///
-    /// Attach the classifier first: some drivers only give zero-copy to interfaces with an XDP program.
+    /// Attach the classifier first: some drivers only give zero-copy to interfaces with an XDP program. Without any port
+    /// the value is whole too: it receives nothing, and drops what it is to send.
     pub fn open(config: &AfXdpConfig, ports: &[(PortId, &str, u32)]) -> Result<AfXdp, OpenError> {
         let umem = umem_config(config, ports.len())?;
         check_distinct(ports)?;
@@ -95,8 +96,8 @@ fn frames(config: &AfXdpConfig, sockets: usize) -> NonZeroU32 {
 
 fn umem_config(config: &AfXdpConfig, sockets: usize) -> Result<UmemConfig, OpenError> {
     let wrong = |field, value: u32, remedy| OpenError::Config { field, value: value.into(), remedy };
-    if sockets == 0 || sockets > 255 {
-        return Err(wrong("the number of sockets", sockets as u32, "a worker has 1 to 255"));
+    if sockets > 255 {
+        return Err(wrong("the number of sockets", sockets as u32, "a worker has at most 255"));
     }
     if !config.ring_size.is_power_of_two() || !(64..=65536).contains(&config.ring_size) {
         return Err(wrong("ring_size", config.ring_size, "it must be a power of two, 64 to 65536"));

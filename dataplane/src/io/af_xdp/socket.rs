@@ -12,7 +12,7 @@ use xsk_rs::config::{BindFlags, LibxdpFlags, QueueSize, SocketConfig};
 use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, TxQueue, Umem};
 
 use super::super::pool::FramePool;
-use super::super::{BATCH, Frame, FrameBatch, PortCounters, PortId};
+use super::super::{BATCH, Frame, FrameBatch, PortCounters, PortId, SocketReport};
 use super::memory::{Descriptors, os_error};
 use super::{BindMode, SocketEvent, link};
 
@@ -279,8 +279,15 @@ impl Socket {
             // Not the count of empty fill rings: in copy mode each is in `rx_dropped` as well, and with zero-copy
             // the driver tries again.
             counters.rx_missed += kernel.rx_dropped() + kernel.rx_ring_full();
+            counters.rx_ring_full += kernel.rx_ring_full();
+            counters.fill_ring_empty += kernel.rx_fill_ring_empty_descs();
         }
         counters
+    }
+
+    pub(super) fn report(&self) -> SocketReport {
+        let SocketName { port, queue, .. } = self.name;
+        SocketReport { port, queue, attached: !self.gone, counters: self.counters() }
     }
 
     pub(super) fn take_events(&mut self) -> Vec<SocketEvent> {
