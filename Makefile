@@ -16,7 +16,7 @@ DEMO_FLAGS := $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(ONE_ARM
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(REQUESTS),--requests $(REQUESTS))
 
 .PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench clean cluster-binaries cluster-test \
-	differential
+	differential fuzz
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,27 @@ checklist: deps ## Runs the tests; prints which item of the Service rules each p
 
 loom: ## Check the publishing of tables in every interleaving
 	RUSTFLAGS="--cfg loom" $(CARGO) test -p penstock-dataplane --lib --target-dir target/loom model::
+
+# Coverage for libFuzzer, which a stable compiler can build in by itself.
+FUZZ_TARGETS := parse process flows compile
+FUZZ_HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+FUZZ_PROGRAMS := target/fuzz/$(FUZZ_HOST)/fuzz
+FUZZ_RUSTFLAGS := --cfg fuzzing -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-,level=4 \
+	inline-8bit-counters pc-table trace-compares)
+
+fuzz: deps ## Every fuzz target: FUZZ_SECONDS=30 each; FUZZ_TARGETS="parse process flows compile"
+	@.ci/deps fuzz
+	RUSTFLAGS="$(FUZZ_RUSTFLAGS)" $(CARGO) build -p penstock-tests --features fuzz --profile fuzz \
+		--target $(FUZZ_HOST) --target-dir target/fuzz $(FUZZ_TARGETS:%=--bin fuzz-%)
+	@for target in $(FUZZ_TARGETS); do \
+		echo "fuzz $$target: $(or $(FUZZ_SECONDS),30) s"; \
+		folders="target/fuzz/corpus/$$target tests/fuzz/corpus/$$target tests/fuzz/crashes/$$target"; \
+		words=tests/fuzz/$$target.dict; \
+		mkdir -p $$folders; \
+		$(FUZZ_PROGRAMS)/fuzz-$$target $$folders $$([ ! -e $$words ] || echo -dict=$$words) -max_len=4096 \
+			-max_total_time=$(or $(FUZZ_SECONDS),30) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=tests/fuzz/crashes/$$target/; \
+	done
 
 bench: deps ## Every benchmark; writes target/bench/report.json
 	$(CARGO) bench -p penstock-benches

@@ -14,7 +14,7 @@ use penstock_benches::{
 };
 use penstock_dataplane::{
     io::{BATCH, Frame, MemoryIo, PacketIo},
-    state::{Entry, FlowTable, Tuple},
+    state::{Entry, FlowId, FlowTable, Tuple},
     table::{FlowHash, Ring, Transport},
     wire::{Ethernet, Family, Tcp, TcpFlags, Udp, V4, V6},
 };
@@ -178,8 +178,11 @@ fn look_up<F: Family>(table: &FlowTable<F>, batch: &[Tuple<F>]) {
         *likely = table.prefetch_flow(hash);
     }
     for ((likely, hash), tuple) in likely.into_iter().zip(hashes).zip(batch) {
-        let found = table.find_likely(likely, hash, tuple);
-        black_box(found.and_then(|found| table.get(found.id)).map(|flow| flow.last_seen));
+        let id = match table.holds(likely, tuple) {
+            true => Some(FlowId::of(likely)),
+            false => table.find(hash, tuple).map(|found| found.id),
+        };
+        black_box(id.and_then(|id| table.get(id)).map(|flow| flow.last_seen));
     }
 }
 

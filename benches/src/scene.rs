@@ -9,7 +9,7 @@ use crate::{family::Numbered, packets};
 use penstock_dataplane::{
     io::{BATCH, Frame, MemoryIo, PacketIo, PortId},
     path::{DropReason, Path, PathConfig},
-    state::{Millis, Tuple},
+    state::{Millis, Timeouts, Tuple},
     table::{
         Backend, BackendId, Endpoints, Link, NextHop, NextHopId, Ring, Service, ServiceId, ServiceName,
         Snapshot, Tables, Target, TrafficPolicy, Transport, VipKind,
@@ -30,7 +30,7 @@ const VIPS: u8 = 13;
 /// What a packet does to its flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mix {
-    /// TCP segments and UDP datagrams of known flows, half and half, in both directions.
+    /// TCP segments and UDP datagrams of flows known for three seconds, half and half, in both directions.
     Established,
     /// TCP SYNs of flows never seen.
     New,
@@ -74,6 +74,7 @@ impl<F: Numbered> Scene<F> {
             next_client: 0,
         };
         scene.open(flows);
+        scene.now = scene.now.after(Timeouts::UDP_STREAM_AGE + Duration::from_secs(1));
         scene
     }
 

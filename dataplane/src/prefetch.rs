@@ -20,7 +20,12 @@ pub(crate) fn prefetch<T>(value: &T) {
 /// Brings the line that a packet starts in, with most of its headers, into the nearest cache.
 #[inline(always)]
 pub(crate) fn prefetch_header(frame: &[u8]) {
-    if let Some(first) = frame.first() {
-        prefetch(first);
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(frame.as_ptr().cast()) };
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = frame;
 }

@@ -18,13 +18,28 @@ impl KeepAlive {
         let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        Ok(KeepAlive { stream: BufReader::new(stream) })
+        Ok(Self::over(stream))
+    }
+
+    /// On a connection that is there.
+    pub fn over(stream: TcpStream) -> KeepAlive {
+        KeepAlive { stream: BufReader::new(stream) }
     }
 
     /// One request; returns the body. An answer that ends the connection is an error.
     pub fn ask(&mut self) -> io::Result<String> {
+        self.send()?;
+        self.receive()
+    }
+
+    /// The request.
+    pub fn send(&mut self) -> io::Result<()> {
+        self.stream.get_mut().write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n")
+    }
+
+    /// The answer to a request.
+    pub fn receive(&mut self) -> io::Result<String> {
         let fault = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-        self.stream.get_mut().write_all(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n")?;
         let mut status = String::new();
         self.stream.read_line(&mut status)?;
         if !status.starts_with("HTTP/1.1 200") {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
 use penstock::{
     demo::{
         Answer, Appliance, ApplianceConfig, Endpoint, HttpServer, ManifestFolder, ServiceManifest,
@@ -68,6 +69,7 @@ pub struct Lab {
     pub service: ServiceManifest,
     /// The network.
     pub world: World,
+    config: ApplianceConfig,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -103,9 +105,22 @@ impl Lab {
         fields.entry("minSyncPeriod").or_insert_with(|| "0s".into());
         let config = ApplianceConfig { workers: options.workers, fields };
         let appliance = Appliance::start(&program, &world, &manifests, &config)?;
-        let mut lab = Lab { appliance, servers, manifests, service, world, _turn: turn };
+        let mut lab = Lab { appliance, servers, manifests, service, world, config, _turn: turn };
         lab.wait_until_served()?;
         Ok(lab)
+    }
+
+    /// Ends the appliance as a crash would: without a chance to do anything.
+    pub fn kill_appliance(&mut self) -> Result<()> {
+        self.appliance.child().signal(Signal::SIGKILL);
+        self.appliance.child().wait_for(PATIENCE).context("the appliance outlives SIGKILL")?;
+        Ok(())
+    }
+
+    /// Starts it again as it was, and waits until the Service is served.
+    pub fn start_appliance(&mut self) -> Result<()> {
+        self.appliance = Appliance::start(&penstock(), &self.world, &self.manifests, &self.config)?;
+        self.wait_until_served()
     }
 
     /// The Service's addresses with one of its [`ports`]: ClusterIPs, IPv4 first.

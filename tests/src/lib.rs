@@ -11,6 +11,8 @@ mod sockets;
 mod sink;
 mod losses;
 pub mod cluster;
+pub mod packets;
+pub mod fuzz;
 
 pub use environment::{may_run, penstock, raise_file_limit};
 pub use keep_alive::KeepAlive;

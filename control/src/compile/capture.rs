@@ -3,16 +3,16 @@
 use super::{
     changes::Captured,
     claims::{Claimed, claim},
-    environment::{Environment, family},
+    environment::{Environment, family, prefix},
     family::{Entry, FamilyTables, Shared},
     node_ports::node_port_addresses,
 };
 use crate::{
     fault::{Fault, Problem, Severity},
-    model::Node,
+    model::{IpFamily, Node},
 };
 use penstock_dataplane::{
-    table::{Locality, TrafficPolicy, VipIndex},
+    table::{Locality, TrafficPolicy, Transport, VipIndex},
     wire::Family,
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -49,6 +49,12 @@ impl<F: Family> FamilyTables<F> {
             pods: environment.detector(),
             host: self.host.iter().copied().collect(),
             masquerade_all: environment.settings.masquerade_all,
+            service_cidrs: environment
+                .settings
+                .service_cidrs
+                .iter()
+                .filter_map(|cidr| prefix(*cidr))
+                .collect(),
         };
         if locality != *self.locality {
             self.locality = Arc::new(locality);
@@ -89,8 +95,8 @@ impl<F: Family> FamilyTables<F> {
         let mut vips = self.index.addresses.keys().map(|vip| F::to_ip(*vip)).collect();
         captured.vips.append(&mut vips);
         captured.node_addresses.extend(self.host.iter().map(|address| F::to_ip(*address)));
-        captured.node_ports.extend(self.index.node_ports.keys());
-        captured.node_ports.extend(&self.node_tuples);
+        let ports = self.index.node_ports.keys().chain(&self.node_tuples);
+        captured.node_ports.extend(ports.map(of_family::<F>));
         self.captured_departed(captured);
         captured.snat_addresses.extend(self.snat_addresses.iter().map(|address| F::to_ip(*address)));
         let mut backends = match environment.settings.masquerade_all {
@@ -105,6 +111,10 @@ impl<F: Family> FamilyTables<F> {
             }
         };
         captured.backends.append(&mut backends);
-        captured.backend_ports.extend(&self.backend_ports);
+        captured.backend_ports.extend(self.backend_ports.iter().map(of_family::<F>));
     }
+}
+
+pub(super) fn of_family<F: Family>((transport, port): &(Transport, u16)) -> (IpFamily, Transport, u16) {
+    (family::<F>(), *transport, *port)
 }

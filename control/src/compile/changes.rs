@@ -3,7 +3,7 @@
 use crate::model::IpFamily;
 use penstock_dataplane::{
     table::{BackendId, ServiceId, ServiceName, Transport},
-    xdp::AddressFlags,
+    xdp::{AddressFlags, FamilyPort},
 };
 use serde::Serialize;
 use std::{
@@ -128,15 +128,15 @@ pub struct Captured {
     /// Addresses of the node: ours are the ports below, and replies to masqueraded flows.
     pub node_addresses: BTreeSet<IpAddr>,
     /// Ports on node addresses: NodePorts, and those of VIPs that are node addresses.
-    pub node_ports: BTreeSet<(Transport, u16)>,
+    pub node_ports: BTreeSet<(IpFamily, Transport, u16)>,
     /// The same, that are gone, but that flows may still be using.
-    pub departed_ports: BTreeSet<(Transport, u16)>,
+    pub departed_ports: BTreeSet<(IpFamily, Transport, u16)>,
     /// The SNAT address pool.
     pub snat_addresses: BTreeSet<IpAddr>,
     /// Backends that see the clients' addresses, so that their replies are not addressed to us.
     pub backends: BTreeSet<IpAddr>,
     /// The ports that they serve on, or did while something still lingers.
-    pub backend_ports: BTreeSet<(Transport, u16)>,
+    pub backend_ports: BTreeSet<(IpFamily, Transport, u16)>,
 }
 
 impl Captured {
@@ -158,16 +158,21 @@ impl Captured {
     }
 
     /// The ports with their protocol numbers, as the classifier takes them.
-    pub fn protocol_ports(&self) -> BTreeSet<(u8, u16)> {
+    pub fn protocol_ports(&self) -> BTreeSet<FamilyPort> {
         numbered(self.node_ports.iter().chain(&self.departed_ports))
     }
 
     /// The same for the ports of backends.
-    pub fn backend_protocol_ports(&self) -> BTreeSet<(u8, u16)> {
+    pub fn backend_protocol_ports(&self) -> BTreeSet<FamilyPort> {
         numbered(self.backend_ports.iter())
     }
 }
 
-fn numbered<'p>(ports: impl Iterator<Item = &'p (Transport, u16)>) -> BTreeSet<(u8, u16)> {
-    ports.map(|(transport, port)| (transport.protocol().0, *port)).collect()
+fn numbered<'p>(ports: impl Iterator<Item = &'p (IpFamily, Transport, u16)>) -> BTreeSet<FamilyPort> {
+    let number = |(family, transport, port): &(IpFamily, Transport, u16)| FamilyPort {
+        v6: *family == IpFamily::V6,
+        protocol: transport.protocol().0,
+        port: *port,
+    };
+    ports.map(number).collect()
 }

@@ -4,7 +4,7 @@
 //! so that the packets of those flows keep coming to us. New flows to them are the kernel's. Bounded: beyond
 //! [`MOST_DEPARTED`] of each kind the longest gone are let go.
 
-use super::{changes::Captured, family::FamilyTables};
+use super::{capture::of_family, changes::Captured, family::FamilyTables};
 use penstock_dataplane::{
     table::{Transport, VipIndex},
     wire::Family,
@@ -106,6 +106,6 @@ impl<F: Family> FamilyTables<F> {
     /// Adds what the classifier should still capture.
     pub(super) fn captured_departed(&self, captured: &mut Captured) {
         captured.departed_vips.extend(self.index.departed.iter().map(|vip| F::to_ip(*vip)));
-        captured.departed_ports.extend(self.departed.ports.keys());
+        captured.departed_ports.extend(self.departed.ports.keys().map(of_family::<F>));
     }
 }

@@ -50,6 +50,8 @@ pub struct Settings {
     pub node_port_addresses: NodePortAddresses,
     /// Whether `spec.externalIPs` are captured.
     pub allow_external_ips: bool,
+    /// Where Services have their cluster IPs.
+    pub service_cidrs: Vec<IpNet>,
     /// What masqueraded flows come from; empty: the egress interface's address.
     pub snat_addresses: Vec<IpAddr>,
 }
@@ -62,6 +64,7 @@ impl From<&Config> for Settings {
             cluster_cidr: config.cluster_cidr.clone(),
             node_port_addresses: config.node_port_addresses.clone(),
             allow_external_ips: config.allow_external_ips,
+            service_cidrs: config.service_cidrs.clone(),
             snat_addresses: config.snat.addresses.clone(),
         }
     }

@@ -113,17 +113,14 @@ fn endpoint_list<F: Family>(
     }
 }
 
-/// `loadBalancerSourceRanges` of one family (§3.6). Ranges of the other family only let nobody in; the compiler
-/// warns of that.
+/// `loadBalancerSourceRanges` of one family (§3.6). If there are some, but none of this family that can be
+/// read, nobody is let in; the compiler warns of that.
 pub(super) fn source_ranges<F: Family>(
     service: &model::Service,
     facts: &Facts<F>,
 ) -> Option<Arc<[Prefix<F>]>> {
-    if service.source_ranges.is_empty() {
-        return None;
-    }
     let of_family =
-        service.source_ranges.iter().filter_map(|net| Some((net.prefix_len(), prefix::<F>(*net)?)));
+        service.source_ranges.as_ref()?.iter().filter_map(|net| Some((net.prefix_len(), prefix::<F>(*net)?)));
     let ranges: Vec<_> = of_family.collect();
     if ranges.iter().any(|(length, _)| *length == 0) {
         return None;

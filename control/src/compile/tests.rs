@@ -6,3 +6,4 @@ mod endpoints;
 mod capture;
 mod steps;
 mod incremental;
+mod bad_objects;

@@ -11,9 +11,8 @@ mod settings;
 mod validate;
 
 pub use settings::{
-    Config, Echo, EchoSettings, Idle, Interface, LogFormat, Logging, Manifests, NodePortAddresses, Queues,
-    Replay, ReplayNextHop, Ring, Roles, Snat, Sync, TableSizes, TcpReject, Timeouts, Umem, Workers, XdpMode,
-    ZeroCopy,
+    Config, Idle, Interface, LogFormat, Logging, Manifests, NodePortAddresses, Queues, Reject, Replay,
+    ReplayNextHop, Ring, Roles, Snat, Sync, TableSizes, Umem, Workers, XdpMode, ZeroCopy,
 };
 
 use crate::fault::{Fault, Faults};

@@ -38,6 +38,8 @@ section!(
     echo: Echo,
     #[serde(rename = "allowExternalIPs")]
     allow_external_ips: bool,
+    #[serde(rename = "serviceCIDRs")]
+    service_cidrs: Vec<Option<String>>,
     min_sync_period: String,
     sync_period: String,
     metrics_bind_address: String,
@@ -65,7 +67,7 @@ section!(Snat { ports: String, addresses: Vec<Option<String>>, });
 section!(Ring { rx: u64, tx: u64 });
 section!(Umem { frames: u64, frame_size: u64, huge_pages: bool });
 section!(Tables { ipv4_flows: u64, ipv6_flows: u64, affinity: u64 });
-section!(Timeouts { tcp: TcpTimeouts, udp: UdpTimeouts });
+section!(Timeouts { tcp: TcpTimeouts, udp: UdpTimeouts, sctp: SctpTimeouts });
 section!(TcpTimeouts {
     syn_sent: String,
     syn_sent2: String,
@@ -78,7 +80,14 @@ section!(TcpTimeouts {
     close: String,
 });
 section!(UdpTimeouts { unreplied: String, stream: String });
-section!(Reject { tcp: String });
+section!(SctpTimeouts {
+    opening: String,
+    established: String,
+    shutdown: String,
+    closed: String,
+    heartbeat: String,
+});
+section!(Reject { tcp: String, per_second: u64 });
 section!(Echo {
     external: String,
     #[serde(rename = "clusterIP")]

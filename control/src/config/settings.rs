@@ -1,7 +1,11 @@
 //! The configuration as the rest of the program sees it: checked, and without holes.
 
 use ipnet::IpNet;
-use penstock_dataplane::wire::EtherAddr;
+use penstock_dataplane::{
+    path::{EchoPolicy, TcpReject},
+    state::Timeouts,
+    wire::EtherAddr,
+};
 use std::{
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
@@ -36,12 +40,14 @@ pub struct Config {
     pub cluster_cidr: Vec<IpNet>,
     /// Where NodePorts answer.
     pub node_port_addresses: NodePortAddresses,
-    /// How a TCP connection to a Service without endpoints is refused.
-    pub tcp_reject: TcpReject,
+    /// How what nobody serves is refused.
+    pub reject: Reject,
     /// What is done with echo requests to VIPs.
-    pub echo: EchoSettings,
+    pub echo: EchoPolicy,
     /// Whether `spec.externalIPs` of Services are served.
     pub allow_external_ips: bool,
+    /// Where Services have their cluster IPs: what is sent to an address in here that none has is dropped.
+    pub service_cidrs: Vec<IpNet>,
     /// How often changes of objects are followed, and when one that failed is tried again.
     pub sync: Sync,
     /// Where `/metrics` and `/proxyMode` are; `None`: nowhere.
@@ -187,52 +193,6 @@ pub struct TableSizes {
     pub affinity: usize,
 }
 
-/// When silent flows are forgotten, by state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// A SYN was seen.
-    pub tcp_syn_sent: Duration,
-    /// SYNs were seen both ways: a simultaneous open.
-    pub tcp_syn_sent2: Duration,
-    /// SYN and SYN+ACK were seen.
-    pub tcp_syn_recv: Duration,
-    /// The handshake is done.
-    pub tcp_established: Duration,
-    /// One side has sent its FIN.
-    pub tcp_fin_wait: Duration,
-    /// That FIN was acknowledged.
-    pub tcp_close_wait: Duration,
-    /// Both sides have sent a FIN.
-    pub tcp_last_ack: Duration,
-    /// Both are acknowledged.
-    pub tcp_time_wait: Duration,
-    /// A RST was seen.
-    pub tcp_close: Duration,
-    /// UDP, one way only.
-    pub udp_unreplied: Duration,
-    /// UDP, both ways.
-    pub udp_stream: Duration,
-}
-
-impl Default for Timeouts {
-    /// Linux conntrack's, with the two that kube-proxy sets (`service-semantics.md` §6.1, §6.2).
-    fn default() -> Self {
-        Self {
-            tcp_syn_sent: Duration::from_secs(120),
-            tcp_syn_sent2: Duration::from_secs(120),
-            tcp_syn_recv: Duration::from_secs(60),
-            tcp_established: Duration::from_secs(86_400),
-            tcp_fin_wait: Duration::from_secs(120),
-            tcp_close_wait: Duration::from_secs(3600),
-            tcp_last_ack: Duration::from_secs(30),
-            tcp_time_wait: Duration::from_secs(120),
-            tcp_close: Duration::from_secs(10),
-            udp_unreplied: Duration::from_secs(30),
-            udp_stream: Duration::from_secs(120),
-        }
-    }
-}
-
 /// Where NodePorts answer (§3.8).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodePortAddresses {
@@ -258,33 +218,13 @@ impl Default for Sync {
     }
 }
 
-/// How a TCP connection to a Service without endpoints is refused.
+/// How what nobody serves is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TcpReject {
-    /// As a closed port does.
-    Rst,
-    /// Port unreachable, as kube-proxy does.
-    Icmp,
-}
-
-/// What is done with an echo request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Echo {
-    /// It is answered.
-    Answer,
-    /// It is dropped.
-    Drop,
-    /// Port unreachable.
-    Reject,
-}
-
-/// What is done with echo requests to VIPs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EchoSettings {
-    /// To load-balancer and external IPs.
-    pub external: Echo,
-    /// To cluster IPs.
-    pub cluster_ip: Echo,
+pub struct Reject {
+    /// By what a TCP connection is.
+    pub tcp: TcpReject,
+    /// Refusals, and other errors, that a worker may send per second. A twentieth of it may be sent at once.
+    pub per_second: u32,
 }
 
 /// What netlink would tell, for replays.

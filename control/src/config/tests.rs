@@ -1,4 +1,5 @@
 use super::*;
+use penstock_dataplane::path::{Echo, TcpReject};
 use std::time::Duration;
 
 const MINIMAL: &str = "interfaces: [{name: eth0}]\n";
@@ -34,7 +35,7 @@ fn interfaces_are_all_that_is_needed() {
     assert_eq!(config.timeouts.tcp_established, Duration::from_secs(86400));
     assert_eq!(config.timeouts.tcp_close_wait, Duration::from_secs(3600));
     assert_eq!(config.node_port_addresses, NodePortAddresses::Cidrs(Vec::new()));
-    assert_eq!(config.tcp_reject, TcpReject::Rst);
+    assert_eq!(config.reject, Reject { tcp: TcpReject::Reset, per_second: 1000 });
     assert_eq!((config.echo.external, config.echo.cluster_ip), (Echo::Answer, Echo::Drop));
     assert_eq!(config.socket, Path::new("/run/penstock.sock"));
 }
@@ -66,11 +67,11 @@ snat: {addresses: [10.1.0.9, "fd00::9"]}
 ring: {rx: 1024, tx: 512}
 umem: {frames: 8192, frameSize: 2048, hugePages: true}
 tables: {ipv4Flows: 4000000, ipv6Flows: 2000, affinity: 5000}
-timeouts: {tcp: {established: 2h4m, synSent: 10s}, udp: {unreplied: 10s, stream: 1m}}
+timeouts: {tcp: {established: 2h4m, synSent: 10s}, udp: {unreplied: 10s, stream: 1m}, sctp: {established: 5m}}
 masqueradeAll: true
 clusterCIDR: [10.244.0.0/16, "fd00:10::/56"]
 nodePortAddresses: primary
-reject: {tcp: icmp}
+reject: {tcp: icmp, perSecond: 50}
 socket: /run/other.sock
 replay: {nextHops: [{destination: 10.244.1.0/24, interface: backend0, mac: "02:00:00:00:00:01", source: 10.1.0.1}]}
 logging: {format: json, level: "info,penstock::routes=debug"}
@@ -81,9 +82,11 @@ logging: {format: json, level: "info,penstock::routes=debug"}
     assert_eq!(config.interfaces[1].vlan, Some(7));
     assert_eq!(config.snat.ports, 1024..=65535, "an address pool has all its ports to give");
     assert_eq!(config.timeouts.tcp_established, Duration::from_secs(7440));
+    assert_eq!(config.timeouts.sctp_established, Duration::from_secs(300));
     assert_eq!(config.timeouts.tcp_fin_wait, Duration::from_secs(120), "the others keep their defaults");
     assert_eq!(config.replay.next_hops[0].interface, 1);
     assert_eq!(config.node_port_addresses, NodePortAddresses::Primary);
+    assert_eq!(config.reject, Reject { tcp: TcpReject::Icmp, per_second: 50 });
 }
 
 #[test]
@@ -166,6 +169,7 @@ fn each_rule_names_path_value_and_remedy() {
     refused("nodePortAddresses: all", "nodePortAddresses: \"all\": must be primary, or a list of CIDRs");
     refused("nodePortAddresses: [x]", "nodePortAddresses[0]: \"x\": must be a CIDR");
     refused("reject: {tcp: drop}", "reject.tcp: \"drop\": must be one of rst, icmp");
+    refused("reject: {perSecond: 1000001}", "reject.perSecond: 1000001: must be at most 1000000");
     refused("logging: {format: xml}", "logging.format: \"xml\": must be one of text, json");
     refused("logging: {level: \"loud=very\"}", "logging.level: \"loud=very\": must be error, warn, info");
     refused(
@@ -251,6 +255,9 @@ fn operators_addresses_are_kube_proxys_unless_said_otherwise() {
     assert_eq!(config.healthz_bind_address, Some("[::]:10256".parse().unwrap()));
     assert_eq!(config.sync.min_period, Duration::ZERO);
     assert!(!config.allow_external_ips);
+    let config = load(&format!("{MINIMAL}serviceCIDRs: [10.96.0.0/12, 'fd00:96::/112']\n"));
+    assert_eq!(config.service_cidrs.len(), 2);
+    refused("serviceCIDRs: [10.96.0.0/12, '::/0']", "serviceCIDRs[1]: ::/0: would drop everything");
     refused(
         "metricsBindAddress: localhost:1",
         "metricsBindAddress: \"localhost:1\": must be an address and a port",

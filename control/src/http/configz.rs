@@ -1,7 +1,8 @@
 //! `/configz`: the configuration in force, every default filled in, in the words of the configuration file, so that it
 //! can be saved and used as one.
 
-use crate::config::{Config, Idle, LogFormat, NodePortAddresses, Queues, TcpReject, XdpMode, ZeroCopy};
+use crate::config::{Config, Idle, LogFormat, NodePortAddresses, Queues, XdpMode, ZeroCopy};
+use penstock_dataplane::path::{Echo, TcpReject};
 use serde_json::{Value, json};
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -34,8 +35,13 @@ pub fn configz(config: &Config) -> Value {
             NodePortAddresses::Primary => json!("primary"),
             NodePortAddresses::Cidrs(cidrs) => json!(cidrs),
         },
-        "reject": {"tcp": match config.tcp_reject { TcpReject::Rst => "rst", TcpReject::Icmp => "icmp" }},
+        "reject": {
+            "tcp": match config.reject.tcp { TcpReject::Reset => "rst", TcpReject::Icmp => "icmp" },
+            "perSecond": config.reject.per_second,
+        },
+        "echo": {"external": echo(config.echo.external), "clusterIP": echo(config.echo.cluster_ip)},
         "allowExternalIPs": config.allow_external_ips,
+        "serviceCIDRs": config.service_cidrs,
         "minSyncPeriod": duration(config.sync.min_period),
         "syncPeriod": duration(config.sync.period),
         "metricsBindAddress": config.metrics_bind_address.map_or_else(String::new, |a| a.to_string()),
@@ -97,8 +103,23 @@ fn timeouts(config: &Config) -> Value {
             "timeWait": duration(times.tcp_time_wait),
             "close": duration(times.tcp_close),
         },
-        "udp": {"unreplied": duration(times.udp_unreplied), "stream": duration(times.udp_stream)},
+        "udp": {"unreplied": duration(times.udp), "stream": duration(times.udp_stream)},
+        "sctp": {
+            "opening": duration(times.sctp_opening),
+            "established": duration(times.sctp_established),
+            "shutdown": duration(times.sctp_shutdown),
+            "closed": duration(times.sctp_closed),
+            "heartbeat": duration(times.sctp_heartbeat),
+        },
     })
+}
+
+fn echo(echo: Echo) -> &'static str {
+    match echo {
+        Echo::Answer => "answer",
+        Echo::Drop => "drop",
+        Echo::Reject => "reject",
+    }
 }
 
 fn duration(duration: Duration) -> String {
@@ -119,13 +140,16 @@ mod tests {
     const ODD: &str = "
 interfaces: [{name: eth0, queues: {first: 1, count: 2}, addresses: [192.0.2.1/24], vlan: 7}, {name: eth1, roles: [backend]}]
 workers: {count: 2, cores: [0, 1], idle: busy}
-timeouts: {tcp: {established: 2h4m}, udp: {unreplied: 1.5s}}
+timeouts: {tcp: {established: 2h4m}, udp: {unreplied: 1.5s}, sctp: {closed: 11s}}
 nodePortAddresses: [192.0.2.0/24]
 clusterCIDR: [10.244.0.0/16]
 metricsBindAddress: ''
 healthzBindAddress: '[::]:10256'
 minSyncPeriod: 250ms
 allowExternalIPs: false
+reject: {tcp: icmp, perSecond: 7}
+serviceCIDRs: [10.96.0.0/16, 'fd00:96::/112']
+echo: {external: drop, clusterIP: reject}
 ";
 
     #[test]

@@ -49,5 +49,10 @@ pub fn read(path: &Path) -> Result<Objects, FolderError> {
     Ok(store.objects())
 }
 
+/// Reads one file's bytes, as [`read`] does; `name` is what it is called in what is reported.
+pub fn read_bytes(name: &str, bytes: Vec<u8>) -> Objects {
+    store::Store::of_bytes(name, bytes).objects()
+}
+
 #[cfg(test)]
 mod tests;

@@ -81,6 +81,14 @@ impl Store {
         }
     }
 
+    /// A folder with one file of these bytes, never to be read again.
+    pub(super) fn of_bytes(name: &str, bytes: Vec<u8>) -> Self {
+        let mut file = File::default();
+        file.take(contents(bytes));
+        let files = BTreeMap::from([(name.to_owned(), file)]);
+        Self { files, listed: true, ..Self::new(Path::new(name)) }
+    }
+
     /// Reads what has changed. If the folder cannot be listed, everything stays as it was, and the next
     /// [`Self::objects`] says so.
     pub(super) fn refresh(&mut self) -> io::Result<()> {
@@ -185,9 +193,8 @@ impl File {
         if stamp.is_some() && stamp == self.stamp {
             return;
         }
-        let contents = match fs::read(path).map(String::from_utf8) {
-            Ok(Ok(text)) => read(&text),
-            Ok(Err(_)) => unreadable("is not UTF-8 text".into()),
+        let contents = match fs::read(path) {
+            Ok(bytes) => contents(bytes),
             Err(error) => unreadable(format!("cannot be read: {error}")),
         };
         self.stamp = stamp;
@@ -224,6 +231,13 @@ impl File {
             }
         }
         self.objects = objects;
+    }
+}
+
+fn contents(bytes: Vec<u8>) -> Contents {
+    match String::from_utf8(bytes) {
+        Ok(text) => read(&text),
+        Err(_) => unreadable("is not UTF-8 text".into()),
     }
 }
 

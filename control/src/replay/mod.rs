@@ -76,6 +76,12 @@ pub enum Error {
 
 /// Replays a capture.
 pub fn run(replay: &Replay) -> Result<Outcome, Error> {
+    run_watched(replay, |_| {})
+}
+
+/// Replays a capture, and shows the counters after each of the worker's turns: one for packets that are a millisecond
+/// or less from each other, and one for what a turn has left to do.
+pub fn run_watched(replay: &Replay, watch: impl FnMut(&Counters)) -> Result<Outcome, Error> {
     let config = match &replay.config {
         Some(path) => Config::load(path)?,
         None => Config::from_yaml("interfaces: [{name: replay0}]", "the default configuration", "")?,
@@ -95,7 +101,7 @@ pub fn run(replay: &Replay) -> Result<Outcome, Error> {
     let io = PcapIo::open(&replay.input, &replay.output, Box::new(arrival))?;
     let affinity = Arc::new(AffinityTable::new(config.tables.affinity, SEED));
     let (counters, summary) =
-        drive(io, PacketPath::new(path_config(&config, 0, 1, SEED, affinity)), compiled.snapshot)?;
+        drive(io, PacketPath::new(path_config(&config, 0, 1, SEED, affinity)), compiled.snapshot, watch)?;
     Ok(Outcome { counters, summary, problems })
 }
 
@@ -108,6 +114,7 @@ fn drive<R: Read, W: Write>(
     io: PcapIo<R, W>,
     path: PacketPath,
     snapshot: Snapshot,
+    mut watch: impl FnMut(&Counters),
 ) -> Result<(Counters, ReplaySummary), Error> {
     let (_, reader) = Publisher::single(snapshot);
     let (_, no_questions) = crossbeam::channel::bounded(1);
@@ -116,6 +123,7 @@ fn drive<R: Read, W: Write>(
     let mut worker = Worker::new(io, path, reader, Mesh::new(1, 0).place(0), no_questions);
     while !worker.io().is_at_end() || worker.is_pending() {
         worker.poll(clock);
+        watch(&worker.path().counters());
     }
     let counters = worker.report().counters;
     let (summary, _) = worker.into_io().finish()?;

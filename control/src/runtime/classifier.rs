@@ -28,6 +28,7 @@ pub(super) fn state(config: &Config, captured: &Captured, view: &View, given_bac
     });
     ClassifierState {
         addresses,
+        ranges: config.service_cidrs.iter().map(|cidr| (cidr.network(), cidr.prefix_len())).collect(),
         node_ports: captured.protocol_ports(),
         backend_ports: captured.backend_protocol_ports(),
         snat_ports: config.snat.ports.clone(),

@@ -15,8 +15,8 @@ use penstock_dataplane::{
         PortId, Tun,
         af_xdp::{AfXdp, AfXdpConfig, BindMode, BindPreference},
     },
-    path::{Echo, EchoPolicy, PathConfig, Steering, TcpReject},
-    state::{AffinityTable, Fragments, Millis, SnatPorts, Timeouts},
+    path::{PathConfig, Steering},
+    state::{AffinityTable, Fragments, Millis, SnatPorts},
     table::publish::Reader,
     worker::{self, Idle, Mesh, WorkerHandle, WorkerSettings},
     xdp::{AttachPreference, Classifier},
@@ -25,9 +25,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
-
-/// Answers a worker may send per second, and at once (Linux's `icmp_msgs_per_sec` and `icmp_msgs_burst`).
-const REPLY_RATE: (u32, u32) = (1000, 50);
 
 /// A worker and how to reach it.
 #[derive(Debug)]
@@ -271,42 +268,17 @@ pub fn path_config(
     seed: u64,
     affinity: Arc<AffinityTable>,
 ) -> PathConfig {
-    let times = &config.timeouts;
     PathConfig {
         steering: Steering::new(SnatPorts::new(config.snat.ports.clone(), worker, workers), worker, workers),
-        timeouts: Timeouts {
-            tcp_syn_sent: times.tcp_syn_sent,
-            tcp_syn_sent2: times.tcp_syn_sent2,
-            tcp_syn_recv: times.tcp_syn_recv,
-            tcp_established: times.tcp_established,
-            tcp_fin_wait: times.tcp_fin_wait,
-            tcp_close_wait: times.tcp_close_wait,
-            tcp_last_ack: times.tcp_last_ack,
-            tcp_time_wait: times.tcp_time_wait,
-            tcp_close: times.tcp_close,
-            udp: times.udp_unreplied,
-            udp_stream: times.udp_stream,
-            ..Timeouts::default()
-        },
+        timeouts: config.timeouts.clone(),
         v4_flows: config.tables.ipv4_flows,
         v6_flows: config.tables.ipv6_flows,
         seed,
-        tcp_reject: match config.tcp_reject {
-            config::TcpReject::Rst => TcpReject::Reset,
-            config::TcpReject::Icmp => TcpReject::Icmp,
-        },
-        echo: EchoPolicy { external: echo(config.echo.external), cluster_ip: echo(config.echo.cluster_ip) },
+        tcp_reject: config.reject.tcp,
+        echo: config.echo,
         fragments: Arc::new(Fragments::new(seed)),
-        reply_rate: REPLY_RATE,
+        reply_rate: (config.reject.per_second, (config.reject.per_second / 20).max(1)),
         affinity,
-    }
-}
-
-fn echo(echo: config::Echo) -> Echo {
-    match echo {
-        config::Echo::Answer => Echo::Answer,
-        config::Echo::Drop => Echo::Drop,
-        config::Echo::Reject => Echo::Reject,
     }
 }
 

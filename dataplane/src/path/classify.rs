@@ -16,7 +16,7 @@ use crate::{
     table::Transport,
     wire::{
         EtherType, Ethernet, Family, IcmpKind, IcmpMessage, IpProtocol, NetworkHeader, ParseError,
-        PortsAndFlags, Sctp, Tcp, TcpFlags, Udp, V4, V6, ports, ports_and_flags,
+        PortsAndFlags, Sctp, TcpFlags, Udp, V4, V6, ports, ports_and_flags,
     },
 };
 use std::hint::select_unpredictable;
@@ -53,70 +53,87 @@ pub(super) fn classify(
 ) -> Result<(), DropReason> {
     let ethernet = Ethernet::parse(frame).map_err(|_| DropReason::Malformed)?;
     match ethernet.ether_type() {
-        EtherType::IPV4 => network(&ethernet, index, v4),
-        EtherType::IPV6 => network(&ethernet, index, v6),
+        EtherType::IPV4 => network(frame, ethernet, index, v4),
+        EtherType::IPV6 => network(frame, ethernet, index, v6),
         _ => Err(DropReason::NotIp),
     }
 }
 
-#[inline]
+/// Whole packets of TCP and UDP, which nearly all are. Nothing that was parsed is lent to a function that is not
+/// inlined, so that all of it stays in registers.
+#[inline(always)]
 fn network<F: Family>(
-    ethernet: &Ethernet<'_>,
+    frame: &Frame,
+    ethernet: Ethernet<'_>,
     index: u8,
     arrivals: &mut Arrivals<F>,
 ) -> Result<(), DropReason> {
     let l3 = ethernet.payload();
     let header = F::parse(l3).map_err(parse_error)?;
+    if header.fragment.is_some() || !is_tcp_or_udp(header.protocol) {
+        return others(frame, index, arrivals);
+    }
+    let (source, destination) = (F::source(l3), F::destination(l3));
+    if !F::is_unicast_source(source) {
+        return Err(DropReason::Martian);
+    }
+    let is_udp = header.protocol == IpProtocol::UDP;
+    let l4 = &l3[usize::from(header.header_len)..usize::from(header.total_len)];
+    let head = ports_and_flags(l4, is_udp).ok_or(DropReason::Malformed)?;
+    if is_udp & Udp::lacks_checksum::<F>(l4) {
+        return Err(DropReason::UdpChecksumMissing);
+    }
+    let PortsAndFlags { source: source_port, destination: destination_port, flags, acknowledgement } = head;
+    let transport = select_unpredictable(is_udp, Transport::Udp, Transport::Tcp);
+    arrivals.packets.push(Packet {
+        index,
+        hop_limit: header.hop_limit,
+        dont_fragment: header.dont_fragment,
+        part: Part::Whole,
+        flags,
+        acknowledgement,
+        layout: Layout::of(&ethernet, &header).ok_or(DropReason::TooBig)?,
+        tuple: Tuple { source, destination, source_port, destination_port, transport },
+        hash: 0,
+        likely: Entry::default(),
+    });
+    Ok(())
+}
+
+/// Fragments, ICMP and SCTP, read once more from the start.
+#[cold]
+#[inline(never)]
+fn others<F: Family>(frame: &Frame, index: u8, arrivals: &mut Arrivals<F>) -> Result<(), DropReason> {
+    let ethernet = Ethernet::parse(frame).map_err(|_| DropReason::Malformed)?;
+    let l3 = ethernet.payload();
+    let header = F::parse(l3).map_err(parse_error)?;
     if let Some(part) = header.fragment {
-        arrivals.fragments.push(fragment::classify(ethernet, &header, part, index)?);
+        arrivals.fragments.push(fragment::classify(&ethernet, &header, part, index)?);
         return Ok(());
     }
-    let layout = || Layout::of(ethernet, &header).ok_or(DropReason::TooBig);
     let (source, destination) = (F::source(l3), F::destination(l3));
     if !F::is_unicast_source(source) {
         return Err(DropReason::Martian);
     }
     let l4 = header.upper_layer(l3);
+    let layout = Layout::of(&ethernet, &header).ok_or(DropReason::TooBig)?;
     match header.protocol {
-        protocol if is_tcp_or_udp(protocol) => {
-            let is_udp = protocol == IpProtocol::UDP;
-            let head = ports_and_flags(l4, is_udp).ok_or(DropReason::Malformed)?;
-            if is_udp & Udp::lacks_checksum::<F>(l4) {
-                return Err(DropReason::UdpChecksumMissing);
-            }
-            let PortsAndFlags { source: source_port, destination: destination_port, flags } = head;
-            let transport = select_unpredictable(is_udp, Transport::Udp, Transport::Tcp);
-            arrivals.packets.push(Packet {
-                index,
-                hop_limit: header.hop_limit,
-                dont_fragment: header.dont_fragment,
-                part: Part::Whole,
-                flags,
-                layout: layout()?,
-                tuple: Tuple { source, destination, source_port, destination_port, transport },
-                hash: 0,
-                likely: Entry::default(),
-            });
-        }
         protocol if protocol == F::ICMP => {
-            arrivals.icmp.push(icmp(l4, layout()?, &header, source, destination, index)?);
+            arrivals.icmp.push(icmp(l4, layout, &header, source, destination, index)?);
         }
         IpProtocol::SCTP => {
-            let (source_port, destination_port, flags) = transport_header::<F>(Transport::Sctp, l4)?;
+            let sctp = Sctp::parse(l4).map_err(parse_error)?;
+            let (source_port, destination_port) = (sctp.source_port(), sctp.destination_port());
+            let transport = Transport::Sctp;
             arrivals.packets.push(Packet {
                 index,
                 hop_limit: header.hop_limit,
                 dont_fragment: header.dont_fragment,
-                flags,
+                acknowledgement: 0,
                 part: Part::Whole,
-                layout: layout()?,
-                tuple: Tuple {
-                    source,
-                    destination,
-                    source_port,
-                    destination_port,
-                    transport: Transport::Sctp,
-                },
+                flags: TcpFlags::default(),
+                layout,
+                tuple: Tuple { source, destination, source_port, destination_port, transport },
                 hash: 0,
                 likely: Entry::default(),
             });
@@ -133,30 +150,7 @@ fn is_tcp_or_udp(protocol: IpProtocol) -> bool {
     EITHER.checked_shr(u32::from(protocol.0)).is_some_and(|bits| bits & 1 != 0)
 }
 
-#[inline]
-pub(super) fn transport_header<F: Family>(
-    transport: Transport,
-    l4: &[u8],
-) -> Result<(u16, u16, TcpFlags), DropReason> {
-    match transport {
-        Transport::Tcp => {
-            let tcp = Tcp::parse(l4).map_err(parse_error)?;
-            Ok((tcp.source_port(), tcp.destination_port(), tcp.flags()))
-        }
-        Transport::Udp => {
-            let udp = Udp::parse(l4).map_err(parse_error)?;
-            udp.require_checksum::<F>().map_err(|_| DropReason::UdpChecksumMissing)?;
-            Ok((udp.source_port(), udp.destination_port(), TcpFlags::default()))
-        }
-        Transport::Sctp => {
-            let sctp = Sctp::parse(l4).map_err(parse_error)?;
-            Ok((sctp.source_port(), sctp.destination_port(), TcpFlags::default()))
-        }
-    }
-}
-
 /// ICMP is rare and forged easily: the whole message must be right before anything is believed.
-#[cold]
 fn icmp<F: Family>(
     l4: &[u8],
     layout: Layout,

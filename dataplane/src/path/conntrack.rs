@@ -1,9 +1,14 @@
 //! Third stage: the packet's flow, its state, its account.
 //!
 //! In: a packet and where its flow most likely is. Out: how to translate it; or nothing, if it has no flow; or why it
-//! is refused. A refused packet changes nothing: neither state nor timer nor account. A SYN on a connection that is
+//! is refused. A refused packet changes nothing: neither state nor timer nor account. A reset outside of what its receiver
+//! would take is refused, as what the state forbids is (§6.1). A SYN on a connection that is
 //! over ends it, and then has no flow (§6.1). Nor has a UDP packet whose flow's backend serves no more (§3.12): that is
 //! looked at once after each change of UDP endpoints, on the flow's next packet.
+//!
+//! Nearly every packet leaves all but its flow's counters as they are. [`steady`] knows these, in a few nanoseconds and
+//! without a branch on what is as good as random: which way the packet goes, and its protocol. [`track`] is for the rest,
+//! and says for all of them the same.
 
 use super::{
     Answer, DropReason, Packet, Refused, Stage, packet::Part, rewrite::Translation, split::can_split,
@@ -11,68 +16,113 @@ use super::{
 use crate::{
     io::Frame,
     state::{
-        Direction, Flow, FlowState, Millis, SctpEvent, SctpState, TcpEvent, TcpState, Timeouts, Transition,
-        Tuple,
+        Direction, Flow, FlowState, Found, LastHop, Millis, SctpEvent, SctpState, TcpEvent, TcpState,
+        Timeouts, Transition, Tuple, reset_is_in_window,
     },
     table::{Link, NextHop, Tables, Transport, VipMatch},
-    wire::Family,
+    wire::{Family, Tcp},
 };
 
-#[inline]
+/// How to translate a packet that is of the flow it most likely was of, changes nothing about it, and may leave as it
+/// is. It has been counted then. `None`: it is another kind, and nothing has happened.
+#[inline(always)]
+pub(super) fn steady<'t, F: Family>(
+    stage: &'t mut Stage<'_, F>,
+    packet: &Packet<F>,
+    frame: &Frame,
+) -> Option<Translation<'t, F>> {
+    let flow = stage.flows.table.named(packet.likely, &packet.tuple)?;
+    let direction = packet.likely.direction();
+    let last_hop = stage.flows.last_hops.get(flow.last_hop)?;
+    let next_hop = stage.tables.next_hop(flow.next_hop);
+    let is_moved = last_hop.difference(frame, packet.layout.vlan) & direction.forward_mask() != 0;
+    let mtu = direction.select(next_hop.mtu, stage.tables.port_mtu(last_hop.link.port));
+    let link = direction.select(next_hop.link.as_ref(), Some(&last_hop.link))?;
+    if is_moved
+        || packet.part == Part::Later
+        || !is_settled(flow, direction, packet, stage.tables)
+        || is_limited(packet, mtu)
+    {
+        return None;
+    }
+    flow.acked[direction as usize] = packet.acknowledgement;
+    count(flow, direction, packet, stage.now);
+    Some(Translation::of(flow, direction, link, mtu))
+}
+
+/// The same for any packet whose flow is `found`, if it has one still.
 pub(super) fn track<'t, F: Family>(
     stage: &'t mut Stage<'_, F>,
     packet: &Packet<F>,
     frame: &Frame,
+    found: Found,
 ) -> Result<Option<Translation<'t, F>>, Refused> {
-    let table = &stage.flows.table;
-    let Some(found) = table.find_likely(packet.likely, packet.hash, &packet.tuple) else { return Ok(None) };
-    let Some(flow) = table.get(found.id) else { return Ok(None) };
-    let direction = found.direction;
-    let changed = match next_state(flow, direction, packet, frame, stage.now, stage.tables) {
-        Next::Same => None,
-        Next::State(state) => Some(state),
+    let Found { id, direction } = found;
+    let Some(flow) = stage.flows.table.get_mut(id) else { return Ok(None) };
+    let next = match is_settled(flow, direction, packet, stage.tables) {
+        true => Next::Same,
+        false => transition(flow, direction, packet, frame, stage.now, stage.tables),
+    };
+    match next {
+        Next::Same | Next::State(_) => {}
         Next::Reopen | Next::Retired => {
-            stage.flows.close(found.id);
+            stage.flows.close(id);
             return Ok(None);
         }
         Next::Invalid(reason) => return Err(Refused::Drop(reason)),
-    };
-    let Some((flow, due)) = stage.flows.table.track(found.id) else { return Ok(None) };
-    // Which way a packet goes is as good as random, so nothing below branches on it: both ways are looked at, and one
-    // is selected.
-    let next_hop = stage.tables.next_hop(flow.next_hop);
-    let mtu = direction.select(next_hop.mtu, stage.tables.port_mtu(flow.client.port));
-    check_limits(packet, mtu)?;
-    // A pointer is selected and then looked at: a condition made of both would be taken apart into two branches.
-    if direction.select(next_hop.link.as_ref(), Some(&flow.client)).is_none() {
-        return Err(Refused::Drop(DropReason::NextHop));
     }
-    flow.last_seen = stage.now;
+    let last_hops = &mut stage.flows.last_hops;
+    let (link, mtu) = match direction {
+        Direction::Forward => {
+            let way = way_out(packet, stage.tables.next_hop(flow.next_hop))?;
+            last_hops.note(&mut flow.last_hop, packet.layout.way_back(frame));
+            way
+        }
+        Direction::Reply => {
+            let Some(LastHop { link, .. }) = last_hops.get(flow.last_hop) else { return Ok(None) };
+            let mtu = stage.tables.port_mtu(link.port);
+            check_limits(packet, mtu)?;
+            (link, mtu)
+        }
+    };
     flow.udp_epoch = stage.tables.udp_epoch;
+    if packet.part != Part::Later {
+        flow.acked[direction as usize] = packet.acknowledgement;
+    }
+    count(flow, direction, packet, stage.now);
+    let translation = Translation::of(flow, direction, link, mtu);
+    if let Next::State(state) = next {
+        stage.flows.table.set_state(id, state, stage.now, &stage.config.timeouts);
+    }
+    Ok(Some(translation))
+}
+
+#[inline(always)]
+fn count<F: Family>(flow: &mut Flow<F>, direction: Direction, packet: &Packet<F>, now: Millis) {
+    flow.last_seen = now;
     let traffic = &mut flow.traffic[direction as usize];
     traffic.packets += 1;
     traffic.bytes += u64::from(packet.layout.ip_bytes());
-    let way_back = packet.layout.way_back(frame);
-    if direction.select(flow.client != way_back, false) {
-        flow.client = way_back;
-    }
-    if let Some(state) = changed {
-        due.set_state(flow, state, stage.now, &stage.config.timeouts);
-    }
-    let link = direction.select(next_hop.link.as_ref().unwrap_or(&flow.client), &flow.client);
-    Ok(Some(Translation::of(flow, direction, link, mtu)))
 }
 
 /// The link to a backend and its MTU, if the packet may take it.
 #[inline]
-pub(super) fn way_out<F: Family>(packet: &Packet<F>, next_hop: &NextHop<F>) -> Result<(Link, u16), Refused> {
+pub(super) fn way_out<'t, F: Family>(
+    packet: &Packet<F>,
+    next_hop: &'t NextHop<F>,
+) -> Result<(&'t Link, u16), Refused> {
     check_limits(packet, next_hop.mtu)?;
-    let link = next_hop.link.ok_or(Refused::Drop(DropReason::NextHop))?;
+    let link = next_hop.link.as_ref().ok_or(Refused::Drop(DropReason::NextHop))?;
     Ok((link, next_hop.mtu))
 }
 
+/// Whether it has no hop left, or is too long.
+#[inline(always)]
+fn is_limited<F: Family>(packet: &Packet<F>, mtu: u16) -> bool {
+    packet.hop_limit <= 1 || packet.layout.ip_bytes() > mtu
+}
+
 /// TTL and MTU, as a router checks them. What is too long but may be cut passes, and is cut as it leaves.
-#[inline]
 fn check_limits<F: Family>(packet: &Packet<F>, mtu: u16) -> Result<(), Refused> {
     if packet.hop_limit <= 1 {
         return Err(Refused::Answer(Answer::TimeExceeded));
@@ -96,9 +146,21 @@ enum Next {
     Invalid(DropReason),
 }
 
-/// What a packet makes of its flow. Nearly all leave it as it is, which is decided without asking for the protocol.
-#[inline]
-fn next_state<F: Family>(
+/// Whether a packet leaves its flow as it is, as nearly all do; decided without asking for the protocol. Of a later
+/// fragment it says no where that takes TCP's flags, which it does not have.
+#[inline(always)]
+fn is_settled<F: Family>(
+    flow: &Flow<F>,
+    direction: Direction,
+    packet: &Packet<F>,
+    tables: &Tables<F>,
+) -> bool {
+    flow.state.is_steady(direction, packet.flags) & (flow.udp_epoch == tables.udp_epoch)
+}
+
+/// What a packet makes of its flow.
+#[inline(never)]
+fn transition<F: Family>(
     flow: &Flow<F>,
     direction: Direction,
     packet: &Packet<F>,
@@ -109,31 +171,16 @@ fn next_state<F: Family>(
     if packet.part == Part::Later {
         return Next::Same;
     }
-    let may_turn_stream =
-        (flow.state == FlowState::UdpReplied) & now.reached(flow.created.after(Timeouts::UDP_STREAM_AGE));
-    let is_steady = flow.state.is_steady(direction, packet.flags);
-    if is_steady & !may_turn_stream && flow.udp_epoch == tables.udp_epoch {
-        return Next::Same;
-    }
-    transition(flow, direction, packet, frame, now, tables)
-}
-
-#[inline(never)]
-fn transition<F: Family>(
-    flow: &Flow<F>,
-    direction: Direction,
-    packet: &Packet<F>,
-    frame: &Frame,
-    now: Millis,
-    tables: &Tables<F>,
-) -> Next {
-    match flow.state {
+    match flow.state.get() {
         FlowState::Tcp(state) => {
             let event = TcpEvent::of(packet.flags);
             if direction == Direction::Forward && event == TcpEvent::Syn && state.reopens() {
                 return Next::Reopen;
             }
             match state.on(direction, event) {
+                _ if event == TcpEvent::Rst && !is_in_window(flow, direction, packet.layout.l4(frame)) => {
+                    Next::Invalid(DropReason::TcpInvalid)
+                }
                 Transition::To(next) if next == state => Next::Same,
                 Transition::To(next) => Next::State(FlowState::Tcp(next)),
                 Transition::Ignore => Next::Same,
@@ -152,6 +199,14 @@ fn transition<F: Family>(
         FlowState::UdpUnreplied | FlowState::UdpReplied | FlowState::UdpStream => Next::Same,
         FlowState::Sctp(state) => next_sctp_state(state, direction, packet.layout.l4(frame)),
     }
+}
+
+/// Whether the receiver of a reset would take it.
+#[cold]
+fn is_in_window<F: Family>(flow: &Flow<F>, direction: Direction, l4: &[u8]) -> bool {
+    let [client, backend] = flow.acked;
+    let acked = direction.select(backend, client);
+    Tcp::parse(l4).is_ok_and(|tcp| reset_is_in_window(acked, tcp.seq()))
 }
 
 #[cold]

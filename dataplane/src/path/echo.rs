@@ -49,6 +49,10 @@ pub(super) fn answer<F: Family>(
         Some(VipKind::ExternalIp | VipKind::LoadBalancerIp | VipKind::NodePort) => stage.config.echo.external,
         None => return nobodys(stage, packet, DropReason::IcmpQuery),
     };
+    if packet.source == packet.destination {
+        // LAND: whoever is answered is the address itself.
+        return Verdict::Drop(DropReason::Martian);
+    }
     if echo == Echo::Drop {
         return Verdict::Drop(DropReason::IcmpQuery);
     }

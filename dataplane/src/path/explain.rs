@@ -110,6 +110,7 @@ pub fn explain<F: Family>(
             "pass",
             "no Service has this destination, and it is no VIP of ours: it is the kernel's".to_owned(),
         ),
+        Decision::Unallocated => ("drop", "the address is in serviceCIDRs, but no Service has it".to_owned()),
         Decision::UnservedPort(kind) => {
             explanation.kind = Some(kind);
             (
@@ -170,7 +171,7 @@ pub fn explain<F: Family>(
 
 fn existing<F: Family>(flow: &Flow<F>) -> ExistingFlow {
     ExistingFlow {
-        state: flow.state.to_string(),
+        state: flow.state.get().to_string(),
         backend: address::<F>(flow.reply.source, flow.reply.source_port),
         source: address::<F>(flow.reply.destination, flow.reply.destination_port),
     }

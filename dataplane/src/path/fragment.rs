@@ -12,13 +12,12 @@
 
 use super::{
     DropReason, Half, PENDING, PathConfig, Verdict,
-    classify::transport_header,
     packet::{Layout, Packet, Part},
 };
 use crate::{
     state::{Datagram, Fate, First, FreePlaces, Millis, Tuple},
     table::{Tables, Transport},
-    wire::{Ethernet, Family, Fragment, NetworkHeader, TcpFlags, Udp},
+    wire::{Ethernet, Family, Fragment, NetworkHeader, Tcp, TcpFlags, Udp},
 };
 
 /// A fragment. A later one's tuple has no ports yet.
@@ -64,6 +63,7 @@ pub(super) fn classify<F: Family>(
         dont_fragment: header.dont_fragment,
         part: if part.is_first() { Part::First } else { Part::Later },
         flags,
+        acknowledgement: 0,
         layout,
         tuple: Tuple { source, destination, source_port, destination_port, transport },
         hash: 0,
@@ -80,7 +80,8 @@ fn first_header<F: Family>(transport: Transport, l4: &[u8]) -> Result<(u16, u16,
         udp.require_checksum::<F>().map_err(|_| DropReason::UdpChecksumMissing)?;
         return Ok((udp.source_port(), udp.destination_port(), TcpFlags::default()));
     }
-    transport_header::<F>(transport, l4).map_err(|_| DropReason::FragmentTiny)
+    let tcp = Tcp::parse(l4).map_err(|_| DropReason::FragmentTiny)?;
+    Ok((tcp.source_port(), tcp.destination_port(), tcp.flags()))
 }
 
 /// Puts the fragments of a batch among its packets, in their order.

@@ -35,7 +35,7 @@ pub(super) fn translate<F: Family>(
     };
     let link = match found.direction {
         Direction::Forward => stage.tables.next_hop(flow.next_hop).link,
-        Direction::Reply => Some(flow.client),
+        Direction::Reply => stage.flows.last_hops.get(flow.last_hop).map(|hop| hop.link),
     };
     let Some(link) = link else { return Verdict::Drop(DropReason::NextHop) };
     if packet.hop_limit <= 1 {

@@ -4,9 +4,8 @@
 //! frame, in the same order. It rewrites frames in place and changes the worker's own flows; it does no I/O, no
 //! allocation, no locking (but for fragments), and reads no clock, so all of it is tested without a network.
 //!
-//! Stages, in order: classify (per packet), steer and look up (over the batch), then per packet track;
-//! a packet without a flow is selected a backend and opens one; rewrite, emit. Replies, ICMP and fragments are beside
-//! the road.
+//! Stages, in order: classify (per packet), steer and look up (over the batch), then per packet track, rewrite and emit;
+//! a packet without a flow is selected a backend and opens one. Replies, ICMP and fragments are beside the road.
 
 mod verdict;
 mod counters;
@@ -41,6 +40,7 @@ pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
+    prefetch::prefetch_header,
     state::{
         AffinityTable, Datagrams, Flows, Fragments, FreePlaces, HELD, Millis, Place, SnatPorts, Timeouts,
         TokenBucket, Waiting,
@@ -105,6 +105,10 @@ impl PathConfig {
         }
     }
 }
+
+/// How many frames ahead of the one being forwarded the headers are asked for again: frames start at like offsets, so
+/// those of a batch push each other out of the nearest cache.
+const PREFETCH_AHEAD: usize = 4;
 
 /// The verdict of a packet whose stage has yet to run; every arrival's is replaced.
 const PENDING: Verdict = Verdict::Drop(DropReason::NoService);
@@ -284,6 +288,9 @@ fn forward_batch<F: Family>(
 ) {
     for packet in packets {
         let at = usize::from(packet.index);
+        if let Some(ahead) = frames.get(at + PREFETCH_AHEAD) {
+            prefetch_header(ahead);
+        }
         verdicts[at] = forward(stage, packet, &mut frames[at]);
     }
 }
@@ -291,18 +298,32 @@ fn forward_batch<F: Family>(
 /// One packet of a flow, known or new.
 #[inline]
 fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut Frame) -> Verdict {
-    match conntrack::track(stage, packet, frame) {
-        Ok(Some(translation)) => send(packet, frame, &translation),
-        Ok(None) => match open::open(stage, packet, frame) {
-            Ok(verdict) => verdict,
-            Err(refused) => refuse(stage, packet, frame, refused),
-        },
-        Err(refused) => refuse(stage, packet, frame, refused),
+    match conntrack::steady(stage, packet, frame) {
+        Some(translation) => {
+            rewrite::translate_whole(packet, frame, &translation);
+            emit::send(frame, &packet.layout, translation.link)
+        }
+        None => forward_with_care(stage, packet, frame)
+            .unwrap_or_else(|refused| refuse(stage, packet, frame, refused)),
     }
 }
 
+/// The same, where more may change than counters.
+#[inline(never)]
+fn forward_with_care<F: Family>(
+    stage: &mut Stage<'_, F>,
+    packet: &Packet<F>,
+    frame: &mut Frame,
+) -> Result<Verdict, Refused> {
+    if let Some(found) = stage.flows.table.find(packet.hash, &packet.tuple)
+        && let Some(translation) = conntrack::track(stage, packet, frame, found)?
+    {
+        return Ok(send(packet, frame, &translation));
+    }
+    open::open(stage, packet, frame)
+}
+
 /// Translated, and on its way.
-#[inline(always)]
 fn send<F: Family>(packet: &Packet<F>, frame: &mut Frame, translation: &Translation<'_, F>) -> Verdict {
     rewrite::translate(packet, frame, translation);
     match emit::send(frame, &packet.layout, translation.link) {

@@ -6,19 +6,17 @@
 use super::{
     Answer, Decision, DropReason, Packet, Refusal, Refused, Stage, Verdict, conntrack, decide,
     packet::Part,
-    rewrite::{self, Translation},
+    rewrite::{Translation, flow_deltas},
     select::{Choice, Remembered},
     send,
 };
 use crate::{
     io::Frame,
-    state::{Direction, Flow, OpenError, Traffic, Tuple},
+    state::{Direction, Flow, LastHopId, OpenError, Traffic, Tuple},
     table::NextHop,
     wire::Family,
 };
 
-/// Kept out of the way of the packets that have a flow.
-#[inline(never)]
 pub(super) fn open<F: Family>(
     stage: &mut Stage<'_, F>,
     packet: &Packet<F>,
@@ -33,6 +31,7 @@ pub(super) fn open<F: Family>(
     let remembered = Remembered { table: &stage.config.affinity, now: stage.now };
     let choice = match decide(stage.tables, &packet.tuple, remembered) {
         Decision::NotAService => return Err(not_ours(stage, &packet.tuple)),
+        Decision::Unallocated => return Err(Refused::Drop(DropReason::Unallocated)),
         _ if goes_round(stage, &packet.tuple) => return Err(Refused::Drop(DropReason::Martian)),
         Decision::Serve(choice) => choice,
         Decision::UnservedPort(_) => return Err(Refused::Answer(Answer::Reject)),
@@ -42,27 +41,27 @@ pub(super) fn open<F: Family>(
     let next_hop = stage.tables.next_hop(choice.backend.next_hop);
     let (link, mtu) = conntrack::way_out(packet, next_hop)?;
     let reply = reply_tuple(stage, packet, &choice, next_hop)?;
-    let (header_delta, delta) = rewrite::deltas(&packet.tuple, &reply.reversed());
     let first = Traffic { packets: 1, bytes: u64::from(packet.layout.ip_bytes()) };
     let flow = Flow {
         original: packet.tuple,
         reply,
-        state,
-        delta,
-        header_delta,
+        state: state.into(),
+        deltas: flow_deltas(&packet.tuple, &reply),
         next_hop: choice.backend.next_hop,
         backend: choice.backend.id,
         service: choice.service.id,
+        acked: [packet.acknowledgement, 0],
         udp_epoch: stage.tables.udp_epoch,
-        client: packet.layout.way_back(frame),
+        last_hop: LastHopId::default(),
         created: stage.now,
         last_seen: stage.now,
         traffic: [first, Traffic::default()],
     };
-    stage.flows.open(flow, &stage.config.timeouts)?;
+    let translation = Translation::of(&flow, Direction::Forward, link, mtu);
+    stage.flows.open(flow, packet.layout.way_back(frame), &stage.config.timeouts)?;
     stage.counters.flows_opened += 1;
     choice.remember(packet.tuple.source, remembered);
-    Ok(send(packet, frame, &Translation::of(&flow, Direction::Forward, &link, mtu)))
+    Ok(send(packet, frame, &translation))
 }
 
 /// Whether a question looks like a Service's answer: two backends would answer each other for ever, and LAND, whose
@@ -120,6 +119,7 @@ impl From<OpenError> for Refused {
         match error {
             OpenError::TableFull => Self::Drop(DropReason::TableFull),
             OpenError::SnatExhausted => Self::Drop(DropReason::SnatExhausted),
+            OpenError::LastHopsFull => Self::Drop(DropReason::LastHopsFull),
         }
     }
 }

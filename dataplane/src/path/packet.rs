@@ -35,6 +35,8 @@ pub struct Packet<F: Family> {
     pub part: Part,
     /// TCP's flags; empty for the others.
     pub flags: TcpFlags,
+    /// What a TCP segment acknowledges; 0 if nothing, and for the others.
+    pub acknowledgement: u32,
     /// Offsets.
     pub layout: Layout,
     /// Its tuple, as it came.

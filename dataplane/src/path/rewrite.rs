@@ -5,9 +5,9 @@
 
 use super::packet::{Packet, Part};
 use crate::{
-    state::{Direction, Flow, Tuple},
+    state::{Deltas, Direction, Flow, Tuple},
     table::{Link, Transport},
-    wire::{Delta, Family, Sctp, Sum, apply_checksum, set_ports},
+    wire::{Delta, Family, Sctp, Sum, translate_ports},
 };
 
 /// How one packet of a flow is changed.
@@ -15,10 +15,8 @@ use crate::{
 pub(super) struct Translation<'t, F: Family> {
     /// What it leaves with.
     pub(super) tuple: Tuple<F>,
-    /// What that adds to its TCP or UDP checksum.
-    pub(super) delta: Delta,
-    /// What that adds to its IPv4 header checksum.
-    pub(super) header_delta: Delta,
+    /// What that adds to its checksums.
+    pub(super) deltas: Deltas,
     /// Where it goes.
     pub(super) link: &'t Link,
     /// The longest packet that goes there.
@@ -28,15 +26,16 @@ pub(super) struct Translation<'t, F: Family> {
 impl<'t, F: Family> Translation<'t, F> {
     #[inline]
     pub(super) fn of(flow: &Flow<F>, direction: Direction, link: &'t Link, mtu: u16) -> Self {
-        let turn = |delta: Delta| direction.select(delta, delta.negate());
-        Self {
-            tuple: flow.translated(direction),
-            delta: turn(flow.delta),
-            header_delta: turn(flow.header_delta),
-            link,
-            mtu,
-        }
+        Self { tuple: flow.translated(direction), deltas: flow.deltas[direction as usize], link, mtu }
     }
+}
+
+/// What a flow caches: how both directions change the checksums.
+pub(super) fn flow_deltas<F: Family>(original: &Tuple<F>, reply: &Tuple<F>) -> [Deltas; 2] {
+    [(original, reply), (reply, original)].map(|(arrives, other)| {
+        let (header, transport) = deltas(arrives, &other.reversed());
+        Deltas { transport, header: header.plus(F::HOP) }
+    })
 }
 
 /// The change in the sum of the addresses, and of addresses and ports, from one tuple to another.
@@ -48,18 +47,33 @@ pub(super) fn deltas<F: Family>(from: &Tuple<F>, to: &Tuple<F>) -> (Delta, Delta
     (Delta::between(old, new), Delta::between(old.plus(ports(from)), new.plus(ports(to))))
 }
 
-/// Translates a packet.
+/// Translates a packet of TCP or UDP that has its transport header.
 #[inline(always)]
-pub(super) fn translate<F: Family>(packet: &Packet<F>, frame: &mut [u8], translation: &Translation<'_, F>) {
-    let tuple = &translation.tuple;
+pub(super) fn translate_whole<F: Family>(
+    packet: &Packet<F>,
+    frame: &mut [u8],
+    translation: &Translation<'_, F>,
+) {
+    let Translation { tuple, deltas, .. } = translation;
     let l3 = packet.layout.l3_mut(frame);
-    F::translate(l3, tuple.source, tuple.destination, translation.header_delta);
+    F::translate(l3, tuple.source, tuple.destination, deltas.header);
+    if let Some(l4) = l3.get_mut(packet.layout.header_len()..) {
+        let is_udp = tuple.transport == Transport::Udp;
+        translate_ports(l4, is_udp, tuple.source_port, tuple.destination_port, deltas.transport);
+    }
+}
+
+/// Translates any packet.
+pub(super) fn translate<F: Family>(packet: &Packet<F>, frame: &mut [u8], translation: &Translation<'_, F>) {
+    let Translation { tuple, deltas, .. } = translation;
+    let l3 = packet.layout.l3_mut(frame);
+    F::translate(l3, tuple.source, tuple.destination, deltas.header);
     if packet.part == Part::Later {
         return;
     }
     if let Some(l4) = l3.get_mut(packet.layout.header_len()..) {
         let whole = l4.len();
-        set_tuple(l4, whole, tuple, translation.delta);
+        set_tuple(l4, whole, tuple, deltas.transport);
     }
 }
 
@@ -70,6 +84,6 @@ pub(super) fn set_tuple<F: Family>(l4: &mut [u8], whole: usize, tuple: &Tuple<F>
     if tuple.transport == Transport::Sctp {
         return Sctp::apply_ports(l4, whole, tuple.source_port, tuple.destination_port);
     }
-    set_ports(l4, tuple.source_port, tuple.destination_port);
-    apply_checksum(l4, tuple.transport == Transport::Udp, delta);
+    let is_udp = tuple.transport == Transport::Udp;
+    translate_ports(l4, is_udp, tuple.source_port, tuple.destination_port, delta);
 }

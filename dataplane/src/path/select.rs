@@ -18,6 +18,8 @@ use serde::Serialize;
 pub enum Decision<'t, F: Family> {
     /// The destination is no Service's.
     NotAService,
+    /// The destination is in the range of Service addresses, but no Service's.
+    Unallocated,
     /// The destination is a VIP, but nobody serves this port there.
     UnservedPort(VipKind),
     /// A Service's, but not for this flow.
@@ -141,6 +143,7 @@ pub fn decide<'t, F: Family>(
         match tables.vips.find(tuple.destination, tuple.transport, tuple.destination_port) {
             VipMatch::Service(target) => target,
             VipMatch::UnservedPort(kind) => return Decision::UnservedPort(kind),
+            VipMatch::None if tables.is_unallocated(tuple.destination) => return Decision::Unallocated,
             VipMatch::None => return Decision::NotAService,
         };
     let Some(service) = tables.service(service).map(AsRef::as_ref) else {

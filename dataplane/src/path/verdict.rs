@@ -73,12 +73,14 @@ counted! {
         Martian = "martian",
         /// A protocol that is neither TCP, UDP, SCTP nor ICMP.
         Protocol = "protocol",
-        /// A TCP segment that its connection's state forbids, or with illegal flags.
+        /// A TCP segment that its connection's state forbids, with illegal flags, or a reset its receiver would not take.
         TcpInvalid = "tcp_invalid",
         /// An SCTP packet without a chunk, with a verification tag it must not have, or that opens no association.
         SctpInvalid = "sctp_invalid",
         /// To an address and port of ours for masquerading, but of no flow.
         NoService = "no_service",
+        /// To an address in the range of Service addresses that no Service has.
+        Unallocated = "unallocated",
         /// The source is outside loadBalancerSourceRanges.
         SourceRange = "source_range",
         /// The policy is Local and this node has no endpoint, though others have.
@@ -91,6 +93,8 @@ counted! {
         SnatExhausted = "snat_exhausted",
         /// The flow table is full of flows in use.
         TableFull = "table_full",
+        /// Clients come from more link-layer addresses than can be kept.
+        LastHopsFull = "last_hops_full",
         /// An answer was due, but answers are rate-limited.
         ReplyLimited = "reply_limited",
         /// An answer was due, but must not be sent to this packet, or found no room.

@@ -480,8 +480,12 @@ fn make_tables<F: Net>(tables: &mut Tables<F>) {
         |number: usize| NextHop { link: Some(backend_link(number)), source: Some(node), mtu: 1500 };
     tables.next_hops = Arc::new((0..16).map(next_hop).collect());
     let pods = Prefix::new(F::addr(Network::Pods, 0), F::PREFIX_LEN);
-    tables.locality =
-        Arc::new(Locality { pods: Some(pods), host: [node].into_iter().collect(), masquerade_all: false });
+    tables.locality = Arc::new(Locality {
+        pods: Some(pods),
+        host: [node].into_iter().collect(),
+        masquerade_all: false,
+        ..Locality::default()
+    });
 }
 
 fn service<F: Net>(id: ServiceId, transport: Transport) -> Service<F> {

@@ -1,8 +1,8 @@
 //! One flow: both of its tuples and all that a packet of it needs.
 
-use super::{Millis, SctpState, TcpEvent, TcpState, Tuple};
+use super::{LastHopId, Millis, SctpState, TcpEvent, TcpState, Tuple, tcp};
 use crate::{
-    table::{BackendId, Link, NextHopId, ServiceId},
+    table::{BackendId, NextHopId, ServiceId},
     wire::{Delta, Family, TcpFlags},
 };
 use serde::Serialize;
@@ -32,34 +32,102 @@ pub enum FlowState {
     Sctp(SctpState),
 }
 
-impl FlowState {
-    /// Its number, those of TCP first and as they are.
-    #[inline]
-    const fn number(self) -> u8 {
-        // By arithmetic, since which of them it is a processor can't guess.
-        let tcp = match self {
-            Self::Tcp(state) => state as u8,
-            Self::UdpUnreplied | Self::UdpReplied | Self::UdpStream | Self::Sctp(_) => 0,
-        };
-        tcp + 10 * matches!(self, Self::UdpUnreplied) as u8
-            + 11 * matches!(self, Self::UdpReplied) as u8
-            + 12 * matches!(self, Self::UdpStream) as u8
-            + 13 * matches!(self, Self::Sctp(_)) as u8
+/// A [`FlowState`] in one byte, as a flow keeps it: a packet asks it one question without taking it apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct StateCode(u8);
+
+impl StateCode {
+    /// Whether a packet of this direction, and for TCP with these flags, leaves the state as it is, whatever the time
+    /// and whatever else is in the packet. In doubt it says no. One test for all protocols.
+    #[inline(always)]
+    pub fn is_steady(self, direction: Direction, flags: TcpFlags) -> bool {
+        STEADY[usize::from(flags.0) % STEADY.len()][direction as usize] >> self.0 & 1 != 0
     }
 
-    /// Whether a packet of this direction, and for TCP with these flags, leaves it as it is, whatever the time. In
-    /// doubt it says no. One test for all protocols.
+    /// The state.
     #[inline]
-    pub fn is_steady(self, direction: Direction, flags: TcpFlags) -> bool {
-        const ALWAYS: u16 = 1 << FlowState::UdpStream.number();
-        const REPLIED: u16 = ALWAYS | 1 << FlowState::UdpReplied.number();
-        const FORWARD: u16 = REPLIED | 1 << FlowState::UdpUnreplied.number();
-        let steady = TcpEvent::of(flags).steady(direction) | direction.select(FORWARD, REPLIED);
-        steady >> self.number() & 1 != 0
+    pub fn get(self) -> FlowState {
+        STATES[usize::from(self.0)]
     }
 }
 
+impl From<FlowState> for StateCode {
+    #[inline]
+    fn from(state: FlowState) -> Self {
+        Self(state.number())
+    }
+}
+
+impl std::fmt::Debug for StateCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+/// All states, by their numbers.
+const STATES: [FlowState; 20] = [
+    FlowState::Tcp(TcpState::None),
+    FlowState::Tcp(TcpState::SynSent),
+    FlowState::Tcp(TcpState::SynRecv),
+    FlowState::Tcp(TcpState::Established),
+    FlowState::Tcp(TcpState::FinWait),
+    FlowState::Tcp(TcpState::CloseWait),
+    FlowState::Tcp(TcpState::LastAck),
+    FlowState::Tcp(TcpState::TimeWait),
+    FlowState::Tcp(TcpState::Close),
+    FlowState::Tcp(TcpState::SynSent2),
+    FlowState::UdpUnreplied,
+    FlowState::UdpReplied,
+    FlowState::UdpStream,
+    FlowState::Sctp(SctpState::CookieWait),
+    FlowState::Sctp(SctpState::CookieEchoed),
+    FlowState::Sctp(SctpState::Established),
+    FlowState::Sctp(SctpState::Shutdown),
+    FlowState::Sctp(SctpState::ShutdownAckSent),
+    FlowState::Sctp(SctpState::Closed),
+    FlowState::Sctp(SctpState::HeartbeatSent),
+];
+
+impl FlowState {
+    /// Its place among [`STATES`].
+    #[inline]
+    const fn number(self) -> u8 {
+        match self {
+            Self::Tcp(state) => state as u8,
+            Self::UdpUnreplied => 10,
+            Self::UdpReplied => 11,
+            Self::UdpStream => 12,
+            Self::Sctp(state) => 13 + state as u8,
+        }
+    }
+}
+
+/// By TCP's flags without ECN's, and direction: a bit for each state that stays as it is. UDP has no flags, and its age
+/// matters until it is a stream; SCTP's events are in its chunks.
+const STEADY: [[u32; 2]; 64] = {
+    let mut steady = [[0; 2]; 64];
+    let mut at = 0;
+    while at < 2 * steady.len() {
+        let (flags, direction) = (at / 2, at % 2);
+        let tcp = tcp::STEADY[direction][TcpEvent::of(TcpFlags(flags as u8)) as usize] as u32;
+        let unreplied = (direction == Direction::Forward as usize) as u32;
+        steady[flags][direction] =
+            tcp | unreplied << FlowState::UdpUnreplied.number() | 1 << FlowState::UdpStream.number();
+        at += 1;
+    }
+    steady
+};
+
+/// By [`Direction`]: all bits, or none.
+static FORWARD_MASK: [u64; 2] = [u64::MAX, 0];
+
 impl Direction {
+    /// All bits if it is forward, else none. Read from memory: of anything it can compute the compiler makes a branch.
+    #[inline(always)]
+    pub fn forward_mask(self) -> u64 {
+        FORWARD_MASK[self as usize]
+    }
+
     /// The one that is of this direction, without a branch: which way a packet goes is as good as random.
     #[inline(always)]
     pub fn select<T>(self, forward: T, reply: T) -> T {
@@ -79,6 +147,15 @@ impl std::fmt::Display for FlowState {
     }
 }
 
+/// What a translation adds to a packet's checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Deltas {
+    /// To that of TCP or UDP.
+    pub transport: Delta,
+    /// To that of the IPv4 header, the hop that is taken included.
+    pub header: Delta,
+}
+
 /// Packets and bytes (of IP) of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Traffic {
@@ -88,29 +165,30 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
-/// A tracked flow.
+/// A tracked flow. It begins a cache line: of IPv4 it is two lines, and not the ends of three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(64))]
 pub struct Flow<F: Family> {
     /// Client to VIP, as it arrives.
     pub original: Tuple<F>,
     /// Backend to us (or to the client, where its address is kept), as it arrives.
     pub reply: Tuple<F>,
     /// State.
-    pub state: FlowState,
-    /// What translating a forward packet adds to its L4 checksum; a reply's is the negative.
-    pub delta: Delta,
-    /// The same for the IPv4 header checksum.
-    pub header_delta: Delta,
+    pub state: StateCode,
+    /// What translating a packet adds to its checksums, by [`Direction`].
+    pub deltas: [Deltas; 2],
     /// The way to the backend.
     pub next_hop: NextHopId,
     /// The backend.
     pub backend: BackendId,
     /// The Service port it was opened for.
     pub service: ServiceId,
+    /// TCP, by [`Direction`]: what its sender acknowledged last, or 0. Resets of the other direction are held against it.
+    pub acked: [u32; 2],
     /// UDP: [`Tables::udp_epoch`](crate::table::Tables::udp_epoch) when its backend was last found serving.
     pub udp_epoch: u16,
     /// The way back to the client: where its last packet came from.
-    pub client: Link,
+    pub last_hop: LastHopId,
     /// When it was opened.
     pub created: Millis,
     /// When its last packet came, in either direction.
@@ -139,7 +217,7 @@ impl<F: Family> Flow<F> {
 
     /// How early a full table may evict it: 0 first, `None` never (§6.3, "resource exhaustion").
     pub fn eviction_rank(&self) -> Option<u8> {
-        match self.state {
+        match self.state.get() {
             FlowState::Tcp(TcpState::None | TcpState::SynSent | TcpState::SynSent2 | TcpState::SynRecv) => {
                 Some(0)
             }

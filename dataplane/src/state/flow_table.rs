@@ -18,6 +18,14 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowId(u32);
 
+impl FlowId {
+    /// The flow that an entry names.
+    #[inline]
+    pub fn of(entry: Entry) -> Self {
+        Self(entry.flow())
+    }
+}
+
 /// A flow that was found, and the direction by which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
@@ -36,39 +44,17 @@ pub struct FlowTable<F: Family> {
     /// By flow: when to look at it again. Not later than it expires.
     due: Box<[Millis]>,
     free: Vec<u32>,
+    /// Places from here on have never held a flow.
+    reached: usize,
     sweep_hand: usize,
     evict_hand: usize,
 }
 
-/// The time noted for a flow.
-#[derive(Debug)]
-pub struct Due<'t> {
-    due: &'t mut [Millis],
-    at: usize,
-}
-
-impl Due<'_> {
-    /// Changes the flow's state, and looks at it again when the new state's timeout may have passed.
+impl Found {
+    /// What the index says of it.
     #[inline]
-    pub fn set_state<F: Family>(
-        self,
-        flow: &mut Flow<F>,
-        state: FlowState,
-        now: Millis,
-        timeouts: &Timeouts,
-    ) {
-        if flow.state != state {
-            flow.state = state;
-            self.note(now.after(timeouts.of(state)));
-        }
-    }
-
-    #[cold]
-    fn note(self, due: Millis) {
-        let noted = &mut self.due[self.at];
-        if noted.reached(due) {
-            *noted = due;
-        }
+    pub fn entry(self) -> Entry {
+        Entry::new(self.id.0, self.direction)
     }
 }
 
@@ -87,6 +73,7 @@ impl<F: Family> FlowTable<F> {
             flows: vec![None; capacity].into_boxed_slice(),
             due: vec![Millis::default(); capacity].into_boxed_slice(),
             free: (0..capacity as u32).rev().collect(),
+            reached: 0,
             sweep_hand: 0,
             evict_hand: 0,
         }
@@ -145,16 +132,12 @@ impl<F: Family> FlowTable<F> {
         likely
     }
 
-    /// Third phase: the flow with this tuple. `likely` is what the second phase gave.
-    #[inline]
-    pub fn find_likely(&self, likely: Entry, hash: u64, tuple: &Tuple<F>) -> Option<Found> {
-        if self.holds(likely, tuple) { Some(found(likely)) } else { self.find_unlikely(hash, tuple) }
-    }
-
-    /// Kept out of the way of the packets whose flow was the likely one.
-    #[inline(never)]
-    fn find_unlikely(&self, hash: u64, tuple: &Tuple<F>) -> Option<Found> {
-        self.find(hash, tuple)
+    /// Third phase: the flow that `entry` names, if packets with this tuple are what it names. Its tuples must stay as
+    /// they are, and its state changes by [`set_state`](Self::set_state).
+    #[inline(always)]
+    pub fn named(&mut self, entry: Entry, tuple: &Tuple<F>) -> Option<&mut Flow<F>> {
+        let flow = self.flows.get_mut(entry.flow() as usize)?.as_mut()?;
+        if flow.tuple(entry.direction()) == tuple { Some(flow) } else { None }
     }
 
     /// The flow with this tuple, whose hash is `hash`.
@@ -163,8 +146,9 @@ impl<F: Family> FlowTable<F> {
         self.index.find(hash, |entry| self.holds(entry, tuple)).map(found)
     }
 
+    /// Whether packets with this tuple are what `entry` names.
     #[inline]
-    fn holds(&self, entry: Entry, tuple: &Tuple<F>) -> bool {
+    pub fn holds(&self, entry: Entry, tuple: &Tuple<F>) -> bool {
         let flow = &self.flows[entry.flow() as usize];
         flow.as_ref().is_some_and(|flow| flow.tuple(entry.direction()) == tuple)
     }
@@ -175,25 +159,25 @@ impl<F: Family> FlowTable<F> {
         self.flows.get(id.0 as usize)?.as_ref()
     }
 
-    /// The record of a live flow, to account a packet on. Its tuples must stay as they are, and its state changes
-    /// by [`set_state`](Self::set_state).
+    /// The same, to change it as [`named`](Self::named) allows.
     #[inline]
     pub fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow<F>> {
         self.flows.get_mut(id.0 as usize)?.as_mut()
     }
 
-    /// The same for a packet that may change the flow's state, and when to look at it again.
-    #[inline]
-    pub fn track(&mut self, id: FlowId) -> Option<(&mut Flow<F>, Due<'_>)> {
-        let flow = self.flows.get_mut(id.0 as usize)?.as_mut()?;
-        Some((flow, Due { due: &mut self.due, at: id.0 as usize }))
-    }
-
     /// Changes the state of a flow, and looks at it again when the new state's timeout may have passed.
-    #[inline]
+    #[cold]
     pub fn set_state(&mut self, id: FlowId, state: FlowState, now: Millis, timeouts: &Timeouts) {
-        let Some((flow, due)) = self.track(id) else { return };
-        due.set_state(flow, state, now, timeouts);
+        let Some(flow) = self.get_mut(id) else { return };
+        if flow.state.get() == state {
+            return;
+        }
+        flow.state = state.into();
+        let due = now.after(timeouts.of(state));
+        let noted = &mut self.due[id.0 as usize];
+        if noted.reached(due) {
+            *noted = due;
+        }
     }
 
     /// Adds a flow. `None`: the table is full. Both tuples must be new to the table.
@@ -209,7 +193,8 @@ impl<F: Family> FlowTable<F> {
             self.free.push(id);
             return None;
         }
-        self.due[id as usize] = flow.last_seen.after(timeouts.of(flow.state));
+        self.reached = self.reached.max(id as usize + 1);
+        self.due[id as usize] = flow.last_seen.after(timeouts.of(flow.state.get()));
         self.flows[id as usize] = Some(flow);
         Some(FlowId(id))
     }
@@ -243,7 +228,7 @@ impl<F: Family> FlowTable<F> {
                 continue;
             }
             let Some(flow) = &self.flows[at] else { continue };
-            let end = flow.last_seen.after(timeouts.of(flow.state));
+            let end = flow.last_seen.after(timeouts.of(flow.state.get()));
             if !now.reached(end) {
                 self.due[at] = end;
             } else if let Some(flow) = self.remove(FlowId(at as u32)) {
@@ -271,6 +256,11 @@ impl<F: Family> FlowTable<F> {
             }
         }
         best.and_then(|(_, at)| self.remove(FlowId(at as u32)))
+    }
+
+    /// The places that ever held a flow end here: listings need not go on.
+    pub fn reached(&self) -> usize {
+        self.reached
     }
 
     /// Live flows from place `from` on, for listings; a place is never negative work: `examine` at most are looked at.

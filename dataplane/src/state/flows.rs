@@ -1,8 +1,8 @@
 //! All flows of one worker and family, with the SNAT ports they hold: the only way in which flows come and go.
 
-use super::{Flow, FlowId, FlowTable, Millis, SnatPorts, SnatUse, Timeouts, Tuple};
+use super::{Flow, FlowId, FlowTable, LastHops, Millis, SnatPorts, SnatUse, Timeouts, Tuple};
 use crate::{
-    table::{Backend, FlowHash, Transport},
+    table::{Backend, FlowHash, Link, Transport},
     wire::Family,
 };
 
@@ -13,6 +13,8 @@ pub enum OpenError {
     TableFull,
     /// Every SNAT port to this backend is taken.
     SnatExhausted,
+    /// The clients come from too many link-layer addresses.
+    LastHopsFull,
 }
 
 /// See the module.
@@ -20,6 +22,8 @@ pub enum OpenError {
 pub struct Flows<F: Family> {
     /// The records.
     pub table: FlowTable<F>,
+    /// The ways back to their clients.
+    pub last_hops: LastHops,
     used: SnatUse<F>,
     /// Flows that a full table pushed out.
     pub evicted: u64,
@@ -28,7 +32,12 @@ pub struct Flows<F: Family> {
 impl<F: Family> Flows<F> {
     /// Room for `capacity` flows.
     pub fn new(capacity: usize, seed: u64) -> Self {
-        Self { table: FlowTable::new(capacity, seed), used: SnatUse::with_capacity(capacity), evicted: 0 }
+        Self {
+            table: FlowTable::new(capacity, seed),
+            last_hops: LastHops::new(capacity),
+            used: SnatUse::with_capacity(capacity),
+            evicted: 0,
+        }
     }
 
     /// The reply tuple of a masqueraded flow: the first free (address, port) of ours to this backend that is not
@@ -71,14 +80,24 @@ impl<F: Family> Flows<F> {
         self.table.find(self.table.hash(reply), reply).is_none()
     }
 
-    /// Adds a flow whose tuples are new, evicting one that may go if the table is full.
-    pub fn open(&mut self, flow: Flow<F>, timeouts: &Timeouts) -> Result<FlowId, OpenError> {
+    /// Adds a flow whose tuples are new and whose client is behind `client`, evicting one that may go if the table is
+    /// full.
+    pub fn open(
+        &mut self,
+        mut flow: Flow<F>,
+        client: Link,
+        timeouts: &Timeouts,
+    ) -> Result<FlowId, OpenError> {
         if self.table.len() == self.table.capacity() {
             let evicted = self.table.evict().ok_or(OpenError::TableFull)?;
             self.evicted += 1;
             self.released(&evicted);
         }
-        let id = self.table.insert(flow, timeouts).ok_or(OpenError::TableFull)?;
+        flow.last_hop = self.last_hops.acquire(client).ok_or(OpenError::LastHopsFull)?;
+        let Some(id) = self.table.insert(flow, timeouts) else {
+            self.last_hops.release(flow.last_hop);
+            return Err(OpenError::TableFull);
+        };
         if flow.is_masqueraded() {
             self.used.add(flow.backend, flow.reply.destination);
         }
@@ -94,22 +113,26 @@ impl<F: Family> Flows<F> {
 
     /// Ends flows whose time is over; see [`FlowTable::sweep`]. Returns how many.
     pub fn sweep(&mut self, now: Millis, timeouts: &Timeouts, examine: usize, most: usize) -> usize {
-        let Self { table, used, .. } = self;
+        let Self { table, used, last_hops, .. } = self;
         let mut count = 0;
         table.sweep(now, timeouts, examine, most, |flow| {
             count += 1;
-            if flow.is_masqueraded() {
-                used.sub(flow.backend, flow.reply.destination);
-            }
+            release(&flow, used, last_hops);
         });
         count
     }
 
     fn released(&mut self, flow: &Flow<F>) {
-        if flow.is_masqueraded() {
-            self.used.sub(flow.backend, flow.reply.destination);
-        }
+        release(flow, &mut self.used, &mut self.last_hops);
     }
+}
+
+/// Gives back what a flow held.
+fn release<F: Family>(flow: &Flow<F>, used: &mut SnatUse<F>, last_hops: &mut LastHops) {
+    if flow.is_masqueraded() {
+        used.sub(flow.backend, flow.reply.destination);
+    }
+    last_hops.release(flow.last_hop);
 }
 
 /// The hash that decides the first SNAT candidate: of the client's tuple, so that a peer gateway tries the same.

@@ -7,6 +7,7 @@ mod tcp;
 mod sctp;
 mod timeouts;
 mod flow;
+mod last_hops;
 mod index;
 mod flow_table;
 mod snat;
@@ -20,15 +21,16 @@ mod tests;
 pub use affinity::AffinityTable;
 pub use bucket::TokenBucket;
 pub use clock::Millis;
-pub use flow::{Direction, Flow, FlowState, Traffic};
+pub use flow::{Deltas, Direction, Flow, FlowState, StateCode, Traffic};
 pub use flow_table::{FlowId, FlowTable, Found};
 pub use flows::{Flows, OpenError, client_hash};
 pub use fragments::{
     Datagram, Datagrams, Fate, First, Fragments, FreePlaces, HELD, PATIENCE, Place, Waiting,
 };
 pub use index::Entry;
+pub use last_hops::{LastHop, LastHopId, LastHops};
 pub use sctp::{SctpEvent, SctpState};
 pub use snat::{SnatPorts, SnatUse};
-pub use tcp::{TcpEvent, TcpState, Transition};
+pub use tcp::{TcpEvent, TcpState, Transition, reset_is_in_window};
 pub use timeouts::Timeouts;
 pub use tuple::Tuple;

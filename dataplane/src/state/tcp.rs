@@ -2,6 +2,8 @@
 //!
 //! In: the state of a flow, a direction, the flags of a segment. Out: the next state, "ignore" (forward without a
 //! change), or "invalid" (must not be forwarded). One look-up in a constant table.
+//!
+//! Sequence numbers are looked at for resets alone ([`reset_is_in_window`]): a flow keeps four bytes a direction for it.
 
 use super::Direction;
 use crate::wire::TcpFlags;
@@ -52,16 +54,13 @@ pub enum TcpEvent {
 }
 
 impl TcpEvent {
-    /// The states that it leaves as they are, a bit for each.
-    #[inline]
-    pub fn steady(self, direction: Direction) -> u16 {
-        STEADY[direction as usize][self as usize]
-    }
+    /// How many there are.
+    pub(super) const COUNT: usize = 6;
 
     /// Sorts flags as nf_conntrack does: RST, then SYN, then FIN, then ACK; ECE, CWR and PSH do not matter.
-    #[inline]
-    pub fn of(flags: TcpFlags) -> Self {
-        EVENTS[usize::from(flags.0) % EVENTS.len()]
+    #[inline(always)]
+    pub const fn of(flags: TcpFlags) -> Self {
+        EVENTS[flags.0 as usize % EVENTS.len()]
     }
 
     const fn decide(flags: TcpFlags) -> Self {
@@ -120,6 +119,19 @@ impl TcpState {
     }
 }
 
+/// Whether a reset with this sequence number may end a connection whose other end, for whom it is, has last acknowledged
+/// `acked` (0: nothing yet, or a SYN without acknowledgement). A reset that answers a segment has exactly that number, one
+/// sent of its own accord is ahead by what is under way; one behind the receiver would not take either (RFC 9293
+/// §3.10.7.4), nor one far ahead (RFC 5961 §3.2). Only the receiver's own segments say what it has acknowledged, so who
+/// forges the sender's address has to guess it.
+#[inline]
+pub fn reset_is_in_window(acked: u32, seq: u32) -> bool {
+    acked == 0 || seq.wrapping_sub(acked) < RESET_WINDOW
+}
+
+/// What may be under way, in bytes. If it is more, the reset that answers the next segment ends the connection.
+const RESET_WINDOW: u32 = 1 << 20;
+
 /// By the six lower flags; the upper two are ECN's and do not count.
 const EVENTS: [TcpEvent; 64] = {
     let mut events = [TcpEvent::Illegal; 64];
@@ -132,8 +144,8 @@ const EVENTS: [TcpEvent; 64] = {
 };
 
 /// By direction and event, a bit for each state that stays as it is.
-const STEADY: [[u16; 6]; 2] = {
-    let mut steady = [[0; 6]; 2];
+pub(super) const STEADY: [[u16; TcpEvent::COUNT]; 2] = {
+    let mut steady = [[0; TcpEvent::COUNT]; 2];
     let mut cell = 0;
     while cell < 2 * 6 * 10 {
         let (direction, event, state) = (cell / 60, cell / 10 % 6, cell % 10);
@@ -235,6 +247,29 @@ mod tests {
             }
         }
         assert_eq!(cells, 100);
+    }
+
+    // S-195
+    #[test]
+    fn a_reset_counts_from_what_is_acknowledged_on() {
+        for acked in [1, 5000, u32::MAX, u32::MAX - 10, 1 << 31] {
+            for (ahead, counts) in [
+                (0, true),
+                (1, true),
+                (64_000, true),
+                (RESET_WINDOW - 1, true),
+                (RESET_WINDOW, false),
+                (1 << 31, false),
+                (u32::MAX, false),
+            ] {
+                assert_eq!(
+                    reset_is_in_window(acked, acked.wrapping_add(ahead)),
+                    counts,
+                    "{acked} and {ahead}"
+                );
+            }
+        }
+        assert!(reset_is_in_window(0, 0) && reset_is_in_window(0, 1 << 31), "nothing is acknowledged yet");
     }
 
     // S-192

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The link layer of a way out.
-#[derive(Debug, Clone, Copy, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Link {
     /// The port to send on.
     pub port: PortId,
@@ -19,17 +19,6 @@ pub struct Link {
     pub destination: EtherAddr,
     /// The tags to send with.
     pub vlan: VlanTags,
-}
-
-/// Without branches: the answer is often selected by something else.
-impl PartialEq for Link {
-    #[inline]
-    fn eq(&self, other: &Self) -> bool {
-        (self.source == other.source)
-            & (self.destination == other.destination)
-            & (self.vlan == other.vlan)
-            & (self.port == other.port)
-    }
 }
 
 /// The way to one backend address.

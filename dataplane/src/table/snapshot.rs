@@ -48,11 +48,13 @@ pub struct Locality<F: Family> {
     pub host: HashSet<F::Addr>,
     /// Masquerade all cluster-IP traffic.
     pub masquerade_all: bool,
+    /// Where Services have their cluster IPs: what is sent to an address in here that none has is dropped.
+    pub service_cidrs: Vec<Prefix<F>>,
 }
 
 impl<F: Family> Default for Locality<F> {
     fn default() -> Self {
-        Self { pods: None, host: HashSet::new(), masquerade_all: false }
+        Self { pods: None, host: HashSet::new(), masquerade_all: false, service_cidrs: Vec::new() }
     }
 }
 
@@ -87,7 +89,14 @@ impl<F: Family> Tables<F> {
     /// Whether packets to `addr` are addressed to us in any way. Others come to us from backends only, as answers or by
     /// mistake.
     pub fn is_ours(&self, addr: F::Addr) -> bool {
-        self.is_own(addr) || self.vips.captures(addr)
+        self.is_own(addr) || self.vips.captures(addr) || self.is_unallocated(addr)
+    }
+
+    /// Whether `addr` could be a Service's, but is nobody's (§3.11).
+    pub fn is_unallocated(&self, addr: F::Addr) -> bool {
+        self.locality.service_cidrs.iter().any(|cidr| cidr.contains(addr))
+            && !self.is_own(addr)
+            && !self.vips.addresses.contains_key(&addr)
     }
 
     /// The largest packet that fits through a port; of one that is not known, any.

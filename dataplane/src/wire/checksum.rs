@@ -139,6 +139,12 @@ impl Checksum {
         u16::from_be(self.0)
     }
 
+    /// Whether the stored bits, in the byte order of the machine, are this number; none is above 0xFFFF.
+    #[inline(always)]
+    pub(super) const fn is_number(self, bits: u32) -> bool {
+        self.0 as u32 == bits
+    }
+
     /// RFC 1624 equation 3: HC' = ~(~HC + ~m + m').
     #[inline]
     #[must_use]

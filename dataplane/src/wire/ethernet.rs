@@ -180,6 +180,12 @@ impl VlanTags {
         self.0 == 0
     }
 
+    /// Zero if they are the same.
+    #[inline]
+    pub const fn difference(self, other: VlanTags) -> u64 {
+        self.0 ^ other.0
+    }
+
     /// The tags, the outer one first.
     pub fn iter(&self) -> impl Iterator<Item = VlanTag> + use<> {
         let word = self.0;

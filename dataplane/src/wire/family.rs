@@ -48,6 +48,8 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
     const ICMP_LAYER: Layer;
     /// Whether UDP must have a checksum (RFC 8200 §8.1).
     const UDP_CHECKSUM_REQUIRED: bool;
+    /// What one hop less adds to the header's checksum: nothing in IPv6, which has none.
+    const HOP: Delta;
     /// The least MTU of a link (RFC 791, RFC 8200 §5).
     const MIN_MTU: u16;
 
@@ -69,8 +71,8 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
     fn set_destination(l3: &mut [u8], address: Self::Addr);
     /// Both addresses in one; only for comparing.
     fn pair(source: Self::Addr, destination: Self::Addr) -> Self::Pair;
-    /// Sets both addresses, takes one hop, and repairs the header's checksum for all of that; `delta` is what the
-    /// addresses add to it.
+    /// Sets both addresses, takes one hop, of which there must be one, and repairs the header's checksum; `delta` is what
+    /// the addresses and [`HOP`](Self::HOP) add to it.
     fn translate(l3: &mut [u8], source: Self::Addr, destination: Self::Addr, delta: Delta);
     /// Repairs the header checksum after a change of addresses; IPv6 has none.
     fn apply_header_delta(l3: &mut [u8], delta: Delta);

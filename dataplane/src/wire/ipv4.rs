@@ -31,9 +31,6 @@ mod field {
     pub(super) const OFFSET_UNIT: u16 = 8;
 }
 
-/// What one hop less does to the checksum: the TTL is the upper byte of its word.
-const HOP: Delta = Delta::between(Sum::zero().add_u16_be(0x0100), Sum::zero());
-
 /// The length of a header that is not [`field::PLAIN`].
 #[cold]
 fn unusual(version_ihl: u8, have: usize) -> Result<usize, ParseError> {
@@ -120,9 +117,11 @@ impl Family for V4 {
     const ECHO_REPLY: u8 = icmp::ECHO_REPLY;
     const ICMP_LAYER: Layer = Layer::Icmp;
     const UDP_CHECKSUM_REQUIRED: bool = false;
+    /// The TTL is the upper byte of its word.
+    const HOP: Delta = Delta::between(Sum::zero().add_u16_be(0x0100), Sum::zero());
     const MIN_MTU: u16 = 68;
 
-    #[inline]
+    #[inline(always)]
     fn parse(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
         read::<true>(l3)
     }
@@ -163,12 +162,8 @@ impl Family for V4 {
         let Some(header) = l3.first_chunk_mut::<{ field::LEN }>() else { return };
         put(header, field::SOURCE, source.octets());
         put(header, field::DESTINATION, destination.octets());
-        let mut stored = Checksum::read(header, field::CHECKSUM).apply(delta);
-        if let Some(ttl) = header[field::TTL].checked_sub(1) {
-            header[field::TTL] = ttl;
-            stored = stored.apply(HOP);
-        }
-        stored.write(header, field::CHECKSUM);
+        header[field::TTL] = header[field::TTL].saturating_sub(1);
+        Checksum::read(header, field::CHECKSUM).apply(delta).write(header, field::CHECKSUM);
     }
 
     #[inline]
@@ -193,7 +188,7 @@ impl Family for V4 {
     fn decrement_hop_limit(l3: &mut [u8]) {
         if let Some(ttl) = l3[field::TTL].checked_sub(1) {
             l3[field::TTL] = ttl;
-            Self::apply_header_delta(l3, HOP);
+            Self::apply_header_delta(l3, Self::HOP);
         }
     }
 

@@ -179,9 +179,10 @@ impl Family for V6 {
     const ECHO_REPLY: u8 = icmpv6::ECHO_REPLY;
     const ICMP_LAYER: Layer = Layer::Icmpv6;
     const UDP_CHECKSUM_REQUIRED: bool = true;
+    const HOP: Delta = Delta::NONE;
     const MIN_MTU: u16 = 1280;
 
-    #[inline]
+    #[inline(always)]
     fn parse(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
         read::<true>(l3)
     }

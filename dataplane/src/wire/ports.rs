@@ -3,7 +3,7 @@
 //! The quote in an ICMP error has at least eight bytes of the upper layer (RFC 792), so these work there too, where
 //! the full views cannot.
 
-use super::bytes::{be16, put};
+use super::bytes::{be16, be32, put};
 use super::{Checksum, Delta, Tcp, TcpFlags, Udp};
 use std::hint::select_unpredictable;
 
@@ -20,9 +20,16 @@ pub fn ports(l4: &[u8]) -> Option<(u16, u16)> {
     Some((be16(head, field::SOURCE), be16(head, field::DESTINATION)))
 }
 
+/// Replaces both ports of a TCP or UDP header and repairs its checksum, as far as the bytes reach.
+#[inline(always)]
+pub fn translate_ports(l4: &mut [u8], is_udp: bool, source: u16, destination: u16, delta: Delta) {
+    set_ports(l4, source, destination);
+    apply_checksum(l4, is_udp, delta);
+}
+
 /// Repairs the checksum of a TCP or UDP header after a change, as `Tcp::apply_checksum` and `Udp::apply_checksum` do,
 /// without a branch on which it is: in a mix of both a processor can't guess.
-#[inline]
+#[inline(always)]
 pub fn apply_checksum(l4: &mut [u8], is_udp: bool, delta: Delta) {
     let at = if is_udp { Udp::CHECKSUM } else { Tcp::CHECKSUM };
     if l4.len() < at + size_of::<Checksum>() {
@@ -31,7 +38,7 @@ pub fn apply_checksum(l4: &mut [u8], is_udp: bool, delta: Delta) {
     let stored = Checksum::read(l4, at);
     // UDP without a checksum (RFC 768); to TCP zero means zero, and what is compared with is no checksum at all.
     let none = u32::from(is_udp).wrapping_sub(1);
-    let is_none = |checksum: Checksum| u32::from(checksum.to_be()) == none;
+    let is_none = |checksum: Checksum| checksum.is_number(none);
     if is_none(stored) {
         return;
     }
@@ -49,6 +56,8 @@ pub struct PortsAndFlags {
     pub destination: u16,
     /// TCP's flags; none for UDP.
     pub flags: TcpFlags,
+    /// What a TCP segment acknowledges, or 0.
+    pub acknowledgement: u32,
 }
 
 /// Checks a TCP or UDP header as [`Tcp::parse`] and [`Udp::parse`] do, without a branch on which it is. Both have a
@@ -66,7 +75,10 @@ pub fn ports_and_flags(l4: &[u8], is_udp: bool) -> Option<PortsAndFlags> {
         return None;
     }
     let (source, destination) = ports(l4)?;
-    Some(PortsAndFlags { source, destination, flags: TcpFlags(select(0, usize::from(word)) as u8) })
+    let flags = TcpFlags(select(0, usize::from(word)) as u8);
+    let acknowledged = u32::from(flags.contains(TcpFlags::ACK)).wrapping_neg();
+    let acknowledgement = be32(l4, select(0, Tcp::ACKNOWLEDGEMENT)) & acknowledged;
+    Some(PortsAndFlags { source, destination, flags, acknowledgement })
 }
 
 /// Replaces the source port, and no checksum.
@@ -82,7 +94,7 @@ pub fn set_destination_port(l4: &mut [u8], port: u16) {
 }
 
 /// Replaces both ports, and no checksum. Bytes too short to have them stay as they are.
-#[inline]
+#[inline(always)]
 pub fn set_ports(l4: &mut [u8], source: u16, destination: u16) {
     if let Some(head) = l4.first_chunk_mut::<{ field::LEN }>() {
         *head = (u32::from(source) << 16 | u32::from(destination)).to_be_bytes();
@@ -105,11 +117,13 @@ mod tests {
             if short && let Some(field) = bytes.get_mut(4..6) {
                 field.copy_from_slice(&word.to_be_bytes());
             }
-            let tcp = |tcp: Tcp<'_>| (tcp.source_port(), tcp.destination_port(), tcp.flags());
-            let udp = |udp: Udp<'_>| (udp.source_port(), udp.destination_port(), TcpFlags::default());
+            let acked = |tcp: &Tcp<'_>| if tcp.flags().ack() { tcp.ack() } else { 0 };
+            let tcp = |tcp: Tcp<'_>| (tcp.source_port(), tcp.destination_port(), tcp.flags(), acked(&tcp));
+            let udp = |udp: Udp<'_>| (udp.source_port(), udp.destination_port(), TcpFlags::default(), 0);
             let expected =
                 if is_udp { Udp::parse(&bytes).ok().map(udp) } else { Tcp::parse(&bytes).ok().map(tcp) };
-            let found = ports_and_flags(&bytes, is_udp).map(|found| (found.source, found.destination, found.flags));
+            let found = ports_and_flags(&bytes, is_udp)
+                .map(|found| (found.source, found.destination, found.flags, found.acknowledgement));
             prop_assert_eq!(found, expected);
         }
 

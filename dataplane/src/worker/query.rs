@@ -120,33 +120,44 @@ fn find<F: Family>(flows: &Flows<F>, tuple: &Tuple<F>) -> Option<Flow<F>> {
     flows.table.get(found.id).copied()
 }
 
-/// IPv4 flows have the places from 0 on, IPv6 flows those behind them.
-fn page(path: &Path, from: usize, filter: &FlowFilter, now: Millis) -> (Vec<FlowRecord>, Option<usize>) {
-    let (v4, v6) = (&path.flows_v4().table, &path.flows_v6().table);
-    let mut records = Vec::new();
-    let (end, all) = if from < v4.capacity() {
-        records.extend(v4.list(from, PAGE).map(|flow| record(flow, now)));
-        ((from + PAGE).min(v4.capacity()), v4.capacity() + v6.capacity())
-    } else {
-        records.extend(v6.list(from - v4.capacity(), PAGE).map(|flow| record(flow, now)));
-        (from + PAGE, v4.capacity() + v6.capacity())
-    };
-    records.retain(|record| filter.passes(record));
-    (records, (end < all).then_some(end))
+/// Where a page begins. IPv4 flows have the places from 0 on, IPv6 flows those behind them.
+enum Page {
+    V4(usize),
+    V6(usize),
 }
 
-/// The same places as for [`page`].
-fn uses(path: &Path, from: usize, sought: &Uses) -> (Uses, Option<usize>) {
-    let (v4, v6) = (&path.flows_v4().table, &path.flows_v6().table);
-    let mut found = Uses::default();
-    let end = if from < v4.capacity() {
-        v4.list(from, PAGE).for_each(|flow| found.note(flow, sought));
-        (from + PAGE).min(v4.capacity())
-    } else {
-        v6.list(from - v4.capacity(), PAGE).for_each(|flow| found.note(flow, sought));
-        from + PAGE
+impl Page {
+    /// The page at a place, and where the next one begins, if there is one. Places that never held a flow are left out:
+    /// an idle worker takes its time for every page.
+    fn at(from: usize, path: &Path) -> (Self, Option<usize>) {
+        let (v4, v6) = (&path.flows_v4().table, &path.flows_v6().table);
+        let to = from.saturating_add(PAGE);
+        match from.checked_sub(v4.capacity()) {
+            None if to < v4.reached() => (Self::V4(from), Some(to)),
+            None => (Self::V4(from), (v6.reached() > 0).then_some(v4.capacity())),
+            Some(place) => (Self::V6(place), (place + PAGE < v6.reached()).then_some(to)),
+        }
+    }
+}
+
+fn page(path: &Path, from: usize, filter: &FlowFilter, now: Millis) -> (Vec<FlowRecord>, Option<usize>) {
+    let (page, next) = Page::at(from, path);
+    let mut records: Vec<_> = match page {
+        Page::V4(place) => path.flows_v4().table.list(place, PAGE).map(|flow| record(flow, now)).collect(),
+        Page::V6(place) => path.flows_v6().table.list(place, PAGE).map(|flow| record(flow, now)).collect(),
     };
-    (found, (end < v4.capacity() + v6.capacity()).then_some(end))
+    records.retain(|record| filter.passes(record));
+    (records, next)
+}
+
+fn uses(path: &Path, from: usize, sought: &Uses) -> (Uses, Option<usize>) {
+    let (page, next) = Page::at(from, path);
+    let mut found = Uses::default();
+    match page {
+        Page::V4(place) => path.flows_v4().table.list(place, PAGE).for_each(|flow| found.note(flow, sought)),
+        Page::V6(place) => path.flows_v6().table.list(place, PAGE).for_each(|flow| found.note(flow, sought)),
+    }
+    (found, next)
 }
 
 impl Uses {
@@ -181,11 +192,27 @@ fn record<F: Family>(flow: &Flow<F>, now: Millis) -> FlowRecord {
         vip: address(flow.original.destination, flow.original.destination_port),
         backend: address(flow.reply.source, flow.reply.source_port),
         source: address(flow.reply.destination, flow.reply.destination_port),
-        state: flow.state.to_string(),
+        state: flow.state.get().to_string(),
         service: flow.service,
         age_ms: now.since(flow.created).as_millis() as u64,
         idle_ms: now.since(flow.last_seen).as_millis() as u64,
         forward: flow.traffic[0],
         reply: flow.traffic[1],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::PathConfig;
+
+    #[test]
+    fn an_empty_table_is_one_page_however_large() {
+        let path = Path::new(PathConfig::single(61_000..=65_535));
+        assert!(path.flows_v4().table.capacity() > PAGE);
+        let (records, next) = page(&path, 0, &FlowFilter::default(), Millis::default());
+        assert!(records.is_empty());
+        assert_eq!(next, None);
+        assert_eq!(uses(&path, 0, &Uses::default()).1, None);
     }
 }

@@ -4,13 +4,14 @@
  * In:   every packet that arrives on an interface, before the kernel's stack.
  * Out:  ours -> the AF_XDP socket of its interface and queue; dropped where none is bound, because a restart must
  *       not make the kernel answer for a VIP. Everything else -> the kernel, untouched. One counter a verdict.
- * Cost: at most eight map look-ups. The usual packet to a VIP takes four: interface, address, socket, counter.
+ * Cost: at most nine map look-ups. The usual packet to a VIP takes four: interface, address, socket, counter.
  * RFCs: 791 and 8200 (fragments, extension headers), 792 and 4443 (what an ICMP error quotes), 4861 (ND).
  * Limits: two VLAN tags, eight extension headers. A later fragment to a node address that overtakes its first one
  *       goes to the kernel. Nothing is validated beyond what the decision needs: that is the dataplane's job.
  *
  * The decision, in the order it is taken:
- *   1. destination is a VIP: ours, whatever protocol, port or fragment; but neighbour discovery is the kernel's.
+ *   1. destination is a VIP, or has no role but is in a range of Service addresses: ours, whatever protocol, port or
+ *      fragment; but neighbour discovery is the kernel's.
  *   2. the interface is a backend one, the source a backend that sees client addresses and a port that backends serve
  *      on, the destination none of our own (a backend may well talk to the node itself) and one host's: ours. What
  *      is no answer of a Service nevertheless is given back by the dataplane, at some cost, so the fewer the better.
@@ -58,23 +59,51 @@ INLINE __u32 roles6(const void *address)
 	return roles ? *roles : 0;
 }
 
+/* Of a destination: one without a role may be in a range of Service addresses. */
+INLINE __u32 destination_roles4(__be32 address)
+{
+	struct range4 range = { 32, address };
+	__u32 roles = roles4(address);
+	__u32 *in_range;
+
+	if (roles)
+		return roles;
+	in_range = bpf_map_lookup_elem(&ranges4, &range);
+	return in_range ? *in_range : 0;
+}
+
+INLINE __u32 destination_roles6(const void *address)
+{
+	struct range6 range = {};
+	__u32 roles = roles6(address);
+	__u32 *in_range;
+
+	if (roles)
+		return roles;
+	range.bits = 128;
+	__builtin_memcpy(&range.address, address, sizeof(range.address));
+	in_range = bpf_map_lookup_elem(&ranges6, &range);
+	return in_range ? *in_range : 0;
+}
+
 INLINE int has_ports(__u8 protocol)
 {
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
 }
 
-/* Is this port of a protocol that has ports in the list that begins at this word? */
-INLINE int is_listed(__u32 word, __u8 protocol, __u16 port)
+/* Is this port of a protocol that has ports in the list? */
+INLINE int is_listed(enum port_list list, int v6, __u8 protocol, __u16 port)
 {
+	__u32 word = (2 * list + v6) * FAMILY_WORDS + port / 64;
 	__u64 *bits;
 
-	word += (protocol == IPPROTO_TCP ? 0 : protocol == IPPROTO_UDP ? PORT_WORDS : 2 * PORT_WORDS) + port / 64;
-	bits = bpf_map_lookup_elem(&node_ports, &word);
+	word += protocol == IPPROTO_TCP ? 0 : protocol == IPPROTO_UDP ? PORT_WORDS : 2 * PORT_WORDS;
+	bits = bpf_map_lookup_elem(&ports, &word);
 	return bits && *bits >> (port % 64) & 1;
 }
 
 /* Whose is this port of an address with these roles? */
-INLINE enum verdict judge_port(__u32 roles, __u8 protocol, __be16 port_be)
+INLINE enum verdict judge_port(__u32 roles, int v6, __u8 protocol, __be16 port_be)
 {
 	__u16 port = be16(port_be);
 	__u32 zero = 0;
@@ -87,27 +116,28 @@ INLINE enum verdict judge_port(__u32 roles, __u8 protocol, __be16 port_be)
 	range = bpf_map_lookup_elem(&config, &zero);
 	if (range && port >= range->snat_first && port <= range->snat_last)
 		return REDIRECT_SNAT;
-	return is_listed(0, protocol, port) ? REDIRECT_NODE_PORT : PASS_NOT_OURS;
+	return is_listed(NODE_PORTS, v6, protocol, port) ? REDIRECT_NODE_PORT : PASS_NOT_OURS;
 }
 
 /* May a backend's packet be an answer to a client whose address it sees? Later fragments may. A function of its own
  * for the verifier's sake: see walk6. */
-__attribute__((noinline)) int may_answer(struct xdp_md *ctx, __u32 at, __u32 protocol)
+__attribute__((noinline)) int may_answer(struct xdp_md *ctx, __u32 at, __u32 protocol, __u32 v6)
 {
 	struct ports *ports = bytes(ctx, at, sizeof(*ports));
 
-	return ports && has_ports(protocol) && is_listed(3 * PORT_WORDS, protocol, be16(ports->source));
+	return ports && has_ports(protocol) && is_listed(BACKEND_PORTS, v6 & 1, protocol, be16(ports->source));
 }
 
-INLINE enum verdict judge_transport(struct xdp_md *ctx, __u32 roles, struct payload *payload)
+INLINE enum verdict judge_transport(struct xdp_md *ctx, __u32 roles, int v6, struct payload *payload)
 {
 	struct ports *ports = bytes(ctx, payload->at, sizeof(*ports));
 
-	return ports ? judge_port(roles, payload->protocol, ports->destination) : PASS_MALFORMED;
+	return ports ? judge_port(roles, v6, payload->protocol, ports->destination) : PASS_MALFORMED;
 }
 
 /* Did the packet that an ICMP error quotes leave from a port of ours, or go to a backend? */
-INLINE enum verdict judge_quoted(struct xdp_md *ctx, struct payload *quoted, __u32 source, __u32 destination)
+INLINE enum verdict judge_quoted(struct xdp_md *ctx, struct payload *quoted, int v6, __u32 source,
+				 __u32 destination)
 {
 	struct ports *ports;
 
@@ -118,7 +148,7 @@ INLINE enum verdict judge_quoted(struct xdp_md *ctx, struct payload *quoted, __u
 	ports = bytes(ctx, quoted->at, sizeof(*ports));
 	if (!ports)
 		return PASS_MALFORMED;
-	if (judge_port(source, quoted->protocol, ports->source) != PASS_NOT_OURS)
+	if (judge_port(source, v6, quoted->protocol, ports->source) != PASS_NOT_OURS)
 		return REDIRECT_ICMP_ERROR;
 	return PASS_NOT_OURS;
 }
@@ -138,7 +168,7 @@ __attribute__((noinline)) int judge_icmp4(struct xdp_md *ctx, __u32 at, __u32 ba
 	ip = open4(ctx, at + sizeof(*icmp), &quoted);
 	if (!ip)
 		return PASS_MALFORMED;
-	return judge_quoted(ctx, &quoted, roles4(ip->saddr), backend ? roles4(ip->daddr) : 0);
+	return judge_quoted(ctx, &quoted, 0, roles4(ip->saddr), backend ? roles4(ip->daddr) : 0);
 }
 
 __attribute__((noinline)) int judge_icmp6(struct xdp_md *ctx, __u32 at, __u32 backend)
@@ -154,7 +184,7 @@ __attribute__((noinline)) int judge_icmp6(struct xdp_md *ctx, __u32 at, __u32 ba
 	ip = open6(ctx, at + sizeof(*icmp), &quoted);
 	if (!ip)
 		return PASS_MALFORMED;
-	return judge_quoted(ctx, &quoted, roles6(&ip->saddr), backend ? roles6(&ip->daddr) : 0);
+	return judge_quoted(ctx, &quoted, 1, roles6(&ip->saddr), backend ? roles6(&ip->daddr) : 0);
 }
 
 INLINE int is_neighbour_discovery(struct xdp_md *ctx, struct payload *payload)
@@ -207,10 +237,10 @@ INLINE enum verdict judge_local(struct xdp_md *ctx, struct payload *payload, __u
 			return judge_later(datagram);
 		if (payload->protocol == IPPROTO_TCP || payload->protocol == IPPROTO_UDP ||
 		    payload->protocol == IPPROTO_SCTP)
-			verdict = judge_transport(ctx, to, payload);
+			verdict = judge_transport(ctx, to, v6, payload);
 	} else if (to & SNAT) {
 		/* An address used for SNAT only: the port doesn't matter. */
-		return judge_port(to, payload->protocol, 0);
+		return judge_port(to, v6, payload->protocol, 0);
 	}
 	if (payload->fragmented && local)
 		remember_first(datagram, verdict);
@@ -230,12 +260,12 @@ INLINE enum verdict judge4(struct xdp_md *ctx, __u32 at, int backend)
 	datagram.destination[0] = ip->daddr;
 	datagram.id = payload.id;
 	datagram.protocol = payload.protocol;
-	to = roles4(ip->daddr);
+	to = destination_roles4(ip->daddr);
 	if (to & VIP)
 		return REDIRECT_VIP;
 	if (backend && !(to & (NODE | SNAT)) && *(__u8 *)datagram.destination < 224 &&
 	    roles4(datagram.source[0]) & BACKEND &&
-	    (payload.later ? has_ports(payload.protocol) : may_answer(ctx, payload.at, payload.protocol)))
+	    (payload.later ? has_ports(payload.protocol) : may_answer(ctx, payload.at, payload.protocol, 0)))
 		return REDIRECT_BACKEND;
 	return judge_local(ctx, &payload, to, backend, &datagram, 0);
 }
@@ -254,12 +284,12 @@ INLINE enum verdict judge6(struct xdp_md *ctx, __u32 at, int backend)
 	datagram.id = payload.id;
 	if (is_neighbour_discovery(ctx, &payload))
 		return PASS_NEIGHBOUR;
-	to = roles6(datagram.destination);
+	to = destination_roles6(datagram.destination);
 	if (to & VIP)
 		return REDIRECT_VIP;
 	if (backend && !(to & (NODE | SNAT)) && *(__u8 *)datagram.destination != 0xff &&
 	    roles6(datagram.source) & BACKEND &&
-	    (payload.later ? has_ports(payload.protocol) : may_answer(ctx, payload.at, payload.protocol)))
+	    (payload.later ? has_ports(payload.protocol) : may_answer(ctx, payload.at, payload.protocol, 1)))
 		return REDIRECT_BACKEND;
 	return judge_local(ctx, &payload, to, backend, &datagram, 1);
 }

@@ -12,13 +12,18 @@
 #define SLOTS 256
 #define MAX_ADDRESSES 262144
 #define MAX_FRAGMENTED 16384
+#define MAX_RANGES 64
 #define PORT_WORDS (65536 / 64)
+#define FAMILY_WORDS (3 * PORT_WORDS)
 
 /* Roles of an address: loader.rs has the same. */
 enum { VIP = 1, NODE = 2, SNAT = 4, BACKEND = 8 };
 
 /* Flags of an interface: loader.rs has the same. */
 enum { BACKEND_ROLE = 1 };
+
+/* The lists of ports that share a map: maps.rs has the same. */
+enum port_list { NODE_PORTS, BACKEND_PORTS, PORT_LISTS };
 
 /* Every packet is counted under one of these: counters.rs has the same, in the same order. */
 enum verdict {
@@ -45,6 +50,17 @@ struct interface {
 struct config {
 	__u16 snat_first;
 	__u16 snat_last;
+};
+
+/* Keys of the ranges: how many bits count, and the address. */
+struct range4 {
+	__u32 bits;
+	__be32 address;
+};
+
+struct range6 {
+	__u32 bits;
+	struct in6_addr address;
 };
 
 struct datagram {
@@ -78,14 +94,31 @@ struct {
 	MAP_TYPE(value, __u32);
 } addresses6 SEC(".maps");
 
-/* One bit a port: TCP's 1024 words, then UDP's, then SCTP's; first those of NodePorts, then those that backends which
- * see the clients' addresses serve on. */
+/* Ranges of Service addresses: what has no role in them is treated as a VIP. */
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_LPM_TRIE);
+	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
+	MAP_UINT(max_entries, MAX_RANGES);
+	MAP_TYPE(key, struct range4);
+	MAP_TYPE(value, __u32);
+} ranges4 SEC(".maps");
+
+struct {
+	MAP_UINT(type, BPF_MAP_TYPE_LPM_TRIE);
+	MAP_UINT(map_flags, BPF_F_NO_PREALLOC);
+	MAP_UINT(max_entries, MAX_RANGES);
+	MAP_TYPE(key, struct range6);
+	MAP_TYPE(value, __u32);
+} ranges6 SEC(".maps");
+
+/* One bit a port. A list is IPv4's words, then IPv6's; a family TCP's 1024 words, then UDP's, then SCTP's. The lists:
+ * NodePorts, then what backends which see the clients' addresses serve on. */
 struct {
 	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
-	MAP_UINT(max_entries, 6 * PORT_WORDS);
+	MAP_UINT(max_entries, PORT_LISTS * 2 * FAMILY_WORDS);
 	MAP_TYPE(key, __u32);
 	MAP_TYPE(value, __u64);
-} node_ports SEC(".maps");
+} ports SEC(".maps");
 
 struct {
 	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);

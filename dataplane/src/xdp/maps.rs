@@ -8,50 +8,65 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use aya::Ebpf;
-use aya::maps::{Array, HashMap, MapData, MapError};
+use aya::maps::{
+    Array, HashMap, MapData, MapError,
+    lpm_trie::{Key, LpmTrie},
+};
 
-use super::{AddressFlags, ClassifierError, ClassifierState, InterfaceEntry};
+use super::{AddressFlags, ClassifierError, ClassifierState, FamilyPort, InterfaceEntry};
 
 /// `BACKEND_ROLE` of `maps.h`.
 const BACKEND_ROLE: u32 = 1;
 /// `PORT_WORDS` of `maps.h`.
 const WORDS_PER_PROTOCOL: usize = 65536 / 64;
+/// `FAMILY_WORDS` of `maps.h`.
+const WORDS_PER_FAMILY: usize = 3 * WORDS_PER_PROTOCOL;
 
 /// The maps that hold the state, and what is in them.
 pub(super) struct StateMaps {
     addresses4: HashMap<MapData, [u8; 4], u32>,
     addresses6: HashMap<MapData, [u8; 16], u32>,
-    node_ports: Array<MapData, u64>,
+    ranges4: LpmTrie<MapData, [u8; 4], u32>,
+    ranges6: LpmTrie<MapData, [u8; 16], u32>,
+    ports: Array<MapData, u64>,
     port_words: Box<[u64]>,
     config: Array<MapData, [u16; 2]>,
     interfaces: HashMap<MapData, u32, [u32; 2]>,
     applied: ClassifierState,
 }
 
-/// The lists of ports, which share a map.
+/// The lists of ports, which share a map. The numbers are those of `maps.h`.
 #[derive(Debug, Clone, Copy)]
 enum PortList {
-    NodePorts,
-    Backends,
+    NodePorts = 0,
+    Backends = 1,
 }
 
 impl PortList {
-    /// Where it begins in the map.
-    fn first_word(self) -> usize {
-        match self {
-            Self::NodePorts => 0,
-            Self::Backends => 3 * WORDS_PER_PROTOCOL,
-        }
+    const ALL: [PortList; 2] = [Self::NodePorts, Self::Backends];
+
+    /// The word of the map that has the port's bit.
+    fn word(self, port: FamilyPort) -> Result<usize, ClassifierError> {
+        let protocol = match i32::from(port.protocol) {
+            libc::IPPROTO_TCP => 0,
+            libc::IPPROTO_UDP => 1,
+            libc::IPPROTO_SCTP => 2,
+            _ => {
+                return Err(ClassifierError::NotAPortProtocol { protocol: port.protocol, port: port.port });
+            }
+        };
+        let family = (2 * self as usize + usize::from(port.v6)) * WORDS_PER_FAMILY;
+        Ok(family + protocol * WORDS_PER_PROTOCOL + usize::from(port.port / 64))
     }
 
-    fn of(self, state: &ClassifierState) -> &BTreeSet<(u8, u16)> {
+    fn of(self, state: &ClassifierState) -> &BTreeSet<FamilyPort> {
         match self {
             Self::NodePorts => &state.node_ports,
             Self::Backends => &state.backend_ports,
         }
     }
 
-    fn of_mut(self, state: &mut ClassifierState) -> &mut BTreeSet<(u8, u16)> {
+    fn of_mut(self, state: &mut ClassifierState) -> &mut BTreeSet<FamilyPort> {
         match self {
             Self::NodePorts => &mut state.node_ports,
             Self::Backends => &mut state.backend_ports,
@@ -65,8 +80,10 @@ impl StateMaps {
         let mut maps = StateMaps {
             addresses4: take_map(object, "addresses4")?,
             addresses6: take_map(object, "addresses6")?,
-            node_ports: take_map(object, "node_ports")?,
-            port_words: vec![0; 6 * WORDS_PER_PROTOCOL].into(),
+            ranges4: take_map(object, "ranges4")?,
+            ranges6: take_map(object, "ranges6")?,
+            ports: take_map(object, "ports")?,
+            port_words: vec![0; PortList::ALL.len() * 2 * WORDS_PER_FAMILY].into(),
             config: take_map(object, "config")?,
             interfaces: take_map(object, "interfaces")?,
             applied: ClassifierState::default(),
@@ -94,7 +111,10 @@ impl StateMaps {
             let held = self.applied.addresses.get(&address).copied().unwrap_or_default();
             self.write_address(address, held | flags)?;
         }
-        for list in [PortList::NodePorts, PortList::Backends] {
+        for &range in target.ranges.difference(&self.applied.ranges.clone()) {
+            self.write_range(range, true)?;
+        }
+        for list in PortList::ALL {
             for &port in list.of(target).difference(&list.of(&self.applied).clone()) {
                 self.write_port(list, port, true)?;
             }
@@ -104,11 +124,16 @@ impl StateMaps {
 
     /// Removes what the maps have and `target` lacks.
     pub(super) fn shrink(&mut self, target: &ClassifierState) -> Result<(), ClassifierError> {
-        for list in [PortList::NodePorts, PortList::Backends] {
+        for list in PortList::ALL {
             for port in list.of(&self.applied).clone() {
                 if !list.of(target).contains(&port) {
                     self.write_port(list, port, false)?;
                 }
+            }
+        }
+        for range in self.applied.ranges.clone() {
+            if !target.ranges.contains(&range) {
+                self.write_range(range, false)?;
             }
         }
         let held: Vec<_> = self.applied.addresses.iter().map(|(&address, &flags)| (address, flags)).collect();
@@ -148,31 +173,40 @@ impl StateMaps {
         Ok(())
     }
 
-    fn write_port(
-        &mut self,
-        list: PortList,
-        (protocol, port): (u8, u16),
-        open: bool,
-    ) -> Result<(), ClassifierError> {
-        let first = match i32::from(protocol) {
-            libc::IPPROTO_TCP => 0,
-            libc::IPPROTO_UDP => WORDS_PER_PROTOCOL,
-            libc::IPPROTO_SCTP => 2 * WORDS_PER_PROTOCOL,
-            _ => return Err(ClassifierError::NotAPortProtocol { protocol, port }),
+    fn write_range(&mut self, (address, length): (IpAddr, u8), add: bool) -> Result<(), ClassifierError> {
+        let (bits, vip) = (u32::from(length), AddressFlags::VIP.bits());
+        match (address, add) {
+            (IpAddr::V4(v4), true) => self.ranges4.insert(&Key::new(bits, v4.octets()), vip, 0),
+            (IpAddr::V6(v6), true) => self.ranges6.insert(&Key::new(bits, v6.octets()), vip, 0),
+            (IpAddr::V4(v4), false) => ignore_missing(self.ranges4.remove(&Key::new(bits, v4.octets()))),
+            (IpAddr::V6(v6), false) => ignore_missing(self.ranges6.remove(&Key::new(bits, v6.octets()))),
+        }
+        .map_err(|source| ClassifierError::Map {
+            map: "ranges",
+            key: format!("{address}/{length}"),
+            source,
+        })?;
+        match add {
+            true => self.applied.ranges.insert((address, length)),
+            false => self.applied.ranges.remove(&(address, length)),
         };
-        let index = list.first_word() + first + usize::from(port / 64);
-        let bit = 1u64 << (port % 64);
+        Ok(())
+    }
+
+    fn write_port(&mut self, list: PortList, port: FamilyPort, open: bool) -> Result<(), ClassifierError> {
+        let index = list.word(port)?;
+        let bit = 1u64 << (port.port % 64);
         let word = if open { self.port_words[index] | bit } else { self.port_words[index] & !bit };
-        self.node_ports.set(index as u32, word, 0).map_err(|source| ClassifierError::Map {
-            map: "node_ports",
-            key: format!("protocol {protocol} port {port}"),
+        self.ports.set(index as u32, word, 0).map_err(|source| ClassifierError::Map {
+            map: "ports",
+            key: port.to_string(),
             source,
         })?;
         self.port_words[index] = word;
         let applied = list.of_mut(&mut self.applied);
         match open {
-            true => applied.insert((protocol, port)),
-            false => applied.remove(&(protocol, port)),
+            true => applied.insert(port),
+            false => applied.remove(&port),
         };
         Ok(())
     }

@@ -21,7 +21,7 @@ mod tests;
 pub use counters::ClassifierCounters;
 pub use error::ClassifierError;
 pub use loader::{AttachPreference, Classifier, XdpMode};
-pub use state::{AddressFlags, ClassifierState, InterfaceEntry};
+pub use state::{AddressFlags, ClassifierState, FamilyPort, InterfaceEntry};
 
 /// The most receive queues of an interface that can have a socket.
 pub const MAX_QUEUES: u32 = 64;

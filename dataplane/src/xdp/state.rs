@@ -75,15 +75,35 @@ pub struct InterfaceEntry {
     pub backend: bool,
 }
 
+/// A port of a protocol in one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FamilyPort {
+    /// IPv6, not IPv4.
+    pub v6: bool,
+    /// IP protocol number: 6, 17 or 132.
+    pub protocol: u8,
+    /// The port.
+    pub port: u16,
+}
+
+impl fmt::Display for FamilyPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FamilyPort { v6, protocol, port } = self;
+        write!(f, "IPv{} protocol {protocol} port {port}", if *v6 { 6 } else { 4 })
+    }
+}
+
 /// All that the classifier decides by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassifierState {
     /// Addresses and their roles.
     pub addresses: BTreeMap<IpAddr, AddressFlags>,
-    /// NodePorts: IP protocol number (6, 17 or 132) and port.
-    pub node_ports: BTreeSet<(u8, u16)>,
-    /// Ports that backends with [`AddressFlags::BACKEND`] serve on, likewise.
-    pub backend_ports: BTreeSet<(u8, u16)>,
+    /// Ranges of Service addresses, by prefix length: addresses in them that have no role are treated as VIPs.
+    pub ranges: BTreeSet<(IpAddr, u8)>,
+    /// NodePorts. In a family that a Service lacks, its NodePort is the kernel's.
+    pub node_ports: BTreeSet<FamilyPort>,
+    /// Ports that backends with [`AddressFlags::BACKEND`] serve on.
+    pub backend_ports: BTreeSet<FamilyPort>,
     /// The ports of node addresses that translations use.
     pub snat_ports: RangeInclusive<u16>,
     /// Interfaces by kernel index. Packets from others are the kernel's.
@@ -100,6 +120,7 @@ impl Default for ClassifierState {
     fn default() -> Self {
         ClassifierState {
             addresses: BTreeMap::new(),
+            ranges: BTreeSet::new(),
             node_ports: BTreeSet::new(),
             backend_ports: BTreeSet::new(),
             snat_ports: Self::NO_SNAT_PORTS,

@@ -55,7 +55,8 @@ impl KubeProxy {
         options: &KubeProxyOptions,
     ) -> Result<KubeProxy> {
         let kubeconfig = cluster.join(gateway)?;
-        prepare_kernel(gateway)?;
+        gateway.set_forwarding(true)?;
+        lift_icmp_limits(gateway)?;
         let folder = cluster.folder().to_owned();
         let config = write_config(&folder, &kubeconfig, options)?;
         let line = [&cluster.programs().proxy.to_string_lossy(), "--config", &config.to_string_lossy()];
@@ -77,9 +78,8 @@ impl KubeProxy {
     }
 }
 
-/// Forwarding, and refusals that are not held back: a test asks more often than the kernel would answer.
-fn prepare_kernel(gateway: &Namespace) -> Result<()> {
-    gateway.set_forwarding(true)?;
+/// Refusals that are not held back: a test asks more often than the kernel would answer.
+pub fn lift_icmp_limits(gateway: &Namespace) -> Result<()> {
     gateway.sysctl("net/ipv4/icmp_ratelimit", "0")?;
     gateway.sysctl("net/ipv6/icmp/ratelimit", "0")?;
     // Kernels where it belongs to the first namespace alone lack it here.

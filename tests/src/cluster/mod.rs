@@ -17,7 +17,7 @@ mod kube_proxy;
 
 pub use api::{Api, ApiError};
 pub use control_plane::{Cluster, ClusterOptions};
-pub use kube_proxy::{KubeProxy, KubeProxyOptions, ProxyMode};
+pub use kube_proxy::{KubeProxy, KubeProxyOptions, ProxyMode, lift_icmp_limits};
 pub use programs::{Programs, may_run_cluster};
 
 /// Leaves the test unless it can be run here, with Kubernetes.

@@ -5,17 +5,16 @@ use penstock_tests::require_cluster;
 use serde_json::{Value, json};
 
 use crate::{
-    Bench,
-    arena::{Arena, Family, Group},
-    case::Case,
-    describe,
+    bench::{Bench, Plan},
+    case::{Case, Stored},
     observe::{MANY, Observation, Source},
+    places::{self, Family, Group},
     probe::{Kind, Probe},
 };
 
 /// What both must do.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Verdict {
+pub enum Verdict {
     /// Backends by number, and what they see.
     Served(&'static [usize], Source),
     Rejected,
@@ -26,28 +25,28 @@ use Source::{Kept, Translated};
 use Verdict::{Dropped, Rejected, Served};
 
 /// From whom, to what, and what must come of it.
-type Expectation = (Group, Kind, Verdict);
+pub type Expectation = (Group, Kind, Verdict);
 
-struct Written {
-    name: &'static str,
+pub struct Written {
+    pub name: &'static str,
     /// Further fields of the Service's `spec`.
-    spec: Value,
+    pub spec: Value,
     /// Fields of the load balancer's addresses.
-    ingress: Value,
+    pub ingress: Value,
     /// Backends by number: the node they are on, and their conditions.
-    endpoints: Vec<(usize, &'static str, Value)>,
-    expectations: Vec<Expectation>,
+    pub endpoints: Vec<(usize, &'static str, Value)>,
+    pub expectations: Vec<Expectation>,
 }
 
-fn ready() -> Value {
+pub fn ready() -> Value {
     json!({"ready": true, "serving": true, "terminating": false})
 }
 
-fn draining() -> Value {
+pub fn draining() -> Value {
     json!({"ready": false, "serving": true, "terminating": true})
 }
 
-fn two_nodes() -> Vec<(usize, &'static str, Value)> {
+pub fn two_nodes() -> Vec<(usize, &'static str, Value)> {
     vec![(1, "gateway", ready()), (2, "gateway", ready()), (3, "node-1", ready())]
 }
 
@@ -179,6 +178,29 @@ fn cases() -> Vec<Written> {
             &[(OUT, Kind::NodePort, Served(&[1, 2, 3], Translated))],
         ),
         case(
+            "a backend that reaches itself",
+            json!({"externalTrafficPolicy": "Local"}),
+            vip(),
+            vec![(1, "gateway", ready())],
+            &[
+                (Group::OneBackend(1), Kind::ClusterIp, Served(&[1], Translated)),
+                (Group::OneBackend(1), BALANCER, Served(&[1], Translated)),
+                (Group::OneBackend(1), Kind::NodePort, Served(&[1], Translated)),
+                (Group::OneBackend(2), Kind::ClusterIp, Served(&[1], Kept)),
+                (Group::OneBackend(2), BALANCER, Served(&[1], Kept)),
+            ],
+        ),
+        case(
+            "another node of the cluster is no pod",
+            json!({"externalTrafficPolicy": "Local"}),
+            vip(),
+            two_nodes(),
+            &[
+                (Group::Node, Kind::ClusterIp, Served(&[1, 2, 3], Translated)),
+                (Group::Node, BALANCER, Served(&[1, 2], Kept)),
+            ],
+        ),
+        case(
             "affinity",
             json!({"sessionAffinity": "ClientIP"}),
             vip(),
@@ -192,13 +214,14 @@ fn cases() -> Vec<Written> {
 }
 
 impl Written {
-    /// A Service with a TCP and a UDP port, with an address of each family.
-    fn case(&self) -> Case {
+    /// A Service with a port of each protocol, and an address of each family.
+    pub fn case(&self) -> Case {
         let mut spec = json!({
             "type": "LoadBalancer", "ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv4", "IPv6"],
             "ports": [
                 {"name": "stream", "protocol": "TCP", "port": 80},
                 {"name": "datagram", "protocol": "UDP", "port": 53},
+                {"name": "association", "protocol": "SCTP", "port": 90},
             ],
         });
         for (name, value) in self.spec.as_object().into_iter().flatten() {
@@ -209,7 +232,7 @@ impl Written {
             "status": {"loadBalancer": {"ingress": self.ingress}},
         });
         let slice = |family: Family| {
-            let addresses = Arena::backends(family);
+            let addresses = places::backends(family);
             let endpoints = self.endpoints.iter().map(|(number, node, conditions)| {
                 json!({"addresses": [addresses[number - 1]], "nodeName": node, "conditions": conditions})
             });
@@ -222,18 +245,20 @@ impl Written {
                 "ports": [
                     {"name": "stream", "protocol": "TCP", "port": 8080},
                     {"name": "datagram", "protocol": "UDP", "port": 8081},
+                    {"name": "association", "protocol": "SCTP", "port": 8082},
                 ],
                 "endpoints": endpoints.collect::<Vec<_>>(),
             })
         };
-        Case { services: vec![service], slices: vec![slice(Family::V4), slice(Family::V6)] }
+        let slices = Family::BOTH.map(slice).to_vec();
+        Case { services: vec![service], slices, zones: ["zone-a"; 2], ..Case::default() }
     }
 
     fn probes(&self) -> Vec<Probe> {
         let mut probes = Vec::new();
         for (group, kind, _) in &self.expectations {
-            for family in [Family::V4, Family::V6] {
-                for port in ["stream", "datagram"] {
+            for family in Family::BOTH {
+                for port in ["stream", "datagram", "association"] {
                     let (service, port) = ("web".to_owned(), port.to_owned());
                     probes.push(Probe { group: *group, family, service, port, kind: *kind });
                 }
@@ -251,7 +276,7 @@ impl Written {
 
 fn is(verdict: Verdict, probe: &Probe, seen: &Observation) -> bool {
     let mut numbers: Vec<usize> = Vec::new();
-    for (index, address) in Arena::backends(probe.family).into_iter().enumerate() {
+    for (index, address) in places::backends(probe.family).into_iter().enumerate() {
         if seen.backends.iter().any(|backend| backend.ip() == address) {
             numbers.push(index + 1);
         }
@@ -262,7 +287,7 @@ fn is(verdict: Verdict, probe: &Probe, seen: &Observation) -> bool {
         Dropped => (&[][..], None, false, true),
     };
     numbers == expected
-        && seen.sources.iter().copied().eq(source)
+        && seen.sources.union(&seen.hairpin).copied().eq(source)
         && (seen.rejected, seen.silent) == (rejected, silent)
         && seen.odd.is_empty()
 }
@@ -277,15 +302,18 @@ fn what_is_written_by_hand_is_served_as_expected_by_both() {
     for written in cases() {
         let probes = written.probes();
         let asked = probes.len();
-        let outcome = bench.run(&written.case(), MANY, |_| probes).unwrap();
-        assert_eq!(outcome.stored.refused, Vec::<String>::new(), "{}", written.name);
+        let ask = |_: usize, _: &Stored| probes.clone();
+        let plan = Plan { before: &ask, after: &ask, rounds: MANY };
+        let outcome = bench.run(&[written.case()], &plan).unwrap().remove(0);
+        assert_eq!(outcome.before.refused, Vec::<String>::new(), "{}", written.name);
         // The addresses of the balancer and the external ones are IPv4 only.
         assert!(outcome.compared.len() * 2 >= asked, "{}: addresses are missing", written.name);
         for compared in &outcome.compared {
-            let Some(verdict) = written.verdict(&compared.probe) else { continue };
-            let good = [&compared.kube, &compared.penstock].map(|seen| is(verdict, &compared.probe, seen));
+            let Some(verdict) = written.verdict(&compared.question.probe) else { continue };
+            let good =
+                [&compared.kube, &compared.penstock].map(|seen| is(verdict, &compared.question.probe, seen));
             if good != [true, true] {
-                faults.push(format!("{}: {}\n  expected:   {verdict:?}", written.name, describe(compared)));
+                faults.push(format!("{}: {}\n  expected:   {verdict:?}", written.name, compared));
             }
         }
     }

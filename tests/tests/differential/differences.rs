@@ -1,25 +1,30 @@
-//! The decided differences, and open faults, so far as they show in a probe. `tests/differential/DIFFERENCES.md` has the reasons.
+//! The decided differences, so far as they show in a probe. `tests/differential/DIFFERENCES.md` has the reasons.
 
 use serde_json::Value;
 
 use crate::{
-    arena::Family,
-    observe::{Compared, Observation},
+    bench::Outcomes,
+    case::Stored,
+    kept::{After, Survival},
+    observe::{Compared, Observation, Source},
+    places::{Family, Group},
     probe::Kind,
 };
 
 /// The number of the difference that explains `compared`, if one does.
-pub fn explain(compared: &Compared, services: &[Value]) -> Option<&'static str> {
-    let service =
-        services.iter().find(|service| service["metadata"]["name"] == compared.probe.service.as_str())?;
+pub fn explain(compared: &Compared, stored: &Stored) -> Option<&'static str> {
+    let service = named(&compared.question.probe.service, stored)?;
     let silent = |seen: &Observation| seen.silent && !seen.rejected && seen.backends.is_empty();
-    match compared.probe.kind {
-        Kind::LoadBalancer(_)
-            if silent(&compared.penstock) && only_other_family(service, compared.probe.family) =>
-        {
+    let probe = &compared.question.probe;
+    match probe.kind {
+        Kind::LoadBalancer(_) if silent(&compared.penstock) && only_other_family(service, probe.family) => {
             Some("D-3")
         }
-        Kind::NodePort if lacks(service, compared.probe.family) && silent(&compared.penstock) => Some("O-1"),
+        _ if matches!(probe.group, Group::Backend | Group::OneBackend(_))
+            && reaches_itself_only_at_penstock(compared) =>
+        {
+            Some("D-7")
+        }
         Kind::LoadBalancerNodePort if compared.kube.backends.is_empty() && compared.penstock.rejected => {
             Some("D-4")
         }
@@ -27,10 +32,32 @@ pub fn explain(compared: &Compared, services: &[Value]) -> Option<&'static str> 
     }
 }
 
-/// Whether the Service has no ClusterIP of `family`, and so nothing at all.
-fn lacks(service: &Value, family: Family) -> bool {
-    let ips = service["spec"]["clusterIPs"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    !ips.into_iter().any(|ip| ip.contains(':') == (family == Family::V6))
+/// Whether the two differ in no more than what becomes of flows from a backend to itself.
+fn reaches_itself_only_at_penstock(compared: &Compared) -> bool {
+    let Compared { kube, penstock, .. } = compared;
+    penstock.hairpin.iter().eq([&Source::Translated])
+        && (kube.silent || kube.hairpin != penstock.hairpin)
+        && (kube.sources == penstock.sources || kube.backends.is_empty())
+        && kube.backends.is_subset(&penstock.backends)
+        && !penstock.silent
+        && (penstock.rejected, &penstock.odd) == (kube.rejected, &kube.odd)
+}
+
+/// The same of flows that were under way.
+pub fn explain_survival(survival: &Survival, outcomes: &Outcomes) -> Option<&'static str> {
+    let probe = &survival.question.probe;
+    let service = named(&probe.service, &outcomes.after)?;
+    let are_silent =
+        |backend| survival.penstock.get(backend).is_none_or(|after| after.iter().eq([&After::Silent]));
+    let mut differing =
+        survival.kube.iter().filter(|(backend, after)| survival.penstock.get(backend) != Some(after));
+    // UDP flows that look for another backend are new ones.
+    let is_closed = matches!(probe.kind, Kind::LoadBalancer(_)) && only_other_family(service, probe.family);
+    (is_closed && differing.all(|(backend, _)| are_silent(backend))).then_some("D-3")
+}
+
+fn named<'s>(name: &str, stored: &'s Stored) -> Option<&'s Value> {
+    stored.services.iter().find(|service| service["metadata"]["name"] == name)
 }
 
 /// Whether the Service has source ranges, and none of `family`.

@@ -1,4 +1,5 @@
-//! Random objects: every field of a Service, of its status and of an EndpointSlice that bears on traffic.
+//! Random objects: every field of a Service, of its status and of an EndpointSlice that bears on traffic, some that
+//! a proxy must not heed (what only controllers read), and what happens to the objects then.
 //!
 //! Most are valid; the API server refuses the others, which is no loss. No two Services share a load balancer's or
 //! an external address: what kube-proxy does then is not defined.
@@ -6,32 +7,57 @@
 use serde_json::{Value, json};
 
 use crate::{
-    arena::{Arena, BACKEND_PORTS, Family, Group},
-    case::Case,
+    case::{Case, SLOTS},
+    change::{Change, is_sibling},
+    places::{self, BACKEND_PORTS, Family, Group},
     random::Random,
 };
 
-/// Objects that `seed` determines.
-pub fn case(seed: u64) -> Case {
+/// Addresses of load balancers that each slot has.
+const VIPS: u16 = 25;
+
+/// Objects that `seed` determines, but for the numbers in the addresses of `slot`.
+pub fn case(seed: u64, slot: usize) -> Case {
     let random = &mut Random::new(seed);
-    let mut case = Case::default();
-    let mut addresses = VipPool::default();
+    let mut case = Case { slot, zones: zones(seed), ..Case::default() };
+    let mut addresses = VipPool { used: slot as u16 * VIPS };
     for number in 0..1 + random.below(3) {
         let name = format!("s{number}");
         let service = service(random, &name, &mut addresses);
         let ports = service["spec"]["ports"].as_array().cloned().unwrap_or_default();
         for family in [Family::V4, Family::V6] {
-            for number in 0..*random.pick(&[0, 1, 1, 1, 2]) {
-                case.slices.push(slice(random, &name, number, family, &ports));
+            for number in 0..*random.pick(&[0, 1, 1, 1, 1, 2, 2]) {
+                let mut slice = slice(random, &name, number, family, &ports);
+                agree(&mut slice, &case.slices);
+                case.slices.push(slice);
             }
         }
         case.services.push(service);
     }
+    case.changes = Change::some(random, case.clone());
     case
 }
 
+/// Makes endpoints that other slices have too the same as there: which copy counts is not defined.
+fn agree(slice: &mut Value, others: &[Value]) {
+    let siblings = others.iter().filter(|other| is_sibling(slice, other));
+    let theirs: Vec<Value> =
+        siblings.flat_map(|other| other["endpoints"].as_array().cloned().unwrap_or_default()).collect();
+    for endpoint in slice["endpoints"].as_array_mut().into_iter().flatten() {
+        if let Some(other) = theirs.iter().find(|other| other["addresses"] == endpoint["addresses"]) {
+            *endpoint = other.clone();
+        }
+    }
+}
+
+/// Where the gateway is, before and after: the same for all cases that are served at once.
+fn zones(seed: u64) -> [&'static str; 2] {
+    let random = &mut Random::new(seed / SLOTS as u64);
+    let first = *random.pick(&["zone-a", "zone-b"]);
+    [first, if random.chance(30) { *random.pick(&["zone-a", "zone-b", "zone-c"]) } else { first }]
+}
+
 /// Hands out each address once.
-#[derive(Default)]
 struct VipPool {
     used: u16,
 }
@@ -73,6 +99,16 @@ fn service(random: &mut Random, name: &str, addresses: &mut VipPool) -> Value {
     }
     if random.chance(4) {
         spec["clusterIP"] = "None".into();
+    }
+    // For controllers: the first two are what slices are made of, the third what chooses who handles a balancer.
+    if random.chance(10) {
+        spec["publishNotReadyAddresses"] = true.into();
+    }
+    if random.chance(10) {
+        spec["trafficDistribution"] = (*random.pick(&["PreferSameZone", "PreferSameNode"])).into();
+    }
+    if kind == "LoadBalancer" && random.chance(10) {
+        spec["loadBalancerClass"] = "example.com/other".into();
     }
     let mut service = json!({"metadata": {"name": name}, "spec": spec});
     if random.chance(3) {
@@ -122,8 +158,14 @@ fn ports(random: &mut Random) -> Value {
     random.shuffle(&mut numbers);
     let count = *random.pick(&[1, 1, 2, 3]);
     let port = |index: usize| {
-        let protocol = if random.chance(35) { "UDP" } else { "TCP" };
+        let protocol = *random.pick(&["TCP", "TCP", "TCP", "TCP", "UDP", "UDP", "UDP", "SCTP"]);
         let mut port = json!({"protocol": protocol, "port": numbers[index]});
+        // Slices say what it comes to.
+        match random.below(4) {
+            0 => port["targetPort"] = "named".into(),
+            1 => port["targetPort"] = 9999.into(),
+            _ => {}
+        }
         // A single port may go without a name.
         if count > 1 || random.chance(60) {
             port["name"] = format!("p{index}").into();
@@ -149,12 +191,12 @@ fn slice(
             ports.push(json!({"name": name, "protocol": protocol, "port": random.pick(&BACKEND_PORTS)}));
         }
     }
-    let mut addresses = Arena::backends(family);
+    let mut addresses = places::backends(family);
     random.shuffle(&mut addresses);
     let has_hints = random.chance(25);
     let endpoints: Vec<Value> = addresses
         .iter()
-        .take(random.below(4))
+        .take(*random.pick(&[0, 1, 2, 2, 3, 3, 4]))
         .map(|address| {
             let mut endpoint = endpoint(random, has_hints);
             endpoint["addresses"] = json!([address]);
@@ -172,7 +214,8 @@ fn slice(
     })
 }
 
-fn endpoint(random: &mut Random, has_hints: bool) -> Value {
+/// One without an address.
+pub fn endpoint(random: &mut Random, has_hints: bool) -> Value {
     let mut endpoint = json!({});
     match random.below(10) {
         0 => {}

@@ -14,8 +14,9 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    arena::{Arena, Destination, Side},
-    probe::Probe,
+    arena::{Arena, Side},
+    places::{self, Family},
+    probe::{Destination, Probe},
     tries::{self, Outcome, Try},
 };
 
@@ -29,7 +30,7 @@ pub const FEW: usize = 2;
 pub const MANY: usize = 5;
 
 /// How long a flow waits for an answer, and again where there is a disagreement.
-const PATIENCE: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(2000)];
+const PATIENCE: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(2000)];
 
 /// Where a backend saw a flow come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +48,9 @@ pub enum Source {
 pub struct Observation {
     pub backends: BTreeSet<SocketAddr>,
     pub sources: BTreeSet<Source>,
+    /// The same, where a backend reached itself.
+    pub hairpin: BTreeSet<Source>,
+    pub health: BTreeSet<String>,
     pub rejected: bool,
     pub silent: bool,
     pub odd: BTreeSet<String>,
@@ -55,14 +59,21 @@ pub struct Observation {
     by_client: BTreeMap<IpAddr, SocketAddr>,
 }
 
+/// A probe of one of several cases.
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub case: usize,
+    pub probe: Probe,
+    pub destination: Destination,
+    pub has_affinity: bool,
+}
+
 /// A probe with its answers.
 #[derive(Debug, Clone)]
 pub struct Compared {
-    pub probe: Probe,
-    pub destination: Destination,
+    pub question: Question,
     pub kube: Observation,
     pub penstock: Observation,
-    pub has_affinity: bool,
 }
 
 impl fmt::Display for Observation {
@@ -73,6 +84,10 @@ impl fmt::Display for Observation {
             let moved = if self.moved { ", clients moved" } else { "" };
             parts.push(format!("served by {} (source {:?}{moved})", backends.join(" "), self.sources));
         }
+        if !self.hairpin.is_empty() {
+            parts.push(format!("by itself (source {:?})", self.hairpin));
+        }
+        parts.extend(self.health.iter().cloned());
         if self.rejected {
             parts.push("rejected".to_owned());
         }
@@ -84,19 +99,30 @@ impl fmt::Display for Observation {
     }
 }
 
+impl fmt::Display for Compared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Question { probe, destination, .. } = &self.question;
+        writeln!(f, "{probe} ({:?} {}):", destination.protocol, destination.address)?;
+        write!(f, "  kube-proxy: {}\n  penstock:   {}", self.kube, self.penstock)
+    }
+}
+
 impl Observation {
     fn enter(&mut self, one: &Try, outcome: &Outcome) {
         match outcome {
             Outcome::Answered { backend, peer } => {
                 self.backends.insert(*backend);
-                self.sources.insert(match peer.ip() {
+                let source = match peer.ip() {
                     ip if ip == one.from.ip() => Source::Kept,
-                    ip if ip == Arena::snat_address(crate::arena::Family::of(ip)) => Source::Translated,
+                    ip if ip == places::snat_address(Family::of(ip)) => Source::Translated,
                     ip => Source::Other(ip),
-                });
+                };
+                let to_itself = backend.ip() == one.from.ip();
+                if to_itself { &mut self.hairpin } else { &mut self.sources }.insert(source);
                 let before = self.by_client.insert(one.from.ip(), *backend);
                 self.moved |= before.is_some_and(|before| before != *backend);
             }
+            Outcome::Health(said) => drop(self.health.insert(said.clone())),
             Outcome::Rejected => self.rejected = true,
             Outcome::Silent => self.silent = true,
             Outcome::Odd(what) => drop(self.odd.insert(what.clone())),
@@ -110,19 +136,22 @@ impl Compared {
         let same = |of: fn(&Observation) -> (bool, bool)| of(&self.kube) == of(&self.penstock);
         self.kube.backends == self.penstock.backends
             && self.kube.sources == self.penstock.sources
+            && self.kube.hairpin == self.penstock.hairpin
+            && self.kube.health == self.penstock.health
             && self.kube.odd == self.penstock.odd
             && same(|seen| (seen.rejected, seen.silent))
             // Without affinity it is chance at one gateway and a hash of the whole tuple at the other.
-            && (!self.has_affinity || self.kube.moved == self.penstock.moved)
+            && (!self.question.has_affinity || self.kube.moved == self.penstock.moved)
     }
 }
 
 impl Compared {
     /// Whether flows of round `round` can tell more.
-    fn needs(&self, round: usize, at_least: usize) -> bool {
+    fn needs(&self, round: usize, at_least: usize, is_explained: bool) -> bool {
         let serve = [&self.kube, &self.penstock].map(|seen| !seen.backends.is_empty());
         match (serve, self.agree()) {
             ([false, false], true) => round < 1,
+            _ if is_explained => round < at_least,
             // Only where both serve can further flows make the two alike.
             ([true, true], false) => true,
             ([false, true] | [true, false], _) => round < FEW,
@@ -137,40 +166,37 @@ impl Compared {
 pub struct Flows(u32);
 
 impl Flows {
-    fn next(&mut self, probe: &Probe, destination: Destination, repeat_client: bool) -> Try {
+    pub fn next(&mut self, question: &Question, repeat_client: bool) -> Try {
+        let Question { probe, destination, .. } = question;
         self.0 = self.0.wrapping_add(1);
         // Consecutive numbers make consecutive clients; the port alone changes where the client is repeated.
-        let client = probe.group.client(probe.family, if repeat_client { self.0 - 1 } else { self.0 });
-        let port = 10_000 + u16::try_from(self.0 % 50_000).unwrap_or(0);
-        Try { protocol: destination.protocol, from: SocketAddr::new(client, port), to: destination.address }
+        let number = if repeat_client { self.0.wrapping_sub(1) } else { self.0 };
+        let (place, client) = probe.group.client(probe.family, number);
+        let from = SocketAddr::new(client, 10_000 + u16::try_from(self.0 % 50_000).unwrap_or(0));
+        Try { protocol: destination.protocol, place, from, to: destination.address }
     }
 }
 
-/// Puts `probes` to both gateways.
+/// Puts `questions` to both gateways. What `is_explained` is not asked again.
 pub fn compare(
     arena: &Arena,
     flows: &mut Flows,
-    probes: Vec<(Probe, Destination, bool)>,
+    questions: Vec<Question>,
     at_least: usize,
+    is_explained: &dyn Fn(&Compared) -> bool,
 ) -> Result<Vec<Compared>> {
-    let mut asked: Vec<Compared> = probes
-        .into_iter()
-        .map(|(probe, destination, has_affinity)| Compared {
-            probe,
-            destination,
-            has_affinity,
-            kube: Observation::default(),
-            penstock: Observation::default(),
-        })
-        .collect();
+    let answerless =
+        |question| Compared { question, kube: Observation::default(), penstock: Observation::default() };
+    let mut asked: Vec<Compared> = questions.into_iter().map(answerless).collect();
     for patience in PATIENCE {
+        let is_done = |compared: &Compared| compared.agree() || is_explained(compared);
         let mut open: Vec<&mut Compared> =
-            asked.iter_mut().filter(|compared| patience == PATIENCE[0] || !compared.agree()).collect();
+            asked.iter_mut().filter(|compared| patience == PATIENCE[0] || !is_done(compared)).collect();
         for compared in &mut open {
             (compared.kube, compared.penstock) = (Observation::default(), Observation::default());
         }
         for (round, count) in ROUNDS.into_iter().enumerate() {
-            open.retain(|compared| compared.needs(round, at_least));
+            open.retain(|compared| compared.needs(round, at_least, is_explained(compared)));
             if open.is_empty() {
                 break;
             }
@@ -191,20 +217,24 @@ fn ask(
     let mut all = Vec::new();
     for (index, compared) in open.iter().enumerate() {
         for number in 0..count {
-            let flow = flows.next(&compared.probe, compared.destination, number % 4 == 3);
+            let flow = flows.next(&compared.question, number % 4 == 3);
             all.push((index, flow));
         }
     }
     let tries: Vec<Try> = all.iter().map(|(_, flow)| *flow).collect();
-    let send = |side: &Side| tries::send(&side.world.client, &tries, patience);
-    let (kube, penstock) = std::thread::scope(|scope| {
-        let kube = scope.spawn(|| send(&arena.kube));
-        let penstock = send(&arena.penstock);
-        (kube.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), penstock)
-    });
+    let (kube, penstock) = at_both(arena, |side: &Side| tries::send(side, &tries, patience));
     for (((index, flow), kube), penstock) in all.iter().zip(kube?).zip(penstock?) {
         open[*index].kube.enter(flow, &kube);
         open[*index].penstock.enter(flow, &penstock);
     }
     Ok(())
+}
+
+/// The same at both gateways, at the same time.
+pub fn at_both<T: Send>(arena: &Arena, work: impl Fn(&Side) -> T + Sync) -> (T, T) {
+    std::thread::scope(|scope| {
+        let kube = scope.spawn(|| work(&arena.kube));
+        let penstock = work(&arena.penstock);
+        (kube.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), penstock)
+    })
 }

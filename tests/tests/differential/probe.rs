@@ -9,10 +9,17 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    arena::{Arena, Destination, Family, Group},
+    places::{self, Family, Group},
     random::Random,
     tries::Protocol,
 };
+
+/// An address with a port, as it is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Destination {
+    pub protocol: Protocol,
+    pub address: SocketAddr,
+}
 
 /// What of a Service is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +38,10 @@ pub enum Kind {
     LoadBalancerNodePort,
     /// The ClusterIP with the NodePort.
     ClusterIpNodePort,
+    /// The NodePort at an address of the node that is not its primary one.
+    OtherAddressNodePort,
+    /// What the server for load balancers' health checks says.
+    HealthCheck,
 }
 
 /// One question.
@@ -57,7 +68,11 @@ impl Probe {
         let service = services.iter().find(|service| service["metadata"]["name"] == self.service.as_str())?;
         let ports = service["spec"]["ports"].as_array()?;
         let port = ports.iter().find(|port| name(port) == self.port)?;
-        let mut protocol = if port["protocol"] == "UDP" { Protocol::Udp } else { Protocol::Tcp };
+        let mut protocol = match port["protocol"].as_str() {
+            Some("UDP") => Protocol::Udp,
+            Some("SCTP") => Protocol::Sctp,
+            _ => Protocol::Tcp,
+        };
         let number = |field: &str| port[field].as_u64().and_then(|number| u16::try_from(number).ok());
         let spec = &service["spec"];
         let cluster_ip = || self.nth(spec["clusterIPs"].as_array()?.iter(), 0);
@@ -68,10 +83,10 @@ impl Probe {
                 (self.nth(balancers()?.iter().map(|ingress| &ingress["ip"]), n)?, number("port")?)
             }
             Kind::External(n) => (self.nth(spec["externalIPs"].as_array()?.iter(), n)?, number("port")?),
-            Kind::NodePort => (Arena::node_address(self.family), number("nodePort")?),
+            Kind::NodePort => (places::node_address(self.family), number("nodePort")?),
             Kind::ClusterIpOtherPort => (cluster_ip()?, 4321),
             Kind::ClusterIpOtherProtocol => {
-                protocol = if protocol == Protocol::Tcp { Protocol::Udp } else { Protocol::Tcp };
+                protocol = if protocol == Protocol::Udp { Protocol::Tcp } else { Protocol::Udp };
                 let asked = number("port")?;
                 // Another port of the Service may have just that protocol and number.
                 let word = if protocol == Protocol::Tcp { "TCP" } else { "UDP" };
@@ -84,6 +99,12 @@ impl Probe {
                 (self.nth(balancers()?.iter().map(|ingress| &ingress["ip"]), 0)?, number("nodePort")?)
             }
             Kind::ClusterIpNodePort => (cluster_ip()?, number("nodePort")?),
+            Kind::OtherAddressNodePort => (places::snat_address(self.family), number("nodePort")?),
+            Kind::HealthCheck => {
+                protocol = Protocol::Health;
+                let port = spec["healthCheckNodePort"].as_u64().and_then(|port| u16::try_from(port).ok());
+                (places::node_address(self.family), port?)
+            }
         };
         Some(Destination { protocol, address: SocketAddr::new(address, port) })
     }
@@ -94,7 +115,7 @@ impl Probe {
         for service in services {
             let ports = service["spec"]["ports"].as_array().into_iter().flatten();
             for port in ports {
-                for family in [Family::V4, Family::V6] {
+                for family in Family::BOTH {
                     for group in Group::ALL {
                         let make = |kind| Probe {
                             group,
@@ -108,7 +129,7 @@ impl Probe {
                 }
             }
         }
-        probes.retain(|probe| probe.resolve(services).is_some());
+        probes.retain(|probe| probe.resolve(services).is_some() && probe.can_be_compared(services));
         random.shuffle(&mut probes);
         // What no rule of any Service catches is asked less often than the rest.
         probes.sort_by_cached_key(|probe| probe.is_off_the_road() && random.chance(75));
@@ -119,8 +140,26 @@ impl Probe {
         use Kind::*;
         matches!(
             self.kind,
-            ClusterIpOtherPort | ClusterIpOtherProtocol | LoadBalancerNodePort | ClusterIpNodePort
+            ClusterIpOtherPort
+                | ClusterIpOtherProtocol
+                | LoadBalancerNodePort
+                | ClusterIpNodePort
+                | OtherAddressNodePort
         )
+    }
+
+    /// With affinity, a few clients are sent to a few of the backends, by chance at one gateway and by a hash at the
+    /// other. Health is asked for once: whoever asks, it is the same.
+    fn can_be_compared(&self, services: &[Value]) -> bool {
+        match self.kind {
+            Kind::HealthCheck => self.group == Group::OutsideA,
+            _ => !(self.group.is_small() && self.has_affinity(services)),
+        }
+    }
+
+    pub fn has_affinity(&self, services: &[Value]) -> bool {
+        let is_mine = |service: &&Value| service["metadata"]["name"] == self.service.as_str();
+        services.iter().find(is_mine).is_some_and(|service| service["spec"]["sessionAffinity"] == "ClientIP")
     }
 
     /// Number `n` of the addresses of the probe's family.
@@ -130,7 +169,7 @@ impl Probe {
     }
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 12] = [
     Kind::ClusterIp,
     Kind::LoadBalancer(0),
     Kind::LoadBalancer(1),
@@ -141,6 +180,8 @@ const KINDS: [Kind; 10] = [
     Kind::ClusterIpOtherProtocol,
     Kind::LoadBalancerNodePort,
     Kind::ClusterIpNodePort,
+    Kind::OtherAddressNodePort,
+    Kind::HealthCheck,
 ];
 
 fn name(port: &Value) -> &str {

@@ -5,13 +5,16 @@ use serde_json::Value;
 use crate::case::Case;
 
 /// Fields of a Service's `spec` that it does without, each with those that go with it.
-const SPEC_FIELDS: [&[&str]; 6] = [
+const SPEC_FIELDS: [&[&str]; 9] = [
     &["internalTrafficPolicy"],
     &["externalTrafficPolicy"],
     &["sessionAffinity", "sessionAffinityConfig"],
     &["externalIPs"],
     &["loadBalancerSourceRanges"],
     &["allocateLoadBalancerNodePorts"],
+    &["publishNotReadyAddresses"],
+    &["trafficDistribution"],
+    &["loadBalancerClass"],
 ];
 
 /// Fields of an endpoint that it does without.
@@ -38,6 +41,14 @@ pub fn shrink(mut case: Case, mut attempts: usize, mut still_fails: impl FnMut(&
 /// Cases with one thing less each, the largest things first.
 fn candidates(case: &Case) -> Vec<Case> {
     let mut found = Vec::new();
+    for index in 0..case.changes.len() {
+        let mut less = case.clone();
+        less.changes.remove(index);
+        found.push(less);
+    }
+    if case.zones[0] != case.zones[1] {
+        found.push(Case { zones: [case.zones[0]; 2], ..case.clone() });
+    }
     for index in 0..case.services.len() {
         let mut less = case.clone();
         let service = less.services.remove(index);

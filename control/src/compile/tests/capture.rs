@@ -1,5 +1,5 @@
 use super::world::*;
-use crate::config::NodePortAddresses;
+use crate::{config::NodePortAddresses, model::IpFamily};
 use penstock_dataplane::{
     table::{Transport, VipKind, VipMatch},
     wire::V4,
@@ -40,7 +40,7 @@ fn every_kind_of_address_is_captured() {
     let captured = &compiled.captured;
     assert_eq!(captured.vips, set([ip("10.96.0.1"), ip("198.51.100.1"), ip("203.0.113.1")]));
     assert_eq!(captured.node_addresses, set([ip("192.0.2.1"), ip("2001:db8::1")]));
-    assert_eq!(captured.node_ports, set([(Transport::Tcp, 30080)]));
+    assert_eq!(captured.node_ports, set([(IpFamily::V4, Transport::Tcp, 30080)]));
 }
 
 // S-82
@@ -67,6 +67,41 @@ fn external_ips_are_nobodys_business_where_they_are_off() {
     assert_eq!(served_as(&compiled, "10.96.0.1", 80), Some(VipKind::ClusterIp), "the others are as ever");
     assert_eq!(served_as(&compiled, "203.0.113.1", 80), Some(VipKind::LoadBalancerIp));
     assert_eq!(served_as(&compiled, "192.0.2.1", 30080), Some(VipKind::NodePort));
+}
+
+// S-157 (which addresses are unallocated; what becomes of their packets is the path's business)
+#[test]
+fn an_address_of_the_service_cidr_is_unallocated_until_a_service_has_it() {
+    let mut world = World::new();
+    world.environment.settings.service_cidrs =
+        ["10.96.0.0/16", "192.0.2.0/24"].map(|net| net.parse().unwrap()).into();
+    world.service("web", "clusterIP: 10.96.0.1, ports: [{port: 80}]");
+    let compiled = world.compile();
+    let unallocated = |compiled: &crate::compile::Compiled, address: &str| {
+        compiled.snapshot.v4.is_unallocated(address.parse().unwrap())
+    };
+    assert!(unallocated(&compiled, "10.96.0.2") && !unallocated(&compiled, "10.96.0.1"));
+    assert!(!unallocated(&compiled, "10.97.0.1"));
+    assert!(!unallocated(&compiled, "192.0.2.1"), "the node's own address is the node's");
+    world.service("api", "clusterIP: 10.96.0.2, ports: [{port: 80}]").remove_service("web");
+    let compiled = world.compile();
+    assert!(unallocated(&compiled, "10.96.0.1") && !unallocated(&compiled, "10.96.0.2"), "at once");
+}
+
+// S-209
+#[test]
+fn the_local_detector_is_the_first_cidr_of_each_family() {
+    let mut world = World::new();
+    let pods = |world: &mut World| {
+        let tables = world.compile().snapshot;
+        (tables.v4.locality.pods.map(|p| p.to_string()), tables.v6.locality.pods.map(|p| p.to_string()))
+    };
+    assert_eq!(pods(&mut world), (None, None));
+    world.environment.settings.cluster_cidr =
+        ["10.244.0.0/16", "10.245.0.0/16"].map(|cidr| cidr.parse().unwrap()).into();
+    assert_eq!(pods(&mut world), (Some("10.244.0.0/16".into()), None), "none of the other family");
+    world.environment.settings.cluster_cidr.push("fd00:10::/56".parse().unwrap());
+    assert_eq!(pods(&mut world).1, Some("fd00:10::/56".into()));
 }
 
 // S-83, S-84, S-142
@@ -121,7 +156,7 @@ fn a_node_port_has_one_owner_too() {
     );
 }
 
-// S-81
+// S-80, S-81
 #[test]
 fn node_port_addresses_follow_the_setting_and_the_node() {
     let mut world = World::new();
@@ -144,6 +179,7 @@ fn node_port_addresses_follow_the_setting_and_the_node() {
     assert!(answers(&mut world, "192.0.2.1"), "a prefix of length zero lifts the limit");
 }
 
+// S-158
 /// Load balancers that hand out node addresses must not cut the node off.
 #[test]
 fn a_vip_that_is_a_node_address_leaves_the_rest_to_the_node() {
@@ -160,9 +196,13 @@ fn a_vip_that_is_a_node_address_leaves_the_rest_to_the_node() {
     assert_eq!(served_as(&compiled, "192.0.2.1", 30443), Some(VipKind::NodePort));
     assert_eq!(kind(&compiled, "192.0.2.1", 22), VipMatch::None);
     assert_eq!(compiled.captured.vips, set([ip("10.96.0.1")]));
-    assert_eq!(compiled.captured.node_ports, set([(Transport::Tcp, 443), (Transport::Tcp, 30443)]));
+    assert_eq!(
+        compiled.captured.node_ports,
+        set([443, 30443].map(|port| (IpFamily::V4, Transport::Tcp, port)))
+    );
 }
 
+// S-80
 /// A VIP that an announcer has bound to the node is no place for NodePorts.
 #[test]
 fn node_ports_do_not_answer_on_vips_bound_to_the_node() {
@@ -179,7 +219,7 @@ fn node_ports_do_not_answer_on_vips_bound_to_the_node() {
     assert_eq!(served_as(&compiled, "203.0.113.7", 30443), None);
 }
 
-// S-113, S-119, S-120, S-205, S-207 (the ranges that decide it)
+// S-113, S-119, S-120, S-205, S-206, S-207 (the ranges that decide it)
 #[test]
 fn source_ranges_are_those_of_the_family() {
     let ranges = |ranges: &str, node: bool| {
@@ -188,6 +228,7 @@ fn source_ranges_are_those_of_the_family() {
             "type: LoadBalancer, clusterIP: 10.96.0.1, loadBalancerSourceRanges: [{ranges}], ports: [{{port: 80}}]"
         );
         world.service_with("web", "", &spec, "loadBalancer: {ingress: [{ip: 203.0.113.1}]}");
+        world.environment.node_addresses.insert(ip("198.51.100.9"));
         if node {
             world.node("n1", "", "{type: InternalIP, address: 192.0.2.1}");
         }
@@ -204,8 +245,11 @@ fn source_ranges_are_those_of_the_family() {
     assert_eq!(ranges("10.0.0.0/8, 'fd00::/8'", false), (some(&["10.0.0.0/8"]), 0));
     assert_eq!(ranges("10.0.0.0/8, 0.0.0.0/0", false), (None, 0));
     assert_eq!(ranges("'fd00::/8'", false), (some(&[]), 1), "nobody, and a warning");
+    assert_eq!(ranges("nonsense, 10.0.0.0/8", false), (some(&["10.0.0.0/8"]), 0));
+    assert_eq!(ranges("nonsense", false), (some(&[]), 1), "the same");
     assert_eq!(ranges("192.0.2.0/24", true), (some(&["192.0.2.0/24", "203.0.113.1/32"]), 0));
     assert_eq!(ranges("10.0.0.0/8", true), (some(&["10.0.0.0/8"]), 0));
+    assert_eq!(ranges("198.51.100.0/24", true), (some(&["198.51.100.0/24"]), 0), "not its primary address");
 }
 
 #[test]

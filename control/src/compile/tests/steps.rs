@@ -1,10 +1,14 @@
 //! What stays, what moves and what is told when the world changes.
 
 use super::world::*;
-use crate::compile::{Compiled, Lingering};
+use crate::{
+    compile::{Compiled, Lingering},
+    model::IpFamily,
+};
 use penstock_dataplane::{
-    table::{Endpoints, NextHopId, Ring},
+    table::{Endpoints, NextHopId, Ring, Transport},
     wire::V4,
+    xdp::FamilyPort,
 };
 use std::sync::Arc;
 
@@ -297,11 +301,11 @@ fn vips_and_ports_outlive_their_services() {
     assert!(world.compiler.lingering().is_empty());
     world.remove_service("web");
     let compiled = world.compile();
-    let (vip, port) = (ip("10.96.0.1"), (penstock_dataplane::table::Transport::Tcp, 30080));
+    let (vip, port) = (ip("10.96.0.1"), (IpFamily::V4, Transport::Tcp, 30080));
     assert_eq!(compiled.captured.departed_vips, set([vip]));
     assert_eq!(compiled.captured.departed_ports, set([port]));
     assert!(compiled.captured.address_flags().contains_key(&vip));
-    assert!(compiled.captured.protocol_ports().contains(&(6, 30080)));
+    assert!(compiled.captured.protocol_ports().contains(&FamilyPort { v6: false, protocol: 6, port: 30080 }));
     assert!(compiled.snapshot.v4.vips.departed.contains(&std::net::Ipv4Addr::new(10, 96, 0, 1)));
     let before = world.compiler.lingering();
     // Back, and gone again: what was seen before counts no more.

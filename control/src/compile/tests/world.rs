@@ -30,6 +30,7 @@ impl World {
             cluster_cidr: Vec::new(),
             node_port_addresses: NodePortAddresses::Cidrs(Vec::new()),
             allow_external_ips: true,
+            service_cidrs: Vec::new(),
             snat_addresses: Vec::new(),
         };
         let node_addresses = [ip("192.0.2.1"), ip("2001:db8::1")].into();

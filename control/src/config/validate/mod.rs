@@ -37,9 +37,10 @@ pub(super) fn validate(raw: Raw, hostname: &str, faults: &mut Faults) -> Config 
         masquerade_all: raw.masquerade_all.unwrap_or(cluster_cidr.is_empty()),
         cluster_cidr,
         node_port_addresses: traffic::node_port_addresses(raw.node_port_addresses, faults),
-        tcp_reject: traffic::tcp_reject(raw.reject.unwrap_or_default(), faults),
+        reject: traffic::reject(raw.reject.unwrap_or_default(), faults),
         echo: traffic::echo(raw.echo.unwrap_or_default(), faults),
         allow_external_ips: raw.allow_external_ips.unwrap_or(true),
+        service_cidrs: traffic::service_cidrs(raw.service_cidrs, faults),
         sync: health::sync(raw.min_sync_period, raw.sync_period, faults),
         metrics_bind_address: health::bind_address(
             "metricsBindAddress",

@@ -1,19 +1,20 @@
-//! How traffic is treated: `snat`, `timeouts`, `clusterCIDR`, `nodePortAddresses`, `reject`.
+//! How traffic is treated: `snat`, `timeouts`, `clusterCIDR`, `serviceCIDRs`, `nodePortAddresses`, `reject`.
 
 use super::{
     super::{
         raw::{self, List},
         scalar,
-        settings::{Echo, EchoSettings, NodePortAddresses, Snat, TcpReject, Timeouts},
+        settings::{NodePortAddresses, Reject, Snat},
     },
-    check::{list, parsed, word},
+    check::{list, number, parsed, word},
 };
 use crate::fault::Faults;
 use ipnet::IpNet;
+use penstock_dataplane::{
+    path::{Echo, EchoPolicy, TcpReject},
+    state::Timeouts,
+};
 use std::{collections::BTreeSet, time::Duration};
-
-/// What the flows' clock can hold.
-const LONGEST: Duration = penstock_dataplane::state::Timeouts::LONGEST;
 
 pub(super) fn snat(raw: raw::Snat, faults: &mut Faults) -> Snat {
     let addresses = list("snat.addresses", raw.addresses, scalar::address, faults);
@@ -35,6 +36,7 @@ pub(super) fn snat(raw: raw::Snat, faults: &mut Faults) -> Snat {
 
 pub(super) fn timeouts(raw: raw::Timeouts, faults: &mut Faults) -> Timeouts {
     let (tcp, udp) = (raw.tcp.unwrap_or_default(), raw.udp.unwrap_or_default());
+    let sctp = raw.sctp.unwrap_or_default();
     let default = Timeouts::default();
     let mut timeout = |path: &str, given: Option<String>, default: Duration| {
         let shown = given.clone().unwrap_or_default();
@@ -42,8 +44,8 @@ pub(super) fn timeouts(raw: raw::Timeouts, faults: &mut Faults) -> Timeouts {
         if timeout < Duration::from_secs(1) {
             faults.value(path, format!("{shown:?}"), "must be at least 1s");
         }
-        if timeout > LONGEST {
-            let hours = LONGEST.as_secs() / 3600;
+        if timeout > Timeouts::LONGEST {
+            let hours = Timeouts::LONGEST.as_secs() / 3600;
             faults.value(path, format!("{shown:?}"), format!("must be at most {hours}h"));
         }
         timeout
@@ -58,14 +60,19 @@ pub(super) fn timeouts(raw: raw::Timeouts, faults: &mut Faults) -> Timeouts {
         tcp_last_ack: timeout("timeouts.tcp.lastAck", tcp.last_ack, default.tcp_last_ack),
         tcp_time_wait: timeout("timeouts.tcp.timeWait", tcp.time_wait, default.tcp_time_wait),
         tcp_close: timeout("timeouts.tcp.close", tcp.close, default.tcp_close),
-        udp_unreplied: timeout("timeouts.udp.unreplied", udp.unreplied, default.udp_unreplied),
+        udp: timeout("timeouts.udp.unreplied", udp.unreplied, default.udp),
         udp_stream: timeout("timeouts.udp.stream", udp.stream, default.udp_stream),
+        sctp_opening: timeout("timeouts.sctp.opening", sctp.opening, default.sctp_opening),
+        sctp_established: timeout("timeouts.sctp.established", sctp.established, default.sctp_established),
+        sctp_shutdown: timeout("timeouts.sctp.shutdown", sctp.shutdown, default.sctp_shutdown),
+        sctp_closed: timeout("timeouts.sctp.closed", sctp.closed, default.sctp_closed),
+        sctp_heartbeat: timeout("timeouts.sctp.heartbeat", sctp.heartbeat, default.sctp_heartbeat),
     };
-    if timeouts.udp_stream < timeouts.udp_unreplied {
+    if timeouts.udp_stream < timeouts.udp {
         faults.value(
             "timeouts.udp.stream",
             format!("{:?}", timeouts.udp_stream),
-            format!("must not be below timeouts.udp.unreplied ({:?})", timeouts.udp_unreplied),
+            format!("must not be below timeouts.udp.unreplied ({:?})", timeouts.udp),
         );
     }
     timeouts
@@ -80,6 +87,25 @@ pub(super) fn cluster_cidr(raw: List<String>, faults: &mut Faults) -> Vec<IpNet>
             );
             faults.value(format!("clusterCIDR[{index}]"), cidr, remedy);
         }
+    }
+    cidrs
+}
+
+/// What the classifier has room for.
+const MOST_SERVICE_CIDRS: usize = 64;
+
+pub(super) fn service_cidrs(raw: List<String>, faults: &mut Faults) -> Vec<IpNet> {
+    const PATH: &str = "serviceCIDRs";
+    let cidrs = list(PATH, raw, scalar::cidr, faults);
+    for (index, cidr) in cidrs.iter().enumerate().filter(|(_, cidr)| cidr.prefix_len() == 0) {
+        faults.value(
+            format!("{PATH}[{index}]"),
+            cidr,
+            "would drop everything; write the cluster's Service CIDR",
+        );
+    }
+    if cidrs.len() > MOST_SERVICE_CIDRS {
+        faults.value(PATH, cidrs.len(), format!("must be at most {MOST_SERVICE_CIDRS}"));
     }
     cidrs
 }
@@ -103,15 +129,20 @@ pub(super) fn node_port_addresses(raw: Option<raw::WordOrList>, faults: &mut Fau
     }
 }
 
-pub(super) fn tcp_reject(raw: raw::Reject, faults: &mut Faults) -> TcpReject {
-    const WORDS: [(&str, TcpReject); 2] = [("rst", TcpReject::Rst), ("icmp", TcpReject::Icmp)];
-    word("reject.tcp", raw.tcp, &WORDS, TcpReject::Rst, faults)
+pub(super) fn reject(raw: raw::Reject, faults: &mut Faults) -> Reject {
+    const WORDS: [(&str, TcpReject); 2] = [("rst", TcpReject::Reset), ("icmp", TcpReject::Icmp)];
+    let rates = 0..=1_000_000;
+    Reject {
+        tcp: word("reject.tcp", raw.tcp, &WORDS, TcpReject::Reset, faults),
+        // Linux's `icmp_msgs_per_sec`; its burst, too, is a twentieth of that.
+        per_second: number("reject.perSecond", raw.per_second, rates, 1000, "", faults) as u32,
+    }
 }
 
-pub(super) fn echo(raw: raw::Echo, faults: &mut Faults) -> EchoSettings {
+pub(super) fn echo(raw: raw::Echo, faults: &mut Faults) -> EchoPolicy {
     const WORDS: [(&str, Echo); 3] =
         [("answer", Echo::Answer), ("drop", Echo::Drop), ("reject", Echo::Reject)];
-    EchoSettings {
+    EchoPolicy {
         external: word("echo.external", raw.external, &WORDS, Echo::Answer, faults),
         cluster_ip: word("echo.clusterIP", raw.cluster_ip, &WORDS, Echo::Drop, faults),
     }

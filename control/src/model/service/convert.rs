@@ -42,7 +42,7 @@ pub(super) fn convert(
         _ => TrafficPolicy::Cluster,
     };
     let mut unused = Faults::default();
-    let ranges = spec.load_balancer_source_ranges.iter().flatten();
+    let ranges = spec.load_balancer_source_ranges.as_ref().filter(|ranges| !ranges.is_empty());
     let affinity = spec.session_affinity_config.as_ref();
     Some(Service {
         key: key.clone(),
@@ -51,9 +51,9 @@ pub(super) fn convert(
         cluster_ips,
         external_ips: addresses(spec.external_ips.iter().flatten()),
         load_balancer_ips: addresses(vips.filter_map(|entry| entry.ip.as_ref())),
-        source_ranges: ranges
-            .filter_map(|range| cidr("", range, &mut unused, &mut Faults::default()))
-            .collect(),
+        source_ranges: ranges.map(|ranges| {
+            ranges.iter().filter_map(|range| cidr("", range, &mut unused, &mut Faults::default())).collect()
+        }),
         ports: spec.ports.iter().flatten().filter_map(port).collect(),
         internal_policy: local(&spec.internal_traffic_policy),
         external_policy: local(&spec.external_traffic_policy),

@@ -30,8 +30,8 @@ pub struct Service {
     pub external_ips: Vec<IpAddr>,
     /// The IPs of `status.loadBalancer.ingress` with ipMode VIP.
     pub load_balancer_ips: Vec<IpAddr>,
-    /// `spec.loadBalancerSourceRanges`; empty: everybody.
-    pub source_ranges: Vec<IpNet>,
+    /// `spec.loadBalancerSourceRanges`, those that can be read; `None`: the field is empty, so everybody.
+    pub source_ranges: Option<Vec<IpNet>>,
     /// Its ports.
     pub ports: Vec<ServicePort>,
     /// For traffic to cluster IPs.
@@ -86,8 +86,10 @@ impl Service {
         let spec = defaults::spec(object.spec.clone().unwrap_or_default());
         let ingress = defaults::ingress(object.status.clone());
         validate::validate(&spec, &ingress, &mut faults, &mut warnings);
-        let service = convert::convert(key, object, &spec, &ingress, &mut warnings);
-        let value = if faults.is_empty() { Ok(service) } else { Err(faults.into_vec()) };
+        let value = match faults.is_empty() {
+            true => Ok(convert::convert(key, object, &spec, &ingress, &mut warnings)),
+            false => Err(faults.into_vec()),
+        };
         Reading { value, warnings: warnings.into_vec() }
     }
 }

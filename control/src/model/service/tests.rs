@@ -192,14 +192,33 @@ fn source_ranges_are_for_load_balancers() {
         &format!("{PORT}, type: NodePort, loadBalancerSourceRanges: [10.0.0.0/8]"),
         &["spec.LoadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'"],
     );
-    refused(
-        &format!("{PORT}, type: LoadBalancer, loadBalancerSourceRanges: [10.0.0.0]"),
-        &[
-            "spec.LoadBalancerSourceRanges[0]: Invalid value: \"10.0.0.0\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
-        ],
-    );
     let blanks = good(&format!("{PORT}, type: LoadBalancer, loadBalancerSourceRanges: [' 10.0.0.0/8 ']"));
-    assert_eq!(blanks.source_ranges, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(blanks.source_ranges, Some(vec!["10.0.0.0/8".parse().unwrap()]));
+    assert_eq!(
+        good(&format!("{PORT}, type: LoadBalancer, loadBalancerSourceRanges: []")).source_ranges,
+        None
+    );
+}
+
+// S-17, S-206
+#[test]
+fn a_source_range_that_cannot_be_read_is_told_and_the_others_count() {
+    let read = |ranges: &str| {
+        let reading =
+            read_all(&format!("{PORT}, type: LoadBalancer, loadBalancerSourceRanges: [{ranges}]"), "");
+        let told: Vec<_> = reading.warnings.iter().map(ToString::to_string).collect();
+        (reading.value.unwrap().unwrap().source_ranges, told)
+    };
+    let (ranges, told) = read("10.0.0.0, 10.0.0.0/8, 'fd00::/200'");
+    assert_eq!(ranges, Some(vec!["10.0.0.0/8".parse().unwrap()]));
+    let left_out = |index: usize, range: &str| {
+        format!(
+            "spec.LoadBalancerSourceRanges[{index}]: Invalid value: \"{range}\": must be a valid CIDR value, \
+             (e.g. 10.9.8.0/24 or 2001:db8::/64); this range is left out, the others count"
+        )
+    };
+    assert_eq!(told, [left_out(0, "10.0.0.0"), left_out(2, "fd00::/200")]);
+    assert_eq!(read("nonsense").0, Some(Vec::new()), "no range is not the same as no restriction");
 }
 
 // S-18 (the first half; changes need an API server), S-19, S-20

@@ -5,7 +5,7 @@ use super::super::{
     address::{self, special},
     names::{NO_PORT, is_dns_subdomain, is_qualified_name},
 };
-use crate::fault::Faults;
+use crate::fault::{Fault, Faults};
 use k8s_openapi::api::core::v1::{LoadBalancerIngress, ServiceSpec};
 
 /// A day; the message says "less than", but the API accepts the bound itself.
@@ -173,9 +173,16 @@ fn load_balancer(spec: &ServiceSpec, kind: &str, faults: &mut Faults, warnings: 
         }
         return;
     }
+    // An API server refuses these, but may have stored some long ago. As for kube-proxy the others count: who is left out
+    // by it is kept out, so it lets nobody in.
+    let mut unread = Faults::default();
     for (index, range) in ranges.iter().enumerate() {
-        address::cidr(&format!("spec.LoadBalancerSourceRanges[{index}]"), range, faults, warnings);
+        address::cidr(&format!("spec.LoadBalancerSourceRanges[{index}]"), range, &mut unread, warnings);
     }
+    warnings.extend(unread.into_vec().into_iter().map(|Fault { path, message }| Fault {
+        path,
+        message: format!("{message}; this range is left out, the others count"),
+    }));
     if let Some(class) = spec.load_balancer_class.as_deref().filter(|class| !is_qualified_name(class)) {
         faults.invalid(
             "spec.loadBalancerClass",

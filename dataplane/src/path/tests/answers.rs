@@ -52,10 +52,13 @@ fn an_unserved_port_is_told_by_icmp_where_set<F: Net>() {
     talk.expect_icmp(ReplyKind::PortUnreachable, IcmpErrorKind::PortUnreachable);
 }
 
+// S-156, S-158
 fn udp_to_an_unserved_port_is_told_by_icmp<F: Net>() {
     let mut world = World::<F>::new();
-    let talk = world.client(0).to(F::addr(Network::Vips, CLUSTER_IP), 81).datagram();
-    talk.expect_icmp(ReplyKind::PortUnreachable, IcmpErrorKind::PortUnreachable);
+    for vip in [CLUSTER_IP, LB_IP, EXTERNAL_IP] {
+        let talk = world.client(0).to(F::addr(Network::Vips, vip), 81).datagram();
+        talk.expect_icmp(ReplyKind::PortUnreachable, IcmpErrorKind::PortUnreachable);
+    }
 }
 
 // S-109
@@ -215,5 +218,5 @@ fn a_refused_packet_changes_nothing_of_its_flow<F: Net>() {
     world.resume(&who).reply_with(RST, |packet| packet.hop_limit = 1);
     world.moved("received reply_forbidden");
     assert_eq!(*world.flow(&who.original).unwrap(), before);
-    assert!(matches!(before.state, FlowState::Tcp(_)) && before.original.transport == Transport::Tcp);
+    assert!(matches!(before.state.get(), FlowState::Tcp(_)) && before.original.transport == Transport::Tcp);
 }

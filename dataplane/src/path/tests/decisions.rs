@@ -4,6 +4,7 @@ use super::super::{Decision, DropReason, Masquerade, ReplyKind, world::*};
 use crate::{
     state::Tuple,
     table::{Endpoints, Locality, Prefix, TrafficPolicy, Transport, VipKind},
+    wire::SctpChunk,
 };
 use std::{collections::HashSet, sync::Arc};
 
@@ -18,10 +19,12 @@ both_families! {
     no_local_endpoint_is_silent,
     no_endpoint_is_told,
     source_ranges_cover_load_balancer_ips_only,
+    a_load_balancer_ip_may_be_a_source,
     source_ranges_are_asked_for_new_flows_only,
     an_external_ip_that_is_a_node_address_leaves_node_ports_alone,
     affinity_keeps_a_client_on_one_backend,
     flows_spread_over_the_backends,
+    an_unallocated_service_address_is_silent,
     flows_survive_their_service,
     flows_survive_their_backend,
 }
@@ -263,6 +266,20 @@ fn source_ranges_cover_load_balancer_ips_only<F: Net>() {
     world.client(0).from(allowed, 7).syn().expect_drop(DropReason::SourceRange);
 }
 
+/// A process of the node that talks to the load balancer's IP may have that IP as its source; the compiler puts it among
+/// the ranges, and here it is a source like any other.
+// S-120
+fn a_load_balancer_ip_may_be_a_source<F: Net>() {
+    let mut world = World::<F>::new();
+    let own = F::addr(Network::Vips, LB_IP);
+    let host = (F::ADDR_LEN * 8) as u8;
+    world.service(|service| service.source_ranges = Some(Arc::from([Prefix::new(own, host)])));
+    world.client(0).from(own, 5000).syn().expect_at_backend().reply(SYN_ACK).expect_at_client();
+    world.client(0).syn().expect_drop(DropReason::SourceRange);
+    let external = F::addr(Network::Vips, EXTERNAL_IP);
+    world.client(0).from(external, 5000).syn().expect_drop(DropReason::SourceRange);
+}
+
 // S-118
 fn source_ranges_are_asked_for_new_flows_only<F: Net>() {
     let mut world = World::<F>::new();
@@ -328,6 +345,27 @@ fn flows_survive_their_service<F: Net>() {
     });
     world.resume(&who).send(ACK).expect_at_backend().reply(ACK).expect_at_client();
     world.client(1).syn().expect_pass().moved("passed received");
+}
+
+// S-157
+fn an_unallocated_service_address_is_silent<F: Net>() {
+    let mut world = World::<F>::new();
+    let cidr = Prefix::new(F::addr(Network::Vips, 0), F::PREFIX_LEN);
+    let nobody = F::addr(Network::Vips, 99);
+    world.client(0).to(nobody, 80).syn().expect_pass();
+    world.tables(|tables| Arc::make_mut(&mut tables.locality).service_cidrs = vec![cidr]);
+    let talk = world.client(0).to(nobody, 80).syn().expect_drop(DropReason::Unallocated);
+    talk.moved("received unallocated").expect_no_flow();
+    world.client(0).to(nobody, 80).datagram().expect_drop(DropReason::Unallocated);
+    world.client(0).to(nobody, 80).sctp().chunk(SctpChunk::INIT).expect_drop(DropReason::Unallocated);
+    // The others are as ever: a VIP, its other ports, and the rest of the world.
+    let who = world.client(0).vip(CLUSTER_IP).connect().who();
+    world.client(0).to(F::addr(Network::Vips, CLUSTER_IP), 81).syn().expect_reset();
+    world.client(0).to(F::addr(Network::Routers, 9), 80).syn().expect_pass();
+    // Connections survive that their VIP becomes one of nobody.
+    world.tables(|tables| tables.vips = Arc::default());
+    world.resume(&who).send(ACK).expect_at_backend().reply(ACK).expect_at_client();
+    world.client(1).vip(CLUSTER_IP).syn().expect_drop(DropReason::Unallocated);
 }
 
 // S-98, S-140, S-148

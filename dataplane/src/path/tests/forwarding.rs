@@ -15,6 +15,8 @@ both_families! {
     a_syn_after_the_end_is_decided_anew,
     a_segment_in_the_middle_is_picked_up,
     what_no_connection_can_start_with_is_dropped,
+    a_reset_out_of_the_window_changes_nothing,
+    a_refused_syn_ends_an_old_connection,
     a_syn_on_an_open_connection_keeps_its_mapping,
     udp_becomes_a_stream_after_two_seconds,
     counts_packets_and_bytes_of_both_directions,
@@ -144,15 +146,69 @@ fn what_no_connection_can_start_with_is_dropped<F: Net>() {
             .moved("received tcp_invalid")
             .expect_no_flow();
     }
-    // An invalid segment of a known connection changes nothing of it.
-    let who = world.client(0).connect().who();
+    // An invalid segment of a known connection changes nothing of it, and does not leave as it came.
+    let pod = F::addr(Network::Pods, 9);
+    for (from, kept) in [(F::addr(Network::Clients, 1), false), (pod, true)] {
+        let mut world = World::<F>::new();
+        let talk = world.client(0).from(from, 7).vip(CLUSTER_IP).connect();
+        let who = if kept { talk.expect_client_kept() } else { talk.expect_masqueraded() }.who();
+        let before = *world.flow(&who.original).unwrap();
+        world.wait(Duration::from_secs(5));
+        for flags in [SYN_ACK, NO_FLAGS, SYN | RST] {
+            let talk = world.resume(&who).send(flags).expect_drop(super::super::DropReason::TcpInvalid);
+            talk.moved("received tcp_invalid");
+        }
+        for flags in [SYN, NO_FLAGS, SYN | FIN_ACK] {
+            let talk = world.resume(&who).reply(flags).expect_drop(super::super::DropReason::TcpInvalid);
+            talk.moved("received tcp_invalid");
+        }
+        assert_eq!(*world.flow(&who.original).unwrap(), before);
+    }
+}
+
+// S-195
+fn a_reset_out_of_the_window_changes_nothing<F: Net>() {
+    const WINDOW: u32 = 1 << 20;
+    let mut world = World::<F>::new();
+    // The client has acknowledged 5001, the backend 1001.
+    let who = world.client(0).connect().send(ACK).expect_at_backend().reply(ACK).expect_at_client().who();
     let before = *world.flow(&who.original).unwrap();
     world.wait(Duration::from_secs(5));
-    for flags in [SYN_ACK, NO_FLAGS] {
-        world.resume(&who).send(flags).expect_drop(super::super::DropReason::TcpInvalid);
+    let invalid = super::super::DropReason::TcpInvalid;
+    for ahead in [u32::MAX, u32::MAX - 1000, WINDOW, 1 << 31] {
+        for flags in [RST, RST | ACK] {
+            let to_backend = move |packet: &mut Spec<F>| packet.seq = ahead.wrapping_add(1001);
+            world
+                .resume(&who)
+                .send_with(flags, to_backend)
+                .expect_drop(invalid)
+                .moved("received tcp_invalid");
+            let to_client = move |packet: &mut Spec<F>| packet.seq = ahead.wrapping_add(5001);
+            let talk = world.resume(&who).reply_with(flags, to_client).expect_drop(invalid);
+            talk.moved("received tcp_invalid");
+        }
     }
-    world.resume(&who).reply(SYN).expect_drop(super::super::DropReason::TcpInvalid);
     assert_eq!(*world.flow(&who.original).unwrap(), before);
+    // It goes on, and the window with what is acknowledged. Nothing that the client sends moves it.
+    world.resume(&who).reply_with(ACK, |packet| packet.ack = 9001).expect_at_client();
+    world.resume(&who).send_with(ACK, |packet| packet.ack = 1001).expect_at_backend();
+    world.resume(&who).send(RST).expect_drop(invalid);
+    let close = FlowState::Tcp(TcpState::Close);
+    let exact = |packet: &mut Spec<F>| packet.seq = 9001;
+    world.resume(&who).send_with(RST, exact).expect_at_backend().expect_state(close);
+    // One that is ahead by what is under way counts.
+    let ahead = |packet: &mut Spec<F>| packet.seq = 5001 + WINDOW - 1;
+    world.client(1).connect().reply_with(RST | ACK, ahead).expect_at_client().expect_state(close);
+}
+
+/// Who has forgotten a connection answers the SYN that begins it again by a reset of sequence number 0.
+fn a_refused_syn_ends_an_old_connection<F: Net>() {
+    let refused = |packet: &mut Spec<F>| packet.seq = 0;
+    let mut world = World::<F>::new();
+    let talk = world.client(0).connect().syn().expect_at_backend().reply_with(RST | ACK, refused);
+    talk.expect_at_client().expect_state(FlowState::Tcp(TcpState::Close));
+    let talk = world.client(1).syn().expect_at_backend().reply_with(RST | ACK, refused);
+    talk.expect_at_client().expect_state(FlowState::Tcp(TcpState::Close));
 }
 
 // S-194

@@ -14,6 +14,7 @@ both_families! {
     a_wrong_checksum_is_dropped,
     an_echo_is_dealt_with_by_setting,
     echo_replies_are_limited,
+    an_echo_from_its_own_destination_is_dropped,
     other_icmp_is_dropped,
     an_error_without_hops_left_is_dropped,
 }
@@ -226,6 +227,16 @@ fn an_echo_is_dealt_with_by_setting<F: Net>() {
         assert_eq!(sent.quoted(), echo::<F>(false, client, F::addr(Network::Vips, vip)));
     }
     assert_eq!(world.flows_by_worker(), [0], "no flow of any");
+}
+
+fn an_echo_from_its_own_destination_is_dropped<F: Net>() {
+    let mut world = World::<F>::new();
+    for vip in [CLUSTER_IP, LB_IP].map(|host| F::addr(Network::Vips, host)) {
+        let link = world.client(0).who.client_link;
+        let land = frame(&link, F::ETHER_TYPE.0, &echo::<F>(false, vip, vip));
+        assert_eq!(world.send(CLIENT_PORT, &land).verdict, Verdict::Drop(DropReason::Martian));
+        world.moved("martian received");
+    }
 }
 
 // S-109

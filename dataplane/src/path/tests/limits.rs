@@ -16,6 +16,7 @@ both_families! {
     a_full_table_evicts_half_open_flows_first,
     a_table_full_of_flows_in_use_refuses,
     flows_expire_by_their_state,
+    timeouts_are_those_configured,
     the_clock_may_wrap,
     a_packet_keeps_a_flow_alive,
 }
@@ -192,6 +193,25 @@ fn flows_expire_by_their_state<F: Net>() {
         world.wait_and_expire(Duration::from_millis(1));
         world.moved("expired flows-1");
     }
+}
+
+// S-193
+fn timeouts_are_those_configured<F: Net>() {
+    let (short, long) = (Duration::from_secs(5), Duration::from_secs(7440));
+    let mut world = World::<F>::with(1, |config| {
+        config.timeouts.tcp_established = long;
+        config.timeouts.udp = short;
+    });
+    world.client(0).connect();
+    world.client(1).datagram().expect_at_backend();
+    world.wait_and_expire(short - Duration::from_millis(1));
+    world.moved("");
+    world.wait_and_expire(Duration::from_millis(1));
+    world.moved("expired flows-1");
+    world.wait_and_expire(long - short - Duration::from_millis(1));
+    world.moved("");
+    world.wait_and_expire(Duration::from_millis(1));
+    world.moved("expired flows-1");
 }
 
 fn the_clock_may_wrap<F: Net>() {

@@ -152,7 +152,7 @@ fn a_packet_beyond_64_kibibytes_is_dropped<F: Net>() {
     talk.send_with(ACK, |packet| packet.payload = vec![1; room - 14]).expect_at_backend();
 }
 
-// S-199
+// S-154, S-199
 fn udp_without_a_checksum<F: Net>() {
     let mut world = World::<F>::new();
     let bare = |packet: &mut Spec<F>| packet.no_checksum = true;

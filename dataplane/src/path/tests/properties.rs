@@ -42,10 +42,15 @@ fn translate<F: Net>(io: &mut MemoryIo, bytes: &[u8], old: &Tuple<F>, new: &Tupl
     frame.write(bytes).unwrap();
     let packet = F::classify(&frame);
     assert_eq!(packet.tuple, *old);
-    let (header_delta, delta) = rewrite::deltas(old, new);
-    let translation = Translation { tuple: *new, delta, header_delta, link: &backend_link(0), mtu: 1500 };
+    let [deltas, _] = rewrite::flow_deltas(old, &new.reversed());
+    let translation = Translation { tuple: *new, deltas, link: &backend_link(0), mtu: 1500 };
     rewrite::translate(&packet, &mut frame, &translation);
     let translated = frame.to_vec();
+    if old.transport != Transport::Sctp {
+        frame.write(bytes).unwrap();
+        rewrite::translate_whole(&packet, &mut frame, &translation);
+        assert_eq!(frame.to_vec(), translated, "both ways to translate do the same");
+    }
     io.recycle(frame);
     translated
 }

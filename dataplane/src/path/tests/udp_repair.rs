@@ -12,6 +12,7 @@ both_families!(
     node_port_flows_are_repaired,
     flows_of_a_gone_service_stay,
     all_services_are_looked_at,
+    a_node_port_number_elsewhere_is_left_alone,
     clients_who_sent_too_early_are_served,
     other_changes_repair_nothing,
 );
@@ -116,6 +117,28 @@ fn all_services_are_looked_at<F: Net>() {
     // A change of any UDP Service's slices makes it look at all of them.
     world.tables(|tables| tables.udp_epoch += 1);
     world.resume(&who).datagram().expect_at(5);
+}
+
+/// A NodePort's number on an address that has no NodePorts is somebody else's: there, flows are not looked at for it.
+// S-213
+fn a_node_port_number_elsewhere_is_left_alone<F: Net>() {
+    let mut world = World::<F>::new();
+    world.set_backends(&[0]);
+    let vip = F::addr(Network::Vips, LB_IP);
+    world.tables(|tables| {
+        let vips = Arc::make_mut(&mut tables.vips);
+        let target = vips.tuples[&(vip, Transport::Udp, SERVICE_PORT)];
+        vips.tuples.insert((vip, Transport::Udp, NODE_PORT), target);
+    });
+    let who = world.client(0).to(vip, NODE_PORT).datagram().expect_at(0).who();
+    world.tables(|tables| {
+        Arc::make_mut(&mut tables.vips).tuples.remove(&(vip, Transport::Udp, NODE_PORT));
+    });
+    // The NodePort's backends are others now, and its flows are decided anew; this one has not been to a node address.
+    world.set_backends(&[1]);
+    world.set_serving(&[1]);
+    world.resume(&who).datagram().expect_at(0).moved("forwarded received");
+    world.client(0).node_port().datagram().expect_at(1);
 }
 
 // S-111, S-147

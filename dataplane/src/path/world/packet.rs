@@ -40,7 +40,7 @@ impl<F: Net> Spec<F> {
         Self {
             tuple,
             flags,
-            seq: 1000,
+            seq: if flags.syn() { 1000 } else { 1001 },
             ack: if flags.ack() { 5001 } else { 0 },
             hop_limit: 64,
             dont_fragment: true,

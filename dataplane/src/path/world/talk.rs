@@ -148,7 +148,7 @@ impl<'w, F: Net> Talk<'w, F> {
         let at_backend = self.who.at_backend.expect("a packet has arrived at a backend");
         let mut packet = Spec::new(at_backend.reversed(), flags);
         packet.link = backend_link(self.who.backend);
-        packet.seq = 5000;
+        packet.seq = if flags.syn() { 5000 } else { 5001 };
         packet.ack = 1001;
         self.transmit(packet, change)
     }
@@ -300,7 +300,7 @@ impl<'w, F: Net> Talk<'w, F> {
     #[track_caller]
     pub(crate) fn expect_state(self, state: FlowState) -> Self {
         let flow = self.world.flow(&self.who.original).expect("a flow");
-        assert_eq!(flow.state, state);
+        assert_eq!(flow.state.get(), state);
         self
     }
 

@@ -1,10 +1,12 @@
 //! The flow table against a plain map, in any order of operations, tiny capacities included.
 
 use crate::{
-    io::PortId,
-    state::{Direction, Flow, FlowState, FlowTable, Millis, TcpState, Timeouts, Traffic, Tuple},
-    table::{BackendId, Link, NextHopId, ServiceId, Transport},
-    wire::{Delta, EtherAddr, Family, V4, V6, VlanTags},
+    state::{
+        Deltas, Direction, Flow, FlowState, FlowTable, Found, LastHopId, Millis, TcpState, Timeouts, Traffic,
+        Tuple,
+    },
+    table::{BackendId, NextHopId, ServiceId, Transport},
+    wire::{Family, V4, V6},
 };
 use proptest::prelude::*;
 use std::{collections::HashMap, net::Ipv6Addr, time::Duration};
@@ -52,18 +54,17 @@ fn flow<F: Numbered>(client: u16, state: FlowState, now: Millis) -> Flow<F> {
         destination_port: 61_000 + client * 2 + u16::from(transport == Transport::Udp),
         transport,
     };
-    let nobody = EtherAddr([0; 6]);
     Flow {
         original,
         reply,
-        state,
-        delta: Delta::NONE,
-        header_delta: Delta::NONE,
+        state: state.into(),
+        deltas: [Deltas::default(); 2],
         next_hop: NextHopId(0),
         backend: BackendId(0),
         service: ServiceId(0),
+        acked: [0; 2],
         udp_epoch: 0,
-        client: Link { port: PortId(0), source: nobody, destination: nobody, vlan: VlanTags::NONE },
+        last_hop: LastHopId::default(),
         created: now,
         last_seen: now,
         traffic: [Traffic::default(); 2],
@@ -111,7 +112,7 @@ impl<F: Numbered> Pair<F> {
     }
 
     fn expired(&self, flow: &Flow<F>) -> bool {
-        self.now.since(flow.last_seen) >= self.timeouts.of(flow.state)
+        self.now.since(flow.last_seen) >= self.timeouts.of(flow.state.get())
     }
 
     fn apply(&mut self, step: &Step) {
@@ -135,7 +136,7 @@ impl<F: Numbered> Pair<F> {
             Step::SetState { client, udp, state } => {
                 let key = Self::key(client, udp);
                 let Some(modelled) = self.model.get_mut(&key) else { return };
-                (modelled.last_seen, modelled.state) = (self.now, STATES[state]);
+                (modelled.last_seen, modelled.state) = (self.now, STATES[state].into());
                 let found = self.table.find(self.table.hash(&key), &key).expect("it is there");
                 self.table.get_mut(found.id).expect("it is there").last_seen = self.now;
                 self.table.set_state(found.id, STATES[state], self.now, &self.timeouts);
@@ -186,7 +187,9 @@ impl<F: Numbered> Pair<F> {
                 let key = Self::key(client, udp);
                 let hash = self.table.hash(&key);
                 let found = self.table.find(hash, &key);
-                assert_eq!(self.table.find_likely(self.table.prefetch_flow(hash), hash, &key), found);
+                let likely = self.table.prefetch_flow(hash);
+                assert!(!self.table.holds(likely, &key) || found.map(Found::entry) == Some(likely));
+                assert!(found.is_none_or(|found| self.table.holds(found.entry(), &key)));
                 let modelled = self.model.get(&key);
                 assert_eq!(found.and_then(|found| self.table.get(found.id)), modelled);
                 assert!(found.is_none_or(|found| found.direction == Direction::Forward));
@@ -256,4 +259,11 @@ fn a_full_table_finds_everything() {
         assert!(table.insert(make(number), &Timeouts::default()).is_some(), "flow {number}");
     }
     assert_eq!(table.len(), 20_000);
+}
+
+/// What a packet of a flow touches: two lines in IPv4, three in IPv6, and none of them a neighbour's.
+#[test]
+fn a_flow_is_a_few_whole_lines() {
+    assert_eq!((size_of::<Option<Flow<V4>>>(), align_of::<Option<Flow<V4>>>()), (2 * 64, 64));
+    assert_eq!((size_of::<Option<Flow<V6>>>(), align_of::<Option<Flow<V6>>>()), (3 * 64, 64));
 }

@@ -21,6 +21,34 @@ fn root_everything_to_a_vip_is_ours() {
     assert!(bench.is_ours(&plain(&ip4(ends(false, CLIENT, VIP), TCP, 10, 0, 0, &ports(1, 2)))));
 }
 
+// S-157
+#[test]
+fn root_what_has_no_role_in_a_range_of_service_addresses_is_ours() {
+    let with = |length4, length6| ClassifierState {
+        ranges: [(address(false, 248), length4), (address(true, 248), length6)].into(),
+        ..state()
+    };
+    let Some(mut bench) = Bench::with(&state()) else { return };
+    let to = |v6, last, port| plain(&ip(ends(v6, CLIENT, last), TCP, &ports(999, port)));
+    for v6 in [false, true] {
+        assert!(!bench.is_ours(&to(v6, OTHER, 80)));
+        bench.classifier.grow(&with(29, 125)).unwrap();
+        assert!(bench.is_ours(&to(v6, OTHER, 80)) && bench.is_ours(&to(v6, 248, 80)));
+        assert!(!bench.is_ours(&to(v6, 247, 80)), "outside");
+        assert!(
+            !bench.is_ours(&plain(&ip(ends(v6, OTHER, 247), TCP, &ports(80, 999)))),
+            "a source is no matter"
+        );
+        bench.classifier.shrink(&state()).unwrap();
+        assert!(!bench.is_ours(&to(v6, OTHER, 80)));
+        // A range around everything leaves the node its own.
+        bench.classifier.grow(&with(24, 64)).unwrap();
+        assert!(!bench.is_ours(&to(v6, NODE, 22)) && bench.is_ours(&to(v6, NODE, 30080)));
+        assert!(!bench.is_ours(&to(v6, BACKEND, 8080)), "nor is it for backends");
+        bench.classifier.shrink(&state()).unwrap();
+    }
+}
+
 #[test]
 fn root_neighbour_discovery_is_the_kernels() {
     let Some(mut bench) = Bench::new() else { return };
@@ -40,13 +68,34 @@ fn root_node_ports_are_ours_by_protocol_and_port() {
         for protocol in [TCP, UDP, SCTP] {
             for port in [22, 30052, 30053, 30054, 30079, 30080, 30081, 30099, 30144, 30016] {
                 let packet = plain(&ip(ends(v6, CLIENT, NODE), protocol, &ports(999, port)));
-                let ours = state().node_ports.contains(&(protocol, port));
+                let ours = state().node_ports.contains(&FamilyPort { v6, protocol, port });
                 assert_eq!(bench.is_ours(&packet), ours, "v6 {v6} protocol {protocol} port {port}");
             }
         }
         let options = plain(&ip4(ends(false, CLIENT, NODE), TCP, 3, 0, 0x4000, &ports(1, 30080)));
         assert!(bench.is_ours(&options));
         assert!(!bench.is_ours(&plain(&ip(ends(v6, CLIENT, OTHER), TCP, &ports(1, 30080)))));
+    }
+}
+
+/// A Service that lacks a family has nothing in it: there, its ports are the node's own.
+#[test]
+fn root_ports_are_ours_in_their_own_family_only() {
+    for family in [false, true] {
+        let mut one = state();
+        one.node_ports.retain(|port| port.v6 == family);
+        one.backend_ports.retain(|port| port.v6 == family);
+        let Some(mut bench) = Bench::with(&one) else { return };
+        for v6 in [false, true] {
+            let to_node = ip(ends(v6, CLIENT, NODE), TCP, &ports(999, 30080));
+            assert_eq!(bench.is_ours(&plain(&to_node)), v6 == family, "NodePort, v6 {v6}, has v6 {family}");
+            let reply = ip(ends(v6, BACKEND, CLIENT), TCP, &ports(8080, 999));
+            assert_eq!(bench.is_ours(&plain(&reply)), v6 == family, "backend, v6 {v6}, has v6 {family}");
+            let quoted = ip(ends(v6, NODE, CLIENT), UDP, &ports(30053, 999));
+            let error = icmp(if v6 { 1 } else { 3 }, &quoted);
+            let error = ip(ends(v6, CLIENT, NODE), ICMP[usize::from(v6)], &error);
+            assert_eq!(bench.is_ours(&plain(&error)), v6 == family, "quoted, v6 {v6}, has v6 {family}");
+        }
     }
 }
 

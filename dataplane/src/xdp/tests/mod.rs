@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use aya::programs::{TestRun, TestRunOptions};
 
-use super::{AddressFlags, Classifier, ClassifierCounters, ClassifierState, InterfaceEntry};
+use super::{AddressFlags, Classifier, ClassifierCounters, ClassifierState, FamilyPort, InterfaceEntry};
 use crate::io::PortId;
 use crate::io::testing::root_or_skip;
 
@@ -83,8 +83,11 @@ fn state() -> ClassifierState {
             state.addresses.insert(address(v6, last), flags);
         }
     }
-    state.node_ports.extend([(TCP, 30080), (UDP, 30053), (SCTP, 30099)]);
-    state.backend_ports.extend([(TCP, 8080), (UDP, 8053)]);
+    for v6 in [false, true] {
+        let port = |(protocol, port)| FamilyPort { v6, protocol, port };
+        state.node_ports.extend([(TCP, 30080), (UDP, 30053), (SCTP, 30099)].map(port));
+        state.backend_ports.extend([(TCP, 8080), (UDP, 8053)].map(port));
+    }
     state.interfaces.insert(LOOPBACK, InterfaceEntry { port: PortId(3), backend: true });
     state
 }

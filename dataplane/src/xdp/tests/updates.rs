@@ -14,8 +14,8 @@ fn root_growing_only_adds_and_shrinking_only_removes() {
     let mut next = state();
     next.addresses.remove(&address(false, VIP));
     next.addresses.insert(address(false, OTHER), AddressFlags::VIP);
-    next.node_ports.remove(&(TCP, 30080));
-    next.node_ports.insert((TCP, 30081));
+    next.node_ports.remove(&FamilyPort { v6: false, protocol: TCP, port: 30080 });
+    next.node_ports.insert(FamilyPort { v6: false, protocol: TCP, port: 30081 });
     next.snat_ports = 50000..=62000;
     let to = |last, port| plain(&ip(ends(false, CLIENT, last), TCP, &ports(1, port)));
     let all = [to(VIP, 1), to(OTHER, 1), to(NODE, 30080), to(NODE, 30081), to(NODE, 50000), to(NODE, 65535)];
@@ -33,7 +33,7 @@ fn root_growing_only_adds_and_shrinking_only_removes() {
 fn root_a_node_port_needs_a_protocol_with_ports() {
     let Some(mut bench) = Bench::with(&ClassifierState::default()) else { return };
     let mut wrong = ClassifierState::default();
-    wrong.node_ports.insert((1, 30080));
+    wrong.node_ports.insert(FamilyPort { v6: false, protocol: 1, port: 30080 });
     let said = bench.classifier.grow(&wrong).unwrap_err().to_string();
     assert!(said.contains("IP protocol 1"), "{said}");
 }
@@ -57,11 +57,18 @@ fn any_state() -> impl Strategy<Value = ClassifierState> {
         roles,
         0..8,
     );
-    let ports = prop::collection::btree_set((prop::sample::select(vec![TCP, UDP, SCTP]), 100u16..200), 0..20);
+    let port = (any::<bool>(), prop::sample::select(vec![TCP, UDP, SCTP]), 100u16..200)
+        .prop_map(|(v6, protocol, port)| FamilyPort { v6, protocol, port });
+    let ports = prop::collection::btree_set(port, 0..20);
     let interfaces = prop::collection::btree_map(1u32..5, (0u8..4, any::<bool>()), 0..4);
-    (addresses, ports, interfaces, 1000u16..2000, 0u16..100).prop_map(
-        |(addresses, node_ports, interfaces, first, length)| ClassifierState {
+    let ranges = prop::collection::btree_set(
+        (any::<bool>(), 0u8..8, 8u8..32).prop_map(|(v6, last, length)| (address(v6, last), length)),
+        0..4,
+    );
+    (addresses, ranges, ports, interfaces, 1000u16..2000, 0u16..100).prop_map(
+        |(addresses, ranges, node_ports, interfaces, first, length)| ClassifierState {
             addresses,
+            ranges,
             node_ports: node_ports.clone(),
             backend_ports: node_ports,
             snat_ports: first..=first + length,
