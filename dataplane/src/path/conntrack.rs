@@ -75,7 +75,10 @@ pub(super) fn track<'t, F: Family>(
     let (link, mtu) = match direction {
         Direction::Forward => {
             let way = way_out(packet, stage.tables.next_hop(flow.next_hop))?;
-            last_hops.note(&mut flow.last_hop, packet.layout.way_back(frame));
+            let way_back = packet.layout.way_back(frame);
+            if way_back.is_between_hosts() {
+                last_hops.note(&mut flow.last_hop, way_back);
+            }
             way
         }
         Direction::Reply => {

@@ -14,7 +14,7 @@ use crate::{
     io::Frame,
     state::{Direction, Flow, LastHopId, OpenError, Traffic, Tuple},
     table::NextHop,
-    wire::{Family, source},
+    wire::Family,
 };
 
 pub(super) fn open<F: Family>(
@@ -28,11 +28,15 @@ pub(super) fn open<F: Family>(
             false => Refused::Pass,
         });
     }
+    let way_back = packet.layout.way_back(frame);
     let remembered = Remembered { table: &stage.config.affinity, now: stage.now };
     let choice = match decide(stage.tables, &packet.tuple, remembered) {
         Decision::NotAService => return Err(not_ours(stage, &packet.tuple)),
         Decision::Unallocated => return Err(Refused::Drop(DropReason::Unallocated)),
-        _ if source(frame).is_multicast() || goes_round(stage, &packet.tuple) => {
+        _ if way_back.destination.is_multicast() || goes_round(stage, &packet.tuple) => {
+            return Err(Refused::Drop(DropReason::Martian));
+        }
+        Decision::Serve(_) if way_back.source.is_multicast() => {
             return Err(Refused::Drop(DropReason::Martian));
         }
         Decision::Serve(choice) => choice,
@@ -60,7 +64,7 @@ pub(super) fn open<F: Family>(
         traffic: [first, Traffic::default()],
     };
     let translation = Translation::of(&flow, Direction::Forward, link, mtu);
-    stage.flows.open(flow, packet.layout.way_back(frame), &stage.config.timeouts)?;
+    stage.flows.open(flow, way_back, &stage.config.timeouts)?;
     stage.counters.flows_opened += 1;
     choice.remember(packet.tuple.source, remembered);
     Ok(send(packet, frame, &translation))

@@ -69,7 +69,7 @@ counted! {
         /// A fragment that came before its first, while too many others wait for theirs.
         FragmentsFull = "fragments_full",
         /// A source that no host can have: unspecified, multicast, broadcast, loopback, a VIP's served port, its own
-        /// destination, or a group's link address.
+        /// destination, or of a new flow a group's link address at either end.
         Martian = "martian",
         /// A protocol that is neither TCP, UDP, SCTP nor ICMP.
         Protocol = "protocol",

@@ -21,6 +21,14 @@ pub struct Link {
     pub vlan: VlanTags,
 }
 
+impl Link {
+    /// Whether both ends are hosts, as those of every frame that may be forwarded are (RFC 1812 §3.3.2).
+    #[inline]
+    pub fn is_between_hosts(&self) -> bool {
+        !self.source.is_multicast() && !self.destination.is_multicast()
+    }
+}
+
 /// The way to one backend address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NextHop<F: Family> {

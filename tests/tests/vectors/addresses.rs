@@ -124,14 +124,14 @@ fn not_ours() -> Vector {
 }
 
 fn group_frames() -> Vector {
-    let about = "Frames to a group: served as any, but never answered (RFC 1122, 3.2.2).";
+    let about = "Frames to a group: neither forwarded nor answered (RFC 1812, 5.3.4; RFC 1122, 3.2.2).";
     Vector::of_both("group-frames", about, |vector, net| {
         let to_all = |mut packet: Packet| {
             packet.destination_mac = [0xff; 6];
             packet
         };
         let unserved = |port| (net.vip, port).into();
-        vector.send("flows_opened", "datagram", &to_all(Packet::udp(net.client(), net.vip(DNS), b"query")));
+        vector.send("martian", "datagram", &to_all(Packet::udp(net.client(), net.vip(DNS), b"query")));
         let udp = Packet::udp(net.client(), unserved(81), b"");
         vector.send("reply_forbidden", "UDP to a port that nobody serves", &to_all(udp));
         let tcp = Packet::tcp(net.client(), unserved(81), "S", b"");

@@ -102,6 +102,17 @@ fn the_way_back_follows_the_client<F: Net>() {
         who.client_link = link;
         world.resume(&who).send(ACK).expect_at_backend().reply(ACK).expect_at_client();
     }
+    // A group is nobody to answer to, or to answer as.
+    const GROUP: EtherAddr = EtherAddr([1, 0, 0x5e, 0, 0, 1]);
+    let (from, to) = (
+        |packet: &mut Spec<F>| packet.link.destination = GROUP,
+        |packet: &mut Spec<F>| packet.link.source = GROUP,
+    );
+    for group in [&from as &dyn Fn(&mut Spec<F>), &to] {
+        let talk = world.resume(&who).send_with(ACK, group).expect_at_backend();
+        talk.reply(ACK).expect_at_client();
+        world.client(9).send_with(SYN, group).expect_drop(DropReason::Martian).expect_no_flow();
+    }
 }
 
 fn a_moved_backend_is_followed<F: Net>() {
