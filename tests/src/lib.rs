@@ -9,6 +9,7 @@ mod lab;
 mod keep_alive;
 mod sockets;
 mod sink;
+mod losses;
 pub mod cluster;
 pub mod packets;
 pub mod fuzz;
@@ -16,6 +17,7 @@ pub mod fuzz;
 pub use environment::{may_run, penstock, raise_file_limit};
 pub use keep_alive::KeepAlive;
 pub use lab::{Lab, LabOptions, ports};
+pub use losses::Losses;
 pub use sink::UdpSink;
 pub use sockets::{tcp_connect_from, udp_connect_from};
 

@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use penstock_pktgen::{Bound, FrameTemplate, Ledger, PacketSocket, Sent, Transport, send};
-use penstock_tests::{Lab, LabOptions, UdpSink, ports, require_root};
+use penstock_pktgen::{Bound, FrameTemplate, Ledger, PacketSocket, Sent, Summary, Transport, send};
+use penstock_tests::{Lab, LabOptions, Losses, UdpSink, ports, require_root};
 
 const SWAPS: u64 = 1000;
 const FLOWS: u32 = 64;
@@ -52,6 +52,7 @@ fn netns_1000_swaps_lose_no_datagram() {
     let ledgers: Vec<_> = templates.iter().map(|_| Mutex::new(Ledger::new(FLOWS, LIMIT_EACH))).collect();
     let (stop_sending, all_sent) = (AtomicBool::new(false), AtomicBool::new(false));
     let before = lab.shown_number("workers", "generation").unwrap();
+    let lost_before = Losses::of(&lab.world).unwrap();
 
     let (sent, swaps) = std::thread::scope(|scope| {
         for (index, sink) in sinks.iter().enumerate() {
@@ -72,7 +73,7 @@ fn netns_1000_swaps_lose_no_datagram() {
                                 template,
                                 FLOWS,
                                 PER_SECOND,
-                                Bound::Time(Duration::from_secs(120)),
+                                Bound::Time(Duration::from_secs(300)),
                                 stop,
                             )
                             .unwrap()
@@ -89,25 +90,43 @@ fn netns_1000_swaps_lose_no_datagram() {
     });
 
     lab.appliance.check().unwrap();
+    let lost = Losses::of(&lab.world).unwrap().since(&lost_before);
     assert!(swaps >= SWAPS, "only {swaps} tables were published");
-    for ((sent, ledger), template) in sent.iter().zip(ledgers).zip(&templates) {
-        let ledger = ledger.into_inner().unwrap();
-        let summary = ledger.close(&sent.by_flow);
-        assert!(
-            summary.is_complete(),
-            "{}: {summary:?}; of flow 0 are missing {:?}\n{}",
-            template.destination,
-            ledger.missing(0, sent.by_flow[0], 20),
-            lab.appliance.show("drops").unwrap_or_default()
-        );
-        assert!(summary.sent > 10_000, "hardly any load: {summary:?}");
-    }
+    let summaries: Vec<_> = (sent.iter().zip(ledgers).zip(&templates))
+        .map(|((sent, ledger), template)| {
+            let summary = ledger.into_inner().unwrap().close(&sent.by_flow);
+            assert!(summary.sent > 10_000, "hardly any load: {summary:?}");
+            (template.destination, summary)
+        })
+        .collect();
+    // A worker that gets no core for a fifth of a second cannot keep its ring from running over, nor can a reader its
+    // socket. The kernel counts both; everything else must have arrived.
+    let missed = shown_sum(&lab, "rxMissed");
+    let not_taken = missed + lost.at("RcvbufErrors");
+    let told = format!(
+        "{summaries:?}; {missed} missed by the workers' sockets\n{lost}\n{:#}\n{:#}",
+        lab.appliance.show("drops").unwrap_or_default(),
+        lab.appliance.show("workers").unwrap_or_default()
+    );
+    assert_eq!(summaries.iter().map(|(_, summary)| summary.lost).sum::<u64>(), not_taken, "{told}");
+    let others = |(_, summary): &(_, Summary)| summary.duplicated + summary.corrupt + summary.foreign;
+    assert_eq!(summaries.iter().map(others).sum::<u64>(), 0, "{told}");
+    assert_eq!(shown_sum(&lab, "txDropped"), 0, "{told}");
+}
+
+/// The sum of a counter over the sockets of all workers.
+fn shown_sum(lab: &Lab, counter: &str) -> u64 {
+    let shown = lab.appliance.show("workers").unwrap();
+    let workers = shown["workers"].as_array().unwrap();
+    let ports = workers.iter().flat_map(|worker| worker["ports"].as_array().unwrap());
+    ports.map(|port| port[counter].as_u64().unwrap()).sum()
 }
 
 /// Changes the endpoints until `SWAPS` tables have been published, and returns how many were.
 fn swap(lab: &Lab, before: u64) -> u64 {
     let sets: [&[u8]; 3] = [&[1, 2, 3], &[2, 3, 4], &[1, 3, 4]];
-    let deadline = Instant::now() + Duration::from_secs(90);
+    // Twenty seconds where nothing else runs.
+    let deadline = Instant::now() + Duration::from_secs(240);
     let mut written = 0;
     loop {
         for _ in 0..100 {
