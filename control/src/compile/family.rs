@@ -1,6 +1,7 @@
 //! The tables of one family, kept from one compilation to the next.
 
 use super::{
+    backend_ports::BackendPorts,
     categorize::Place,
     changes::Changes,
     departed::Departed,
@@ -51,8 +52,8 @@ pub(super) struct FamilyTables<F: Family> {
     pub(super) facts: Facts<F>,
     pub(super) locality: Arc<Locality<F>>,
     pub(super) departed: Departed<F>,
-    /// Ports that backends serve on, or did since nothing lingered.
-    pub(super) backend_ports: BTreeSet<(Transport, u16)>,
+    /// Ports that backends serve on, or did while flows may still want them.
+    pub(super) backend_ports: BackendPorts,
     /// Counts changes of UDP endpoints.
     udp_epoch: u16,
     pub(super) snat_addresses: Arc<[F::Addr]>,
@@ -88,7 +89,7 @@ impl<F: Family> Default for FamilyTables<F> {
             facts: Facts { place: Place::default(), primary: None },
             locality: Arc::default(),
             departed: Departed::default(),
-            backend_ports: BTreeSet::new(),
+            backend_ports: BackendPorts::default(),
             udp_epoch: 0,
             snat_addresses: Arc::from([]),
         }

@@ -1,4 +1,4 @@
-//! What is kept only because established flows may use it: ways to gone backends, gone VIPs, gone ports.
+//! What is kept only because established flows may use it: ways to gone backends and their ports, gone VIPs and ports.
 //!
 //! Whoever knows the flows looks which of it they use, and has the rest forgotten by [`Compiler::forget`]. Each item goes
 //! by when it began to linger, so that one which was back in between is not forgotten for what was true before.
@@ -17,12 +17,15 @@ pub struct Lingering {
     pub vips: BTreeMap<IpAddr, u64>,
     /// Ports of node addresses.
     pub ports: BTreeMap<(IpFamily, Transport, u16), u64>,
+    /// Ports that backends served on.
+    pub backend_ports: BTreeMap<(IpFamily, Transport, u16), u64>,
 }
 
 impl Lingering {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.backends.is_empty() && self.vips.is_empty() && self.ports.is_empty()
+        let Self { backends, vips, ports, backend_ports } = self;
+        backends.is_empty() && vips.is_empty() && ports.is_empty() && backend_ports.is_empty()
     }
 }
 
@@ -49,18 +52,19 @@ impl<F: Family> FamilyTables<F> {
         lingering.vips.extend(self.departed.vips.iter().map(|(vip, order)| address((*vip, *order))));
         let ports = self.departed.ports.iter();
         lingering.ports.extend(ports.map(|((transport, port), order)| ((family, *transport, *port), *order)));
+        let ports = self.backend_ports.lingering();
+        lingering
+            .backend_ports
+            .extend(ports.map(|((transport, port), order)| ((family, transport, port), order)));
     }
 
     fn forget(&mut self, family: IpFamily, unused: &Lingering) {
         let mine = |(address, order): (&IpAddr, &u64)| Some((F::from_ip(*address)?, *order));
         self.next_hops.forget(unused.backends.iter().filter_map(mine));
-        let ports = unused.ports.iter().filter(|((of, ..), _)| *of == family);
-        let ports = ports.map(|((_, transport, port), order)| ((*transport, *port), *order));
-        if self.next_hops.lingering().next().is_none() {
-            let ports = self.services.values().flat_map(|entry| &entry.ports);
-            self.backend_ports =
-                ports.flat_map(|of| of.held.keys().map(|(_, port)| (of.port.transport, *port))).collect();
-        }
-        self.departed.forget(unused.vips.iter().filter_map(mine), ports);
+        let of_family = |((of, transport, port), order): (&(IpFamily, Transport, u16), &u64)| {
+            (*of == family).then_some(((*transport, *port), *order))
+        };
+        self.backend_ports.forget(unused.backend_ports.iter().filter_map(of_family));
+        self.departed.forget(unused.vips.iter().filter_map(mine), unused.ports.iter().filter_map(of_family));
     }
 }

@@ -18,6 +18,7 @@ mod record;
 mod retire;
 mod affinity;
 mod next_hops;
+mod backend_ports;
 mod claims;
 mod node_ports;
 mod departed;

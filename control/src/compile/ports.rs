@@ -70,7 +70,6 @@ impl<F: Family> FamilyTables<F> {
         let merged = merge::<F>(joined, port);
         let (held, retired) = retire::<F>(port.transport, &old_held, &merged);
         for key in held.keys().filter(|key| !old_held.contains_key(key)) {
-            self.backend_ports.insert((port.transport, key.1));
             self.hold_backend(port.transport, *key, shared);
         }
         for key in retired {
@@ -124,6 +123,7 @@ impl<F: Family> FamilyTables<F> {
         let key = backend_key::<F>(transport, (addr, port));
         if let (id, true) = shared.backends.hold(key) {
             self.next_hops.hold(addr);
+            self.backend_ports.hold((transport, port));
             shared.changes.added.backends.push(BackendRef { id: BackendId(id), transport, address: key.1 });
         }
     }
@@ -132,6 +132,7 @@ impl<F: Family> FamilyTables<F> {
         let key = backend_key::<F>(transport, (addr, port));
         if let Some(id) = shared.backends.drop(&key) {
             self.next_hops.drop(addr);
+            self.backend_ports.drop((transport, port));
             shared.changes.removed.backends.push(BackendRef { id: BackendId(id), transport, address: key.1 });
         }
     }

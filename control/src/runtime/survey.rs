@@ -92,6 +92,9 @@ fn make(mut lingering: Lingering, ask: &impl Fn(usize, Query) -> Option<bool>) -
             lingering.backends.retain(|address, _| !found.backends.contains(address));
             lingering.vips.retain(|address, _| !found.vips.contains(address));
             lingering.ports.retain(|(_, transport, port), _| !found.ports.contains(&(*transport, *port)));
+            lingering
+                .backend_ports
+                .retain(|(_, transport, port), _| !found.backend_ports.contains(&(*transport, *port)));
             if lingering.is_empty() {
                 return Some(lingering);
             }
@@ -109,5 +112,6 @@ fn uses(lingering: &Lingering) -> Uses {
         backends: lingering.backends.keys().copied().collect(),
         vips: lingering.vips.keys().copied().collect(),
         ports: lingering.ports.keys().map(port).collect(),
+        backend_ports: lingering.backend_ports.keys().map(port).collect(),
     }
 }

@@ -8,7 +8,7 @@ use super::{Answer, DropReason, ReplyKind, Stage, Verdict, icmp_error::nobodys, 
 use crate::{
     io::Frame,
     table::VipKind,
-    wire::{Family, IcmpMessage, destination},
+    wire::{Family, IcmpMessage, destination, source},
 };
 
 /// What is done with an echo request to a VIP.
@@ -49,8 +49,8 @@ pub(super) fn answer<F: Family>(
         Some(VipKind::ExternalIp | VipKind::LoadBalancerIp | VipKind::NodePort) => stage.config.echo.external,
         None => return nobodys(stage, packet, DropReason::IcmpQuery),
     };
-    if packet.source == packet.destination {
-        // LAND: whoever is answered is the address itself.
+    if source(frame).is_multicast() || packet.source == packet.destination {
+        // Whoever were answered is a group, or (LAND) the address itself.
         return Verdict::Drop(DropReason::Martian);
     }
     if echo == Echo::Drop {

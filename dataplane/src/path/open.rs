@@ -14,7 +14,7 @@ use crate::{
     io::Frame,
     state::{Direction, Flow, LastHopId, OpenError, Traffic, Tuple},
     table::NextHop,
-    wire::Family,
+    wire::{Family, source},
 };
 
 pub(super) fn open<F: Family>(
@@ -32,7 +32,9 @@ pub(super) fn open<F: Family>(
     let choice = match decide(stage.tables, &packet.tuple, remembered) {
         Decision::NotAService => return Err(not_ours(stage, &packet.tuple)),
         Decision::Unallocated => return Err(Refused::Drop(DropReason::Unallocated)),
-        _ if goes_round(stage, &packet.tuple) => return Err(Refused::Drop(DropReason::Martian)),
+        _ if source(frame).is_multicast() || goes_round(stage, &packet.tuple) => {
+            return Err(Refused::Drop(DropReason::Martian));
+        }
         Decision::Serve(choice) => choice,
         Decision::UnservedPort(_) => return Err(Refused::Answer(Answer::Reject)),
         Decision::Refused { refusal, .. } => return Err(refusal.into()),

@@ -2,7 +2,7 @@
 //!
 //! An answer comes from the address the packet was sent to (the VIP), which reaches whoever could send to it. Only that
 //! a packet has made too many hops is said by the gateway under its own name, so that traceroute shows which one it is
-//! (RFC 1812 §4.3.2.4, RFC 4443 §2.2(c)). Answers go back over the link the packet came by, with its tags. Rate-limited, and never sent to a multicast or broadcast frame, nor to a reset; ICMP messages never get here
+//! (RFC 1812 §4.3.2.4, RFC 4443 §2.2(c)). Answers go back over the link the packet came by, with its tags. Rate-limited, and never sent to a multicast or broadcast frame or from one, nor to a reset; ICMP messages never get here
 //! (RFC 1122 §3.2.2, RFC 4443 §2.4(e), RFC 9293 §3.10.7.1). An IPv4 error quotes as much as fits in 576 bytes
 //! (RFC 1812 §4.3.2.3), an IPv6 one in 1280 (RFC 4443 §2.4(c)).
 
@@ -13,7 +13,9 @@ use super::{
 use crate::{
     io::{Frame, FrameTooSmall},
     table::Transport,
-    wire::{Family, IcmpMessage, IpProtocol, Tcp, TcpFlags, destination, set_destination, set_source},
+    wire::{
+        Family, IcmpMessage, IpProtocol, Tcp, TcpFlags, destination, set_destination, set_source, source,
+    },
 };
 use arrayvec::ArrayVec;
 use etherparse::{
@@ -36,7 +38,8 @@ pub(super) fn answer<F: Family>(
     // RFC 1122 §3.2.2; in IPv6 a packet too big is told whichever part it is (RFC 4443 §2.4).
     let told = F::ADDR_LEN == 16 && matches!(answer, Answer::TooBig { .. });
     let silent = packet.part == Part::Later && !told;
-    if destination(frame).is_multicast() || packet.flags.rst() || silent {
+    let by_group = source(frame).is_multicast() || destination(frame).is_multicast();
+    if by_group || packet.flags.rst() || silent {
         return Verdict::Drop(DropReason::ReplyForbidden);
     }
     if !stage.replies.take(stage.now) {

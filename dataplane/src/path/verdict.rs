@@ -68,8 +68,8 @@ counted! {
         FragmentLost = "fragment_lost",
         /// A fragment that came before its first, while too many others wait for theirs.
         FragmentsFull = "fragments_full",
-        /// A source that no host can have: unspecified, multicast, broadcast, loopback, a VIP's served port, or its own
-        /// destination.
+        /// A source that no host can have: unspecified, multicast, broadcast, loopback, a VIP's served port, its own
+        /// destination, or a group's link address.
         Martian = "martian",
         /// A protocol that is neither TCP, UDP, SCTP nor ICMP.
         Protocol = "protocol",

@@ -65,6 +65,8 @@ pub struct Uses {
     pub vips: HashSet<IpAddr>,
     /// Destination ports.
     pub ports: HashSet<(Transport, u16)>,
+    /// Ports of backends.
+    pub backend_ports: HashSet<(Transport, u16)>,
 }
 
 /// A flow, for people.
@@ -173,6 +175,10 @@ impl Uses {
         }
         if sought.ports.contains(&(transport, destination_port)) {
             self.ports.insert((transport, destination_port));
+        }
+        let backend_port = (transport, flow.reply.source_port);
+        if sought.backend_ports.contains(&backend_port) {
+            self.backend_ports.insert(backend_port);
         }
     }
 }

@@ -6,7 +6,8 @@
 //! * Out: a [`Cluster`] in a network namespace of its own, spoken to by [`Api`] (JSON over a unix socket, so from any
 //!   namespace) or by kubectl; a [`KubeProxy`] in another namespace, joined to it by a cable.
 //! * Limits: no kubelet; tests create Nodes, and patch the status of Pods, themselves. Tests that need this are
-//!   skipped, aloud, where the programs are not built, unless `PENSTOCK_CLUSTER=1` ([`require_cluster!`]).
+//!   skipped, aloud, where the programs are not built; with `PENSTOCK_CLUSTER=1` or `CI=true` they fail
+//!   ([`require_cluster!`]).
 //!
 //! [`require_cluster!`]: crate::require_cluster
 

@@ -76,12 +76,15 @@ impl Programs {
     }
 }
 
-/// Whether tests that need Kubernetes can run here. Says so if they cannot, and panics where `PENSTOCK_CLUSTER=1`.
+/// Whether tests that need Kubernetes can run here. Says so if they cannot, and panics where `PENSTOCK_CLUSTER=1` or
+/// `CI=true`.
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 pub fn may_run_cluster() -> bool {
     let Err(obstacle) = Programs::find() else { return true };
-    if std::env::var("PENSTOCK_CLUSTER").as_deref() == Ok("1") {
-        panic!("PENSTOCK_CLUSTER=1, so no test of the cluster may be skipped: {obstacle}");
+    for (variable, value) in [("PENSTOCK_CLUSTER", "1"), ("CI", "true")] {
+        if std::env::var(variable).as_deref() == Ok(value) {
+            panic!("{variable}={value}, so no test of the cluster may be skipped: {obstacle}");
+        }
     }
     let _ = writeln!(std::io::stderr(), "SKIPPED: {obstacle}");
     false

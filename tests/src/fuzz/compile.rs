@@ -1,15 +1,22 @@
 //! Any bytes as a file of manifests, all the way to tables; and again, as the next content of the same file.
 //!
-//! Beside that nothing panics: compiling anew what did not change changes nothing, and each VIP of the tables leads to a
-//! Service that is there, whose backends have a way.
+//! Beside that nothing panics: compiling anew what did not change changes nothing; each VIP of the tables leads to a
+//! Service that is there, whose backends have a way; and where the file is without errors, its tables are those of a
+//! compiler that has seen no other content, but for the numbers. (An object with an error keeps its last good version.)
 
 use super::gateway::environment;
-use penstock::{compile::Compiler, manifests::read_bytes, model::Model};
+use penstock::{
+    compile::{Compiled, Compiler},
+    fault::Severity,
+    manifests::read_bytes,
+    model::Model,
+    objects::Objects,
+};
 use penstock_dataplane::{
-    table::{Endpoints, Tables},
+    table::{Endpoints, Service, Snapshot, Tables},
     wire::Family,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Between one content of the file and the next.
 const NEXT: &[u8] = b"\n%%%\n";
@@ -23,23 +30,73 @@ pub fn compile(data: &[u8]) {
     for generation in 1..=MOST_CONTENTS as u64 {
         let end = rest.windows(NEXT.len()).position(|window| window == NEXT);
         let objects = read_bytes("fuzz.yaml", rest[..end.unwrap_or(rest.len())].to_vec());
-        for problem in objects.problems.iter().chain(&model.update(&objects)) {
-            let _ = problem.to_string();
-        }
-        compiler.compile(&model, &environment(BTreeSet::new(), 1500, None, true));
-        let known = environment(compiler.targets(), 1500, None, true);
-        let compiled = compiler.compile(&model, &known);
+        let problems = model.update(&objects);
+        let mut problems = objects.problems.iter().chain(&problems);
+        let is_right =
+            problems.all(|problem| problem.severity != Severity::Error && !problem.to_string().is_empty());
+        let compiled = known(&mut compiler, &model);
         check(&compiled.snapshot.v4);
         check(&compiled.snapshot.v6);
+        if is_right && generation > 1 {
+            assert_eq!(plain(&compiled.snapshot), plain(&anew(&objects)), "another way, other tables");
+        }
         for port in compiler.ports() {
             let _ = (port.service, port.candidates.len());
         }
-        let again = compiler.compile(&model, &known);
+        let again = compiler.compile(&model, &environment(compiler.targets(), 1500, None, true));
         assert!(again.changes.is_empty(), "a change where there was none: {}", again.changes);
         compiler.published(generation);
         compiler.release(generation);
         let Some(end) = end else { break };
         rest = &rest[end + NEXT.len()..];
+    }
+}
+
+/// Compiles, and again once there are ways to the backends.
+fn known(compiler: &mut Compiler, model: &Model) -> Compiled {
+    compiler.compile(model, &environment(BTreeSet::new(), 1500, None, true));
+    compiler.compile(model, &environment(compiler.targets(), 1500, None, true))
+}
+
+/// The tables of these objects alone.
+fn anew(objects: &Objects) -> Snapshot {
+    let mut model = Model::default();
+    model.update(objects);
+    known(&mut Compiler::new(), &model).snapshot
+}
+
+/// Tables without numbers.
+fn plain(snapshot: &Snapshot) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    add_plain(&snapshot.v4, &mut all);
+    add_plain(&snapshot.v6, &mut all);
+    all
+}
+
+fn add_plain<F: Family>(tables: &Tables<F>, all: &mut BTreeMap<String, String>) {
+    let name = |id| tables.service(id).map(|service| service.name.to_string());
+    for (tuple, target) in &tables.vips.tuples {
+        all.insert(format!("{tuple:?}"), format!("{:?} {:?}", target.kind, name(target.service)));
+    }
+    for (port, service) in &tables.vips.node_ports {
+        all.insert(format!("{} {port:?}", F::NAME), format!("{:?}", name(*service)));
+    }
+    for (vip, kind) in &tables.vips.addresses {
+        all.insert(vip.to_string(), format!("{kind:?}"));
+    }
+    for service in tables.services.iter().flatten() {
+        let Service {
+            name, cluster, local, internal_policy, external_policy, affinity, source_ranges, ..
+        } = service.as_ref();
+        let lists = [cluster, local].map(|endpoints| match endpoints {
+            Endpoints::Ring(ring) => {
+                let backends = ring.backends().iter().map(|backend| (backend.addr, backend.port));
+                format!("{:?} {:?}", backends.collect::<Vec<_>>(), ring.slots())
+            }
+            none => format!("{none:?}"),
+        });
+        let rest = (internal_policy, external_policy, affinity, source_ranges, &service.serving);
+        all.insert(format!("{} {name}", F::NAME), format!("{lists:?} {rest:?}"));
     }
 }
 

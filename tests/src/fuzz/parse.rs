@@ -91,8 +91,10 @@ fn changes_are_undone<F: Family>(l3: &[u8]) {
     F::set_source(&mut packet, source);
     F::apply_header_delta(&mut packet, delta.negate());
     assert!(F::parse(&packet).is_ok(), "the checksum was not repaired");
-    F::translate(&mut packet, source, destination, Delta::NONE);
-    assert!(F::parse(&packet).is_ok(), "the hop broke the checksum");
+    if F::hop_limit(l3) > 0 {
+        F::translate(&mut packet, source, destination, F::HOP);
+        assert!(F::parse(&packet).is_ok(), "the hop broke the checksum");
+    }
     F::set_hop_limit(&mut packet, F::hop_limit(l3));
     assert!(F::parse(&packet).is_ok(), "the hop broke the checksum");
     assert_eq!((F::source(&packet), F::destination(&packet)), (source, destination));

@@ -15,6 +15,8 @@ const SCTP: u8 = 132;
 pub struct Packet {
     /// To whom it is sent on the link.
     pub destination_mac: [u8; 6],
+    /// Who sends it there.
+    pub source_mac: [u8; 6],
     /// TPID and TCI of each tag, the outer one first.
     pub tags: Vec<(u16, u16)>,
     /// What the tags are followed by.
@@ -117,7 +119,15 @@ impl Packet {
         };
         let at = ip.len();
         ip.extend(l4);
-        Self { destination_mac: MACS.1, tags: Vec::new(), ether_type, ip, l4: at, protocol }
+        Self {
+            destination_mac: MACS.1,
+            source_mac: MACS.0,
+            tags: Vec::new(),
+            ether_type,
+            ip,
+            l4: at,
+            protocol,
+        }
     }
 
     /// A TCP segment. Flags are letters: S, A, F, R, P, U.
@@ -167,7 +177,7 @@ impl Packet {
 
     /// The frame.
     pub fn frame(&self) -> Vec<u8> {
-        let mut frame = [self.destination_mac, MACS.0].concat();
+        let mut frame = [self.destination_mac, self.source_mac].concat();
         for (tpid, tci) in &self.tags {
             frame.extend(tpid.to_be_bytes());
             frame.extend(tci.to_be_bytes());

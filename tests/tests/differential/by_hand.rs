@@ -6,37 +6,15 @@ use serde_json::{Value, json};
 
 use crate::{
     bench::{Bench, Plan},
-    case::{Case, Stored},
-    observe::{MANY, Observation, Source},
-    places::{self, Family, Group},
-    probe::{Kind, Probe},
+    case::Stored,
+    observe::{MANY, Source},
+    places::Group,
+    probe::Kind,
+    written::{Expectation, Verdict, Written, is},
 };
-
-/// What both must do.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Verdict {
-    /// Backends by number, and what they see.
-    Served(&'static [usize], Source),
-    Rejected,
-    Dropped,
-}
 
 use Source::{Kept, Translated};
 use Verdict::{Dropped, Rejected, Served};
-
-/// From whom, to what, and what must come of it.
-pub type Expectation = (Group, Kind, Verdict);
-
-pub struct Written {
-    pub name: &'static str,
-    /// Further fields of the Service's `spec`.
-    pub spec: Value,
-    /// Fields of the load balancer's addresses.
-    pub ingress: Value,
-    /// Backends by number: the node they are on, and their conditions.
-    pub endpoints: Vec<(usize, &'static str, Value)>,
-    pub expectations: Vec<Expectation>,
-}
 
 pub fn ready() -> Value {
     json!({"ready": true, "serving": true, "terminating": false})
@@ -211,85 +189,6 @@ fn cases() -> Vec<Written> {
             ],
         ),
     ]
-}
-
-impl Written {
-    /// A Service with a port of each protocol, and an address of each family.
-    pub fn case(&self) -> Case {
-        let mut spec = json!({
-            "type": "LoadBalancer", "ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv4", "IPv6"],
-            "ports": [
-                {"name": "stream", "protocol": "TCP", "port": 80},
-                {"name": "datagram", "protocol": "UDP", "port": 53},
-                {"name": "association", "protocol": "SCTP", "port": 90},
-            ],
-        });
-        for (name, value) in self.spec.as_object().into_iter().flatten() {
-            spec[name] = value.clone();
-        }
-        let service = json!({
-            "metadata": {"name": "web"}, "spec": spec,
-            "status": {"loadBalancer": {"ingress": self.ingress}},
-        });
-        let slice = |family: Family| {
-            let addresses = places::backends(family);
-            let endpoints = self.endpoints.iter().map(|(number, node, conditions)| {
-                json!({"addresses": [addresses[number - 1]], "nodeName": node, "conditions": conditions})
-            });
-            json!({
-                "metadata": {
-                    "name": format!("web-{}", family.word().to_lowercase()),
-                    "labels": {"kubernetes.io/service-name": "web"},
-                },
-                "addressType": family.word(),
-                "ports": [
-                    {"name": "stream", "protocol": "TCP", "port": 8080},
-                    {"name": "datagram", "protocol": "UDP", "port": 8081},
-                    {"name": "association", "protocol": "SCTP", "port": 8082},
-                ],
-                "endpoints": endpoints.collect::<Vec<_>>(),
-            })
-        };
-        let slices = Family::BOTH.map(slice).to_vec();
-        Case { services: vec![service], slices, zones: ["zone-a"; 2], ..Case::default() }
-    }
-
-    fn probes(&self) -> Vec<Probe> {
-        let mut probes = Vec::new();
-        for (group, kind, _) in &self.expectations {
-            for family in Family::BOTH {
-                for port in ["stream", "datagram", "association"] {
-                    let (service, port) = ("web".to_owned(), port.to_owned());
-                    probes.push(Probe { group: *group, family, service, port, kind: *kind });
-                }
-            }
-        }
-        probes
-    }
-
-    fn verdict(&self, probe: &Probe) -> Option<Verdict> {
-        let mut expectations = self.expectations.iter();
-        let found = expectations.find(|(group, kind, _)| *group == probe.group && *kind == probe.kind);
-        found.map(|(_, _, verdict)| *verdict)
-    }
-}
-
-fn is(verdict: Verdict, probe: &Probe, seen: &Observation) -> bool {
-    let mut numbers: Vec<usize> = Vec::new();
-    for (index, address) in places::backends(probe.family).into_iter().enumerate() {
-        if seen.backends.iter().any(|backend| backend.ip() == address) {
-            numbers.push(index + 1);
-        }
-    }
-    let (expected, source, rejected, silent) = match verdict {
-        Served(numbers, source) => (numbers, Some(source), false, false),
-        Rejected => (&[][..], None, true, false),
-        Dropped => (&[][..], None, false, true),
-    };
-    numbers == expected
-        && seen.sources.union(&seen.hairpin).copied().eq(source)
-        && (seen.rejected, seen.silent) == (rejected, silent)
-        && seen.odd.is_empty()
 }
 
 // Items 73, 74, 80, 85, 86, 88, 89, 100-103, 105, 106, 113-116, 121, 122, 124, 130 and 156 of the Service rules. They are

@@ -1,5 +1,7 @@
 //! The decided differences, so far as they show in a probe. `tests/differential/DIFFERENCES.md` has the reasons.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{
@@ -47,13 +49,22 @@ fn reaches_itself_only_at_penstock(compared: &Compared) -> bool {
 pub fn explain_survival(survival: &Survival, outcomes: &Outcomes) -> Option<&'static str> {
     let probe = &survival.question.probe;
     let service = named(&probe.service, &outcomes.after)?;
-    let are_silent =
-        |backend| survival.penstock.get(backend).is_none_or(|after| after.iter().eq([&After::Silent]));
-    let mut differing =
-        survival.kube.iter().filter(|(backend, after)| survival.penstock.get(backend) != Some(after));
+    let both = survival.kube.iter().filter_map(|(at, kube)| Some((kube, survival.penstock.get(at)?)));
+    let differing: Vec<_> = both.filter(|(kube, penstock)| kube != penstock).collect();
+    let is = |seen: &BTreeSet<After>, what: After| seen.iter().eq([&what]);
     // UDP flows that look for another backend are new ones.
     let is_closed = matches!(probe.kind, Kind::LoadBalancer(_)) && only_other_family(service, probe.family);
-    (is_closed && differing.all(|(backend, _)| are_silent(backend))).then_some("D-3")
+    if is_closed && differing.iter().all(|(_, penstock)| is(penstock, After::Silent)) {
+        return Some("D-3");
+    }
+    // What they find may be the client itself.
+    let is_lost = |kube: &BTreeSet<After>| {
+        kube.contains(&After::Silent)
+            && kube.iter().all(|after| matches!(after, After::Silent | After::Moved))
+    };
+    let is_backend = matches!(probe.group, Group::Backend | Group::OneBackend(_));
+    let found_itself = |kube, penstock| is_lost(kube) && is(penstock, After::Moved);
+    (is_backend && differing.iter().all(|(kube, penstock)| found_itself(kube, penstock))).then_some("D-7")
 }
 
 fn named<'s>(name: &str, stored: &'s Stored) -> Option<&'s Value> {

@@ -31,6 +31,7 @@ mod bench;
 mod differences;
 mod shrink;
 mod random;
+mod written;
 mod by_hand;
 mod underway;
 mod by_chance;

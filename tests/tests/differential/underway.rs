@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     bench::{Bench, Plan},
-    by_hand::{Written, draining, ready, two_nodes},
+    by_hand::{draining, ready, two_nodes},
     case::{Case, Stored},
     change::Change,
     kept::After,
@@ -13,6 +13,7 @@ use crate::{
     places::{self, Family, Group},
     probe::{Kind, Probe},
     tries::Protocol,
+    written::Written,
 };
 
 /// What happens, and to which of the backends' UDP flows that makes a difference.

@@ -5,7 +5,7 @@ use penstock_tests::packets::{DNS, IcmpType, Net, Packet, SIGNALS, WEB};
 use std::net::{IpAddr, SocketAddr};
 
 pub(crate) fn vectors() -> Vec<Vector> {
-    vec![martians(), land(), vip_as_source(), not_ours(), group_frames()]
+    vec![martians(), land(), vip_as_source(), not_ours(), group_frames(), group_sources(), reserved()]
 }
 
 /// A packet of each protocol.
@@ -138,5 +138,46 @@ fn group_frames() -> Vector {
         vector.send("reply_forbidden", "TCP to a port that nobody serves", &to_all(tcp));
         let ping = Packet::icmp(net.client_ip, net.vip, IcmpType::EchoRequest, b"ping");
         vector.send("reply_forbidden", "echo request", &to_all(ping));
+    })
+}
+
+fn group_sources() -> Vector {
+    let about =
+        "Frames from a group's link address, which no interface has: answers would go to all of the group.";
+    Vector::of_both("group-sources", about, |vector, net| {
+        let from_group = |mut packet: Packet| {
+            packet.source_mac = [1, 0, 0x5e, 0, 0, 1];
+            packet
+        };
+        let unserved = (net.vip, 81).into();
+        let query = Packet::udp(net.client(), net.vip(DNS), b"query");
+        vector.send("martian", "datagram", &from_group(query.clone()));
+        vector.send(
+            "martian",
+            "UDP to a port that nobody serves",
+            &from_group(Packet::udp(net.client(), unserved, b"")),
+        );
+        vector.send("martian", "TCP to a port that nobody serves", &{
+            from_group(Packet::tcp(net.client(), unserved, "S", b""))
+        });
+        let ping = Packet::icmp(net.client_ip, net.vip, IcmpType::EchoRequest, b"ping");
+        vector.send("martian", "echo request", &from_group(ping));
+        vector.send("flows_opened", "datagram from a host", &query);
+        vector.send("reply_forbidden", "of that flow, without a hop left", &from_group(query.hops(1)));
+    })
+}
+
+fn reserved() -> Vector {
+    let about =
+        "Sources that are unusual, but hosts may have: class E, link-local, unique local, documentation.";
+    Vector::of_both("unusual-sources", about, |vector, net| {
+        let sources: &[&str] = match net.is_v4() {
+            true => &["240.0.0.1", "169.254.1.1", "100.64.0.1", "192.0.0.1"],
+            false => &["fe80::7", "fd12::7", "3fff::7", "64:ff9b::c000:221"],
+        };
+        for source in sources {
+            let from = (source.parse::<IpAddr>().unwrap(), 40_000).into();
+            vector.send("flows_opened", *source, &Packet::tcp(from, net.vip(WEB), "S", b""));
+        }
     })
 }

@@ -52,5 +52,8 @@ fn every_folder_is_a_vector() {
     let vectors = all();
     let names: BTreeSet<_> = vectors.iter().map(|vector| vector.name.to_owned()).collect();
     assert_eq!(names.len(), vectors.len(), "two vectors of one name");
+    if std::env::var_os("REGEN").is_some() {
+        return; // The other test is making them.
+    }
     assert_eq!(folders(), names, "folders in {}, and the vectors of this program", root().display());
 }

@@ -291,6 +291,33 @@ fn udp_flows_are_told_whom_they_may_stay_with() {
     assert_eq!(told(&mut world), (first + 3, None), "with nobody left, flows stay where they are");
 }
 
+/// An address that still serves something does not linger; what it served before does nevertheless, by its port.
+// S-141
+#[test]
+fn ports_outlive_their_backends() {
+    let mut world = World::new();
+    let at = |number: u8| format!("{{addresses: [10.0.0.{number}]}}");
+    world.service("web", WEB).service("api", API);
+    world.slice("w", "web", &at(1), PORT).slice("a", "api", &endpoints(&[1, 2]), "{name: '', port: 9090}");
+    world.compile();
+    world.slice("w", "web", "", PORT).slice("a", "api", &at(1), "{name: '', port: 9090}");
+    let port = |number| (IpFamily::V4, Transport::Tcp, number);
+    assert_eq!(world.compile().captured.backend_ports, set([port(8080), port(9090)]));
+    let unused = world.compiler.lingering();
+    assert_eq!(unused.backends.keys().copied().collect::<Vec<_>>(), [ip("10.0.0.2")]);
+    assert_eq!(unused.backend_ports.keys().copied().collect::<Vec<_>>(), [port(8080)]);
+    // A flow is on the port still.
+    world.compiler.forget(&Lingering { backend_ports: Default::default(), ..unused.clone() });
+    assert_eq!(world.compile().captured.backend_ports, set([port(8080), port(9090)]));
+    // It was back in between.
+    world.slice("w", "web", &at(1), PORT).compile();
+    world.slice("w", "web", "", PORT).compile();
+    world.compiler.forget(&unused);
+    assert_eq!(world.compile().captured.backend_ports, set([port(8080), port(9090)]));
+    world.compiler.forget(&world.compiler.lingering());
+    assert_eq!(world.compile().captured.backend_ports, set([port(9090)]));
+}
+
 // S-141
 #[test]
 fn vips_and_ports_outlive_their_services() {
