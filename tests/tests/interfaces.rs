@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use penstock::netns::{Plan, VethOptions, World, create_veth};
+use penstock::{
+    demo::get,
+    netns::{Plan, VethOptions, World, create_veth},
+};
 use penstock_tests::{KeepAlive, Lab, LabOptions, ports, require_root};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,7 +53,8 @@ fn answers_pings(lab: &Lab) -> bool {
 }
 
 fn serves(lab: &Lab) -> bool {
-    lab.vips(ports::HTTP).into_iter().all(|vip| lab.get(vip).is_ok())
+    let ask = |vip| get(vip, Duration::from_secs(1)).is_ok();
+    lab.vips(ports::HTTP).into_iter().all(|vip| lab.world.client.enter(|| ask(vip)).unwrap())
 }
 
 /// Gives a new or returned `backend0` what it had.

@@ -13,6 +13,7 @@ use std::{sync::Arc, time::Duration};
 both_families! {
     a_datagram_in_any_order_reaches_one_backend_and_its_answer_the_client,
     parts_arrive_at_any_worker,
+    parts_go_to_another_worker_behind_their_first,
     a_first_that_never_comes,
     too_many_that_wait,
     a_tiny_first_is_dropped,
@@ -133,6 +134,23 @@ fn parts_arrive_at_any_worker<F: Net>() {
             let answer = spec(seen.tuple::<F>().reversed(), backend_link(0), 8000);
             let seen = arrived::<F>(&there(&frames(&answer, client as u16, 1400)), CLIENT_PORT);
             assert_eq!(seen.tuple::<F>(), who.original.reversed());
+        }
+    }
+}
+
+// S-202
+fn parts_go_to_another_worker_behind_their_first<F: Net>() {
+    let mut world = World::<F>::with(3, |_| {});
+    for client in 0..12 {
+        let who = world.client(client).udp().who();
+        let question = spec(who.original, who.client_link, 8000);
+        for worker in 0..3 {
+            world.arrive_at = worker;
+            let id = (client * 3) as u16 + worker as u16;
+            let outcomes = world.send_unchecked(&frames(&question, id, 1400));
+            let held = outcomes.iter().filter(|outcome| outcome.verdict != Verdict::Forward(BACKEND_PORT));
+            assert_eq!(held.count(), 0, "none has to wait");
+            assert_eq!(arrived::<F>(&left(&world, &outcomes), BACKEND_PORT).payload(), question.payload);
         }
     }
 }
