@@ -2,8 +2,9 @@
 //!
 //! An answer comes from the address the packet was sent to (the VIP), which reaches whoever could send to it. Only that
 //! a packet has made too many hops is said by the gateway under its own name, so that traceroute shows which one it is
-//! (RFC 1812 §4.3.2.4, RFC 4443 §2.2(c)). Answers go back over the link the packet came by, with its tags. Rate-limited, and never sent to a multicast or broadcast frame or from one, nor to a reset; ICMP messages never get here
-//! (RFC 1122 §3.2.2, RFC 4443 §2.4(e), RFC 9293 §3.10.7.1). An IPv4 error quotes as much as fits in 576 bytes
+//! (RFC 1812 §4.3.2.4, RFC 4443 §2.2(c)). Answers go back over the link the packet came by, with its tags. They are
+//! rate-limited, and never sent to a multicast or broadcast frame or from one, nor to a reset; ICMP messages never get
+//! here (RFC 1122 §3.2.2, RFC 4443 §2.4(e), RFC 9293 §3.10.7.1). An IPv4 error quotes as much as fits in 576 bytes
 //! (RFC 1812 §4.3.2.3), an IPv6 one in 1280 (RFC 4443 §2.4(c)).
 
 use super::{
