@@ -2,7 +2,8 @@
 //!
 //! Read the modules in this order to follow a change: [`config`] says where things are, [`manifests`] brings in
 //! Kubernetes objects, [`model`] turns them into plain validated types joined by Service, [`compile`] makes of them
-//! what the packet path reads, with what the kernel knows of reaching backends from [`routes`]; [`runtime`] publishes
+//! what the packet path reads, with what the kernel knows of reaching backends from [`routes`]; [`ipam`] chooses the
+//! addresses of LoadBalancer Services (nothing asks it yet); [`runtime`] publishes
 //! it to the workers and keeps everything going, [`http`] tells
 //! load balancers and monitoring how it does, and [`api`] answers questions about it. What is wrong on the way is a
 //! [`fault`] of one field of one object, reported there, and never empties the tables. [`cli`] is the command line over
@@ -16,6 +17,7 @@ pub mod manifests;
 pub mod model;
 pub mod routes;
 pub mod compile;
+pub mod ipam;
 pub mod runtime;
 pub mod http;
 pub mod api;

@@ -1,0 +1,148 @@
+//! What can be wrong with pools and requests, in MetalLB's words, which people search for.
+
+use crate::objects::ObjectKey;
+use penstock_dataplane::table::Transport;
+use std::{fmt, net::IpAddr};
+
+/// Why the pools are refused; all of them, so that the last good ones stay.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// A pool without addresses.
+    #[error("parsing address pool {pool}: pool has no prefixes defined")]
+    Empty {
+        /// Its name.
+        pool: String,
+    },
+    /// Neither a prefix nor a range.
+    #[error("parsing address pool {pool}: invalid CIDR {text:?} in pool {pool:?}: {reason}")]
+    Cidr {
+        /// The pool.
+        pool: String,
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A range that none can be.
+    #[error("parsing address pool {pool}: invalid IP range {text:?}: {reason}")]
+    Range {
+        /// The pool.
+        pool: String,
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Two places for one address.
+    #[error("CIDR {cidr:?} in pool {pool:?} overlaps with already defined CIDR {other:?}")]
+    Overlap {
+        /// The pool.
+        pool: String,
+        /// Its prefix.
+        cidr: String,
+        /// The one defined before.
+        other: String,
+    },
+    /// A namespace that is named twice.
+    #[error("parsing address pool {pool}: duplicate definition in namespaces field: {namespace:?}")]
+    DuplicateNamespace {
+        /// The pool.
+        pool: String,
+        /// The namespace.
+        namespace: String,
+    },
+    /// A selector that cannot be evaluated.
+    #[error("parsing address pool {pool}: invalid label selector: {reason}")]
+    Selector {
+        /// The pool.
+        pool: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Why it cannot be told what a Service asks for. Addresses that it has stay.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// Both ways to ask for addresses.
+    #[error("service can not have both metallb.io/loadBalancerIPs and svc.Spec.LoadBalancerIP")]
+    Both,
+    /// No address.
+    #[error("invalid spec.loadBalancerIP or annotation metallb.io/loadBalancerIPs {0:?}: not an IP address")]
+    Unreadable(String),
+    /// More than one of a family.
+    #[error("requested loadBalancer IP(s) {0:?} has more than one address of a family")]
+    Family(String),
+}
+
+/// Why a Service has no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Pending {
+    /// It requires both families, and has one cluster IP.
+    #[error("not enough clusterips")]
+    ClusterIps,
+    /// The addresses asked for are not of its families.
+    #[error("requested loadBalancer IP(s) {addresses} does not match the ipFamily of the service")]
+    Families {
+        /// The addresses.
+        addresses: Listed,
+    },
+    /// The addresses asked for are not in one pool.
+    #[error("{addresses} is not allowed in config")]
+    Unknown {
+        /// The addresses.
+        addresses: Listed,
+    },
+    /// They are in another pool than the one asked for.
+    #[error("{addresses} is not compatible with requested address pool {pool}")]
+    OtherPool {
+        /// The addresses.
+        addresses: Listed,
+        /// The pool asked for.
+        pool: String,
+    },
+    /// The pool does not admit the Service.
+    #[error("pool {0} not compatible for ip assignment")]
+    NotAdmitted(String),
+    /// The pool asked for does not exist.
+    #[error("unknown pool {0:?}")]
+    UnknownPool(String),
+    /// The pool asked for is used up.
+    #[error("no available IPs in pool {0:?}")]
+    PoolUsedUp(String),
+    /// Every pool is.
+    #[error("no available IPs")]
+    UsedUp,
+    /// There are no pools.
+    #[error("no address pools are configured")]
+    NoPools,
+    /// Others hold the address and share it with nobody, or not with this Service.
+    #[error("can't change sharing key for \"{service}\", address also in use by {others}")]
+    Held {
+        /// Who asks.
+        service: ObjectKey,
+        /// Who holds it.
+        others: String,
+    },
+    /// Another Service has this port of the address.
+    #[error("port {transport}/{port} is already in use on \"{address}\"")]
+    Port {
+        /// The protocol.
+        transport: Transport,
+        /// The port.
+        port: u16,
+        /// The address.
+        address: IpAddr,
+    },
+}
+
+/// Addresses as messages list them: `["192.0.2.1" "2001:db8::1"]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed(pub Vec<IpAddr>);
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted: Vec<_> = self.0.iter().map(|address| format!("\"{address}\"")).collect();
+        write!(f, "[{}]", quoted.join(" "))
+    }
+}

@@ -1,0 +1,126 @@
+//! What a Service asks for: its families, addresses or a pool by name, and with whom it shares.
+
+use super::{error::RequestError, pool::family, selector::Labels};
+use crate::{model::IpFamily, objects::ObjectKey};
+use k8s_openapi::api::core::v1 as api;
+use penstock_dataplane::table::Transport;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+/// Annotations are read under both.
+const PREFIXES: [&str; 2] = ["metallb.io", "metallb.universe.tf"];
+
+/// Which families a Service wants, its primary one first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    /// One address of this family.
+    One(IpFamily),
+    /// One of each, or of the one that is to be had.
+    Prefer(IpFamily),
+    /// One of each.
+    Both,
+    /// One of each, and the Service has no cluster IP of the second.
+    Impossible,
+}
+
+/// With whom an address may be shared.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sharing {
+    /// `metallb.io/allow-shared-ip`; empty: with nobody.
+    pub key: String,
+    /// What must be the same behind it: nothing for Cluster policies, the pods' selector for Local ones.
+    pub backend: BTreeMap<String, String>,
+    /// Whether its external policy is Local.
+    pub is_local: bool,
+    /// Its ports, which nobody else may have.
+    pub ports: BTreeSet<(Transport, u16)>,
+}
+
+/// What a Service asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The Service.
+    pub service: ObjectKey,
+    /// Its labels.
+    pub labels: Labels,
+    /// The families it wants.
+    pub families: Families,
+    /// The addresses it wants; empty: any.
+    pub addresses: Vec<IpAddr>,
+    /// The pool it wants them from.
+    pub pool: Option<String>,
+    /// With whom it shares.
+    pub sharing: Sharing,
+}
+
+impl Request {
+    /// Reads a Service. `None`: it is to have no address, being of another type or without a cluster IP.
+    pub fn read(key: &ObjectKey, service: &api::Service) -> Result<Option<Self>, RequestError> {
+        let Some(spec) = &service.spec else { return Ok(None) };
+        if spec.type_.as_deref() != Some("LoadBalancer") {
+            return Ok(None);
+        }
+        let Some(families) = families(spec) else { return Ok(None) };
+        let annotations = service.metadata.annotations.as_ref();
+        let annotation = |name: &str| {
+            let mut keys = PREFIXES.iter().map(|prefix| format!("{prefix}/{name}"));
+            keys.find_map(|key| annotations?.get(&key)).map(String::as_str)
+        };
+        let asked = spec.load_balancer_ip.as_deref().filter(|address| !address.is_empty());
+        let text = match (annotation("loadBalancerIPs"), asked) {
+            (Some(_), Some(_)) => return Err(RequestError::Both),
+            (text, asked) => text.or(asked).unwrap_or_default(),
+        };
+        let is_local = spec.external_traffic_policy.as_deref() == Some("Local");
+        let selector = spec.selector.clone().unwrap_or_default();
+        Ok(Some(Self {
+            service: key.clone(),
+            labels: service.metadata.labels.clone().unwrap_or_default(),
+            families,
+            addresses: addresses(text)?,
+            pool: annotation("address-pool").map(str::to_owned),
+            sharing: Sharing {
+                key: annotation("allow-shared-ip").unwrap_or_default().to_owned(),
+                backend: if is_local { selector } else { BTreeMap::new() },
+                is_local,
+                ports: spec.ports.iter().flatten().filter_map(port).collect(),
+            },
+        }))
+    }
+}
+
+fn families(spec: &api::ServiceSpec) -> Option<Families> {
+    let ips = spec.cluster_ips.iter().flatten().chain(spec.cluster_ip.iter());
+    let families: Vec<_> = ips.filter_map(|ip| ip.parse().ok().map(family)).collect();
+    let primary = *families.first()?;
+    let both = families.iter().any(|family| *family != primary);
+    Some(match (spec.ip_family_policy.as_deref(), both) {
+        (Some("RequireDualStack"), true) => Families::Both,
+        (Some("RequireDualStack"), false) => Families::Impossible,
+        (_, true) => Families::Prefer(primary),
+        (_, false) => Families::One(primary),
+    })
+}
+
+fn addresses(text: &str) -> Result<Vec<IpAddr>, RequestError> {
+    let words = text.split(',').map(str::trim).filter(|_| !text.trim().is_empty());
+    let addresses = words.map(|word| word.parse().map_err(|_| RequestError::Unreadable(text.to_owned())));
+    let addresses: Vec<IpAddr> = addresses.collect::<Result<_, _>>()?;
+    let families: BTreeSet<_> = addresses.iter().map(IpAddr::is_ipv4).collect();
+    if families.len() < addresses.len() {
+        return Err(RequestError::Family(text.to_owned()));
+    }
+    Ok(addresses)
+}
+
+fn port(port: &api::ServicePort) -> Option<(Transport, u16)> {
+    let transport = match port.protocol.as_deref().unwrap_or("TCP") {
+        "TCP" => Transport::Tcp,
+        "UDP" => Transport::Udp,
+        "SCTP" => Transport::Sctp,
+        _ => return None,
+    };
+    Some((transport, u16::try_from(port.port).ok()?))
+}
