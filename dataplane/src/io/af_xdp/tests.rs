@@ -114,8 +114,11 @@ fn af_xdp_packets_are_received_and_sent_back() {
         assert!(ip("-details link show dev a").contains("xdp"));
 
         drop(io);
-        peer.send(&packet(VIP, 1000, 0));
-        eventually("drop without a socket", || classifier.counters().unwrap().drop_no_socket == 1);
+        // The kernel takes a closed socket out of its map a moment later, and loses what comes until then.
+        eventually("drop without a socket", || {
+            peer.send(&packet(VIP, 1000, 0));
+            classifier.counters().unwrap().drop_no_socket > 0
+        });
         drop(classifier);
         // A link is detached when its descriptor is closed, or a moment later.
         eventually("detaching", || !ip("-details link show dev a").contains("xdp"));
