@@ -37,9 +37,9 @@ impl<F: Family> Tuple<F> {
 impl<F: Family> PartialEq for Tuple<F> {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
-        let addresses = |tuple: &Self| F::pair(tuple.source, tuple.destination);
+        let addresses = |tuple: &Self| [tuple.source, tuple.destination];
         let ports = |tuple: &Self| u32::from(tuple.source_port) | u32::from(tuple.destination_port) << 16;
-        addresses(self) == addresses(other)
+        F::are_same(addresses(self), addresses(other))
             && ports(self) == ports(other)
             && self.transport == other.transport
     }

@@ -27,8 +27,6 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
         + 'static;
     /// The bytes of an address.
     type Octets: Copy + Eq + AsRef<[u8]> + Send + Sync + 'static;
-    /// Both addresses of a packet, as what the machine compares fastest.
-    type Pair: Copy + Eq + Debug;
 
     /// "IPv4" or "IPv6".
     const NAME: &'static str;
@@ -69,8 +67,8 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
     fn set_source(l3: &mut [u8], address: Self::Addr);
     /// Replaces the destination address.
     fn set_destination(l3: &mut [u8], address: Self::Addr);
-    /// Both addresses in one; only for comparing.
-    fn pair(source: Self::Addr, destination: Self::Addr) -> Self::Pair;
+    /// Whether two pairs of addresses are the same, without a branch between them.
+    fn are_same(one: [Self::Addr; 2], other: [Self::Addr; 2]) -> bool;
     /// Sets both addresses, takes one hop, of which there must be one, and repairs the header's checksum; `delta` is what
     /// the addresses and [`HOP`](Self::HOP) add to it.
     fn translate(l3: &mut [u8], source: Self::Addr, destination: Self::Addr, delta: Delta);

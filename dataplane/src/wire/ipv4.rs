@@ -106,7 +106,6 @@ impl V4 {
 impl Family for V4 {
     type Addr = Ipv4Addr;
     type Octets = [u8; 4];
-    type Pair = u64;
 
     const NAME: &'static str = "IPv4";
     const UNSPECIFIED: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
@@ -151,10 +150,14 @@ impl Family for V4 {
         put(l3, field::DESTINATION, address.octets());
     }
 
-    #[inline]
-    fn pair(source: Ipv4Addr, destination: Ipv4Addr) -> u64 {
-        let [source, destination] = [source, destination].map(|address| u32::from_ne_bytes(address.octets()));
-        u64::from(source) | u64::from(destination) << 32
+    #[inline(always)]
+    fn are_same(one: [Ipv4Addr; 2], other: [Ipv4Addr; 2]) -> bool {
+        let word = |[source, destination]: [Ipv4Addr; 2]| {
+            let [source, destination] =
+                [source, destination].map(|address| u32::from_ne_bytes(address.octets()));
+            u64::from(source) | u64::from(destination) << 32
+        };
+        word(one) == word(other)
     }
 
     #[inline(always)]
