@@ -1,7 +1,10 @@
 //! Real requests over loopback.
 
 use axum::http::{HeaderMap, Method, Request};
-use std::net::SocketAddr;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    sync::atomic::{AtomicU16, Ordering},
+};
 
 /// What came back.
 pub(super) struct Answer {
@@ -35,7 +38,15 @@ pub(super) async fn get(at: SocketAddr, path: &str) -> Answer {
     ask(Method::GET, at, path).await.unwrap()
 }
 
-/// A port of `address` that is free now, of both families' loopbacks.
-pub(super) fn free_port(address: &str) -> u16 {
-    std::net::TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port()
+/// A port that nobody else in this process is given, free now in both families. Below the range that the kernel hands
+/// out by itself, so that no connection and no other listener comes by it while the test has it closed.
+pub(super) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        let everywhere = [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()];
+        if everywhere.into_iter().all(|address| TcpListener::bind((address, port)).is_ok()) {
+            return port;
+        }
+    }
 }

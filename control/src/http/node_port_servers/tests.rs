@@ -51,7 +51,7 @@ use IpFamily::{V4, V6};
 #[tokio::test]
 async fn a_node_with_endpoints_says_so_in_kube_proxys_words() {
     let mut node = Node::new();
-    let port = free_port("127.0.0.1");
+    let port = free_port();
     assert!(node.sync(&[("web", V4, port, 2)]).await.is_empty());
     for (method, path) in [(Method::GET, "/"), (Method::GET, "/any/path?at=all"), (Method::POST, "/healthz")]
     {
@@ -75,7 +75,7 @@ async fn a_node_with_endpoints_says_so_in_kube_proxys_words() {
 #[tokio::test]
 async fn a_stuck_appliance_wants_no_traffic() {
     let mut node = Node::new();
-    let port = free_port("127.0.0.1");
+    let port = free_port();
     node.sync(&[("web", V4, port, 1)]).await;
     let Some(past) = Instant::now().checked_sub(Duration::from_secs(60)) else { return };
     node.health.queued(Moment { instant: past, ..Moment::now() });
@@ -93,7 +93,7 @@ async fn a_stuck_appliance_wants_no_traffic() {
 #[tokio::test]
 async fn each_family_answers_for_itself() {
     let mut node = Node::new();
-    let port = free_port("127.0.0.1");
+    let port = free_port();
     node.sync(&[("web", V4, port, 0), ("web", V6, port, 3)]).await;
     assert_eq!(get(v4(port), "/").await.code, 503);
     assert_eq!(get(v6(port), "/").await.header("x-load-balancing-endpoint-weight"), "3");
@@ -106,7 +106,7 @@ async fn each_family_answers_for_itself() {
 #[tokio::test]
 async fn everywhere_is_two_sockets_of_a_family_each() {
     let mut node = Node { places: Places::Everywhere, ..Node::new() };
-    let port = free_port("127.0.0.1");
+    let port = free_port();
     assert!(node.sync(&[("web", V4, port, 1), ("web", V6, port, 2)]).await.is_empty());
     assert_eq!(get(v4(port), "/").await.header("x-load-balancing-endpoint-weight"), "1");
     assert_eq!(get(v6(port), "/").await.header("x-load-balancing-endpoint-weight"), "2");
@@ -117,7 +117,7 @@ async fn everywhere_is_two_sockets_of_a_family_each() {
 #[tokio::test]
 async fn another_port_is_opened_and_what_is_gone_is_closed() {
     let mut node = Node::new();
-    let (first, second) = (free_port("127.0.0.1"), free_port("127.0.0.1"));
+    let (first, second) = (free_port(), free_port());
     node.sync(&[("web", V4, first, 1)]).await;
     assert_eq!(get(v4(first), "/").await.code, 200);
     node.sync(&[("web", V4, second, 1)]).await;
@@ -156,7 +156,7 @@ async fn a_taken_port_is_a_problem_of_its_service_and_tried_again() {
 #[tokio::test]
 async fn two_services_of_one_port_are_told_apart() {
     let mut node = Node::new();
-    let port = free_port("127.0.0.1");
+    let port = free_port();
     let problems = node.sync(&[("api", V4, port, 1), ("web", V4, port, 1)]).await;
     assert!(problems.len() == 1 && problems[0].starts_with("Service default/web: "), "{problems:?}");
     assert!(problems[0].contains("it is the healthCheckNodePort of Service default/api"), "{problems:?}");

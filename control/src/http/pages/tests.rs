@@ -15,7 +15,7 @@ use std::{
 };
 
 fn at() -> SocketAddr {
-    SocketAddr::new([127, 0, 0, 1].into(), free_port("127.0.0.1"))
+    SocketAddr::new([127, 0, 0, 1].into(), free_port())
 }
 
 fn pages(node_name: &str) -> Pages {
