@@ -12,6 +12,8 @@
 
 pub mod fault;
 pub mod config;
+pub mod selector;
+pub mod metallb;
 pub mod objects;
 pub mod manifests;
 pub mod model;

@@ -1,14 +1,18 @@
 //! Kubernetes objects as they were read, before anyone has looked inside: what sources hand to the model.
 
-use crate::fault::{Origin, Problem};
+use crate::{
+    fault::{Origin, Problem},
+    metallb::{IpAddressPool, L2Advertisement},
+};
+use imbl::OrdMap;
 use k8s_openapi::api::{
-    core::v1::{Node, Service},
+    core::v1::{Namespace, Node, Service},
     discovery::v1::EndpointSlice,
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-/// Namespace and name; the namespace of a Node is empty.
+/// Namespace and name; the namespace of a Node, or of a Namespace, is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct ObjectKey {
     /// Its namespace.
@@ -35,7 +39,7 @@ impl fmt::Display for ObjectKey {
 
 /// An object and its place. An object that was not read again keeps its `Arc`, by which the model knows that it is
 /// the same.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Object<T> {
     /// Where it was read; `None` if it came from an API server.
     pub origin: Option<Origin>,
@@ -43,17 +47,32 @@ pub struct Object<T> {
     pub value: Arc<T>,
 }
 
-/// All objects of a source at one moment.
+impl<T> Clone for Object<T> {
+    fn clone(&self) -> Self {
+        Self { origin: self.origin.clone(), value: Arc::clone(&self.value) }
+    }
+}
+
+/// The objects of one kind. A copy costs nothing, and two of them are told apart by what differs.
+pub type Kind<T> = OrdMap<ObjectKey, Object<T>>;
+
+/// All objects of a source at one moment. A copy is cheap: sources hand out one for each moment.
 #[derive(Debug, Clone, Default)]
 pub struct Objects {
     /// The source has not listed everything yet: what there is may lack endpoints, and must not be served.
     pub pending: bool,
     /// The Services.
-    pub services: BTreeMap<ObjectKey, Object<Service>>,
+    pub services: Kind<Service>,
     /// The EndpointSlices.
-    pub slices: BTreeMap<ObjectKey, Object<EndpointSlice>>,
+    pub slices: Kind<EndpointSlice>,
     /// The Nodes.
-    pub nodes: BTreeMap<ObjectKey, Object<Node>>,
+    pub nodes: Kind<Node>,
+    /// The Namespaces, for their labels.
+    pub namespaces: Kind<Namespace>,
+    /// The pools that LoadBalancer Services have their addresses from.
+    pub pools: Kind<IpAddressPool>,
+    /// Which of those addresses are announced, and where.
+    pub advertisements: Kind<L2Advertisement>,
     /// What could not be read, and what was read but looks wrong.
     pub problems: Vec<Problem>,
 }

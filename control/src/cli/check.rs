@@ -8,7 +8,7 @@ use super::{OutputFormat, args::CheckArgs, print, print_json};
 use crate::{
     api::{render, views},
     compile::{Candidate, Compiler, Environment, PortView},
-    config::{self, Config, ConfigError},
+    config::{self, Config, ConfigError, Source},
     fault::{Origin, Problem, Severity},
     manifests,
     model::{IpFamily, Model},
@@ -72,7 +72,11 @@ fn check(path: &Path) -> anyhow::Result<Report> {
         }
         Err(error) => return Err(error.into()),
     };
-    let objects = manifests::read(&config.manifests.path)?;
+    let objects = match &config.source {
+        Source::Manifests(folder) => manifests::read(&folder.path)?,
+        // What the cluster has is not asked for: nothing but the file is checked.
+        Source::Kubernetes(_) => Objects::default(),
+    };
     Ok(compile(&config, &objects))
 }
 

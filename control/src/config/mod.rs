@@ -11,8 +11,9 @@ mod settings;
 mod validate;
 
 pub use settings::{
-    Config, Idle, Interface, LogFormat, Logging, Manifests, NodePortAddresses, Queues, Reject, Replay,
-    ReplayNextHop, Ring, Roles, Snat, Sync, TableSizes, Umem, Workers, XdpMode, ZeroCopy,
+    Announce, Config, Idle, Interface, Kubernetes, LogFormat, Logging, Manifests, NodePortAddresses, Queues,
+    Reject, Replay, ReplayNextHop, Ring, Roles, Snat, Source, Sync, TableSizes, Umem, Workers, XdpMode,
+    ZeroCopy,
 };
 
 use crate::fault::{Fault, Faults};
@@ -67,7 +68,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::from_yaml(&text, &file, &hostname()),
+            Ok(text) => Self::from_yaml(&text, &file, &default_node_name()),
             Err(cause) => Err(ConfigError::Unreadable { file, cause }),
         }
     }
@@ -83,6 +84,11 @@ impl Config {
             false => Err(ConfigError::Invalid { file: file.to_owned(), faults: faults.into_vec() }),
         }
     }
+}
+
+/// The node's name where the configuration has none: `NODE_NAME`, as pods are told theirs, or else the machine's name.
+fn default_node_name() -> String {
+    std::env::var("NODE_NAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(hostname)
 }
 
 /// The machine's name, in lower case as the kubelet registers it.

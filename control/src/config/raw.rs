@@ -23,6 +23,8 @@ section!(
     Raw {
     node_name: String,
     manifests: Manifests,
+    kubernetes: Kubernetes,
+    announce: Announce,
     interfaces: Vec<Option<Interface>>,
     workers: Workers,
     snat: Snat,
@@ -50,6 +52,23 @@ section!(
 });
 
 section!(Manifests { path: String });
+
+section!(Kubernetes {
+    kubeconfig: String,
+    namespace: String,
+    pool_namespace: String,
+    load_balancer_class: String,
+    classless: bool,
+});
+
+section!(Announce {
+    enabled: bool,
+    lease_duration: String,
+    renew_interval: String,
+    gratuitous_interval: String,
+    relay: String,
+    drain: String,
+});
 
 section!(Interface {
     name: String,

@@ -19,7 +19,9 @@ pub struct Config {
     /// This node's name in Kubernetes: what endpoints' `nodeName` is compared with. Empty: nothing is local.
     pub node_name: String,
     /// Where the objects come from.
-    pub manifests: Manifests,
+    pub source: Source,
+    /// How addresses of LoadBalancer Services are announced.
+    pub announce: Announce,
     /// The interfaces; the index in this list is the port number of the dataplane.
     pub interfaces: Vec<Interface>,
     /// The packet threads.
@@ -60,6 +62,47 @@ pub struct Config {
     pub replay: Replay,
     /// The log.
     pub logging: Logging,
+}
+
+/// Where the objects come from: `manifests` or `kubernetes`, not both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A folder.
+    Manifests(Manifests),
+    /// An API server.
+    Kubernetes(Kubernetes),
+}
+
+/// An API server, and what of it is ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// How it is reached; `None`: as the service account of the pod that this runs in.
+    pub kubeconfig: Option<PathBuf>,
+    /// The namespace that the gateways' Leases are in.
+    pub namespace: String,
+    /// The namespace that pools and advertisements are read from.
+    pub pool_namespace: String,
+    /// LoadBalancer Services of this class get their addresses from here.
+    pub load_balancer_class: String,
+    /// So do those without a class.
+    pub classless: bool,
+}
+
+/// How addresses of LoadBalancer Services are announced, by ARP and neighbour discovery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announce {
+    /// Whether they are at all.
+    pub enabled: bool,
+    /// A gateway that has not renewed its Lease for so long is dead, and others take over.
+    pub lease_duration: Duration,
+    /// How often it is renewed.
+    pub renew_interval: Duration,
+    /// How often addresses are announced unasked, beside the burst after each change; `None`: not at all.
+    pub gratuitous_interval: Option<Duration>,
+    /// How long flows that another gateway began are sent on to it after an address has moved here.
+    pub relay: Duration,
+    /// How long a gateway that is told to stop goes on with its flows after it has handed over its addresses.
+    pub drain: Duration,
 }
 
 /// A folder of Kubernetes YAML.

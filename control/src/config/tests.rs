@@ -27,7 +27,8 @@ fn refused(added: &str, start: &str) {
 fn interfaces_are_all_that_is_needed() {
     let config = load(MINIMAL);
     assert_eq!(config.node_name, "node-1");
-    assert_eq!(config.manifests.path, Path::new("/etc/penstock/manifests"));
+    let Source::Manifests(manifests) = &config.source else { panic!() };
+    assert_eq!(manifests.path, Path::new("/etc/penstock/manifests"));
     assert_eq!(config.interfaces[0].roles, Roles { client: true, backend: true });
     assert_eq!(config.interfaces[0].queues, Queues::All);
     assert_eq!(config.workers, Workers { count: 1, cores: Vec::new(), idle: Idle::Adaptive });
@@ -268,4 +269,30 @@ fn operators_addresses_are_kube_proxys_unless_said_otherwise() {
     );
     refused("minSyncPeriod: 2m", "minSyncPeriod: \"2m\": must be at most 60s");
     refused("syncPeriod: 0s", "syncPeriod: \"0s\": must be from 1s to 1h");
+}
+
+#[test]
+fn objects_come_from_a_cluster_or_from_a_folder() {
+    let config = load(
+        "interfaces: [{name: eth0}]\nkubernetes: {kubeconfig: /etc/penstock/kubeconfig, poolNamespace: metallb-system, classless: true}\nannounce: {leaseDuration: 1s, renewInterval: 300ms, gratuitousInterval: 1m}",
+    );
+    let Source::Kubernetes(cluster) = config.source else { panic!() };
+    assert_eq!(cluster.kubeconfig.as_deref(), Some(Path::new("/etc/penstock/kubeconfig")));
+    assert_eq!(
+        (cluster.namespace.as_str(), cluster.pool_namespace.as_str()),
+        ("penstock-system", "metallb-system")
+    );
+    assert_eq!((cluster.load_balancer_class.as_str(), cluster.classless), ("penstock.dev/gateway", true));
+    assert!(config.announce.enabled, "in a cluster, unless it is said otherwise");
+    assert_eq!(config.announce.gratuitous_interval, Some(Duration::from_secs(60)));
+    refused(
+        "kubernetes: {}\nmanifests: {path: /srv}",
+        "kubernetes: objects come from `manifests` or from `kubernetes`; leave one out",
+    );
+    refused("kubernetes: {namespace: ''}", "kubernetes.namespace: \"\": must not be empty");
+    refused("announce: {leaseDuration: 500ms}", "announce.leaseDuration: 500ms: must be at least 1s");
+    refused(
+        "announce: {renewInterval: 3s}",
+        "announce.renewInterval: 3s: must be more than 0 and at most half",
+    );
 }

@@ -1,7 +1,9 @@
 //! `/configz`: the configuration in force, every default filled in, in the words of the configuration file, so that it
 //! can be saved and used as one.
 
-use crate::config::{Config, Idle, LogFormat, NodePortAddresses, Queues, XdpMode, ZeroCopy};
+use crate::config::{
+    Announce, Config, Idle, LogFormat, NodePortAddresses, Queues, Source, XdpMode, ZeroCopy,
+};
 use penstock_dataplane::path::{Echo, TcpReject};
 use serde_json::{Value, json};
 use std::{ops::RangeInclusive, time::Duration};
@@ -10,7 +12,7 @@ use std::{ops::RangeInclusive, time::Duration};
 pub fn configz(config: &Config) -> Value {
     let mut value = json!({
         "nodeName": config.node_name,
-        "manifests": {"path": config.manifests.path},
+        "announce": announce(&config.announce),
         "interfaces": config.interfaces.iter().map(interface).collect::<Vec<_>>(),
         "workers": {
             "count": config.workers.count,
@@ -52,6 +54,20 @@ pub fn configz(config: &Config) -> Value {
             "level": config.logging.level,
         },
     });
+    match &config.source {
+        Source::Manifests(folder) => value["manifests"] = json!({"path": folder.path}),
+        Source::Kubernetes(cluster) => {
+            value["kubernetes"] = json!({
+                "namespace": cluster.namespace,
+                "poolNamespace": cluster.pool_namespace,
+                "loadBalancerClass": cluster.load_balancer_class,
+                "classless": cluster.classless,
+            });
+            if let Some(path) = &cluster.kubeconfig {
+                value["kubernetes"]["kubeconfig"] = json!(path);
+            }
+        }
+    }
     // An empty list of cores would be one too few.
     if !config.workers.cores.is_empty() {
         value["workers"]["cores"] = json!(config.workers.cores);
@@ -87,6 +103,17 @@ fn interface(interface: &crate::config::Interface) -> Value {
         value["vlan"] = json!(vlan);
     }
     value
+}
+
+fn announce(announce: &Announce) -> Value {
+    json!({
+        "enabled": announce.enabled,
+        "leaseDuration": duration(announce.lease_duration),
+        "renewInterval": duration(announce.renew_interval),
+        "gratuitousInterval": duration(announce.gratuitous_interval.unwrap_or_default()),
+        "relay": duration(announce.relay),
+        "drain": duration(announce.drain),
+    })
 }
 
 fn timeouts(config: &Config) -> Value {

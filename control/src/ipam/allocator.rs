@@ -6,12 +6,11 @@
 
 use super::{
     error::{Listed, Pending},
-    pool::{Pool, Usage, family},
+    pool::{Pool, Usage},
     pools::Pools,
     request::{Families, Request, Sharing},
-    selector::Labels,
 };
-use crate::{model::IpFamily, objects::ObjectKey};
+use crate::{model::IpFamily, objects::ObjectKey, selector::Labels};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -113,7 +112,7 @@ impl Allocator {
         let mut usage = Usage::default();
         for (place, of) in [IpFamily::V4, IpFamily::V6].into_iter().enumerate() {
             let used =
-                self.users.keys().filter(|address| family(**address) == of && pool.contains(**address));
+                self.users.keys().filter(|address| IpFamily::of(**address) == of && pool.contains(**address));
             usage.assigned[place] = used.count() as i64;
             usage.available[place] = match pool.capacity(of) {
                 i64::MAX => i64::MAX,
@@ -209,7 +208,7 @@ impl Allocator {
         ) else {
             return;
         };
-        match self.free(request, pool, other(family(*only))) {
+        match self.free(request, pool, other(IpFamily::of(*only))) {
             Some(second) => settled.addresses.push(second),
             None => settled.lacks_second = true,
         }
@@ -264,7 +263,7 @@ fn is_one_of_each(addresses: &[IpAddr]) -> bool {
 /// Whether these addresses are all that a Service of these families has.
 fn is_exactly(families: Families, addresses: &[IpAddr]) -> bool {
     match (families, addresses) {
-        (Families::One(of), [address]) => family(*address) == of,
+        (Families::One(of), [address]) => IpFamily::of(*address) == of,
         (Families::Both | Families::Prefer(_), [_, _]) => is_one_of_each(addresses),
         _ => false,
     }

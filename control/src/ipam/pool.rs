@@ -1,43 +1,14 @@
 //! One IPAddressPool: `metallb.io/v1beta1`, read as MetalLB reads it (§5.2).
 
-use super::{
-    error::PoolError,
+use super::error::PoolError;
+use crate::{
+    metallb::{PoolSpec, ServiceAllocation},
+    model::IpFamily,
     selector::{Labels, Selector},
 };
-use crate::model::IpFamily;
 use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use serde::Deserialize;
 use std::{collections::BTreeSet, net::IpAddr};
-
-/// `spec` of an IPAddressPool.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PoolSpec {
-    /// Prefixes and ranges.
-    pub addresses: Vec<String>,
-    /// Whether Services that ask for nothing may have its addresses; true if absent.
-    pub auto_assign: Option<bool>,
-    /// Whether IPv4 addresses that end in .0 and .255 are left out.
-    #[serde(rename = "avoidBuggyIPs")]
-    pub avoid_buggy_ips: bool,
-    /// Which Services it is for.
-    pub service_allocation: Option<ServiceAllocation>,
-}
-
-/// `spec.serviceAllocation`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct ServiceAllocation {
-    /// 1 comes first, 0 last.
-    pub priority: u32,
-    /// Namespaces by name.
-    pub namespaces: Vec<String>,
-    /// Namespaces by label.
-    pub namespace_selectors: Vec<LabelSelector>,
-    /// Services by label.
-    pub service_selectors: Vec<LabelSelector>,
-}
 
 /// A pool that has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,23 +91,19 @@ impl Pool {
 
     /// Its addresses of one family, in the order of allocation.
     pub(super) fn addresses(&self, family: IpFamily) -> impl Iterator<Item = IpAddr> {
-        let of_family = self.prefixes.iter().filter(move |prefix| self::family(prefix.addr()) == family);
+        let of_family = self.prefixes.iter().filter(move |prefix| IpFamily::of(prefix.addr()) == family);
         of_family.flat_map(|prefix| all(*prefix)).filter(|address| self.contains(*address))
     }
 
     /// How many addresses of one family it has to give.
     pub(super) fn capacity(&self, family: IpFamily) -> i64 {
-        let of_family = self.prefixes.iter().filter(|prefix| self::family(prefix.addr()) == family);
+        let of_family = self.prefixes.iter().filter(|prefix| IpFamily::of(prefix.addr()) == family);
         let capacity = of_family.fold(0u128, |sum, prefix| {
             let buggy = if self.avoid_buggy_ips { buggy_in(prefix) } else { 0 };
             sum.saturating_add(size(prefix)) - buggy
         });
         if capacity >= 1 << 62 { i64::MAX } else { capacity as i64 }
     }
-}
-
-pub(super) fn family(address: IpAddr) -> IpFamily {
-    if address.is_ipv4() { IpFamily::V4 } else { IpFamily::V6 }
 }
 
 /// The addresses that some old equipment takes for a network's own, or its broadcast.

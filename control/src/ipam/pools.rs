@@ -1,9 +1,7 @@
 //! All pools: read together, since no two may have an address in common.
 
-use super::{
-    error::PoolError,
-    pool::{Pool, PoolSpec},
-};
+use super::{error::PoolError, pool::Pool};
+use crate::metallb::PoolSpec;
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// The pools, by name.

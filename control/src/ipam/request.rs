@@ -1,7 +1,11 @@
 //! What a Service asks for: its families, addresses or a pool by name, and with whom it shares.
 
-use super::{error::RequestError, pool::family, selector::Labels};
-use crate::{model::IpFamily, objects::ObjectKey};
+use super::error::RequestError;
+use crate::{
+    model::{IpFamily, transport},
+    objects::ObjectKey,
+    selector::Labels,
+};
 use k8s_openapi::api::core::v1 as api;
 use penstock_dataplane::table::Transport;
 use std::{
@@ -93,7 +97,7 @@ impl Request {
 
 fn families(spec: &api::ServiceSpec) -> Option<Families> {
     let ips = spec.cluster_ips.iter().flatten().chain(spec.cluster_ip.iter());
-    let families: Vec<_> = ips.filter_map(|ip| ip.parse().ok().map(family)).collect();
+    let families: Vec<_> = ips.filter_map(|ip| ip.parse().ok().map(IpFamily::of)).collect();
     let primary = *families.first()?;
     let both = families.iter().any(|family| *family != primary);
     Some(match (spec.ip_family_policy.as_deref(), both) {
@@ -116,11 +120,5 @@ fn addresses(text: &str) -> Result<Vec<IpAddr>, RequestError> {
 }
 
 fn port(port: &api::ServicePort) -> Option<(Transport, u16)> {
-    let transport = match port.protocol.as_deref().unwrap_or("TCP") {
-        "TCP" => Transport::Tcp,
-        "UDP" => Transport::Udp,
-        "SCTP" => Transport::Sctp,
-        _ => return None,
-    };
-    Some((transport, u16::try_from(port.port).ok()?))
+    Some((transport(port.protocol.as_deref().unwrap_or("TCP"))?, u16::try_from(port.port).ok()?))
 }

@@ -1,7 +1,7 @@
 //! MetalLB's rules, one by one.
 
 use super::*;
-use crate::objects::ObjectKey;
+use crate::{metallb::PoolSpec, objects::ObjectKey};
 use k8s_openapi::api::core::v1 as api;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::IpAddr};

@@ -6,15 +6,19 @@
 use super::unknown::unknown_fields;
 use crate::{
     fault::{Fault, Severity},
+    metallb::{IpAddressPool, L2Advertisement},
     objects::ObjectKey,
 };
 use k8s_openapi::api::{
-    core::v1::{Node, Service},
+    core::v1::{Namespace, Node, Service},
     discovery::v1::EndpointSlice,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::sync::Arc;
+
+/// The version of MetalLB's objects.
+const METALLB: &str = "metallb.io/v1beta1";
 
 /// An object of a kind that matters.
 #[derive(Debug, Clone)]
@@ -22,6 +26,9 @@ pub(super) enum Manifest {
     Service(Arc<Service>),
     Slice(Arc<EndpointSlice>),
     Node(Arc<Node>),
+    Namespace(Arc<Namespace>),
+    Pool(Arc<IpAddressPool>),
+    Advertisement(Arc<L2Advertisement>),
 }
 
 /// Kind and key: what makes two manifests the same object.
@@ -120,6 +127,19 @@ impl Contents {
             ("", "Node") => {
                 self.object(document, prefix, "v1", "Node", tree, |node| Manifest::Node(Arc::new(node)))
             }
+            ("", "Namespace") => self.object(document, prefix, "v1", "Namespace", tree, |namespace| {
+                Manifest::Namespace(Arc::new(namespace))
+            }),
+            ("metallb.io", "IPAddressPool") => {
+                self.object(document, prefix, METALLB, "IPAddressPool", tree, |pool| {
+                    Manifest::Pool(Arc::new(pool))
+                });
+            }
+            ("metallb.io", "L2Advertisement") => {
+                self.object(document, prefix, METALLB, "L2Advertisement", tree, |advertisement| {
+                    Manifest::Advertisement(Arc::new(advertisement))
+                });
+            }
             ("discovery.k8s.io", "EndpointSlice") => {
                 self.object(document, prefix, "discovery.k8s.io/v1", "EndpointSlice", tree, slice);
             }
@@ -150,7 +170,7 @@ impl Contents {
     ) {
         let metadata = |field: &str| tree.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
         let namespace = match kind {
-            "Node" => "",
+            "Node" | "Namespace" => "",
             _ => metadata("namespace").filter(|namespace| !namespace.is_empty()).unwrap_or("default"),
         };
         let Some(name) = metadata("name").filter(|name| !name.is_empty()) else {

@@ -1,8 +1,8 @@
 //! A folder of ordinary Kubernetes YAML as the source of objects, needing no cluster.
 //!
 //! In: every `.yaml`, `.yml` and `.json` file of the folder (not of folders in it, nor hidden files), each with any
-//! number of documents; `List` kinds are opened. Out: Services, EndpointSlices and Nodes; other kinds are ignored, with
-//! one log line a kind. The folder is watched by inotify, and a burst of changes is read once it has settled.
+//! number of documents; `List` kinds are opened. Out: Services, EndpointSlices, Nodes, Namespaces and MetalLB's pools and
+//! advertisements; other kinds are ignored, with one log line a kind. The folder is watched by inotify, and a burst of changes is read once it has settled.
 //!
 //! A file that is not YAML keeps its last good objects; an object of the wrong shape keeps its last good version;
 //! either is reported with file, document, object and field. A removed file takes its objects with it. Where two files

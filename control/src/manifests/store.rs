@@ -6,10 +6,10 @@
 use super::document::{Contents, Finding, Identity, Manifest, read};
 use crate::{
     fault::{Fault, Origin, Problem, Severity},
-    objects::{Object, ObjectKey, Objects},
+    objects::{Kind, Object, Objects},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -150,6 +150,11 @@ impl Store {
                     Manifest::Service(value) => add(&mut all.services, identity, value, origin.clone()),
                     Manifest::Slice(value) => add(&mut all.slices, identity, value, origin.clone()),
                     Manifest::Node(value) => add(&mut all.nodes, identity, value, origin.clone()),
+                    Manifest::Namespace(value) => add(&mut all.namespaces, identity, value, origin.clone()),
+                    Manifest::Pool(value) => add(&mut all.pools, identity, value, origin.clone()),
+                    Manifest::Advertisement(value) => {
+                        add(&mut all.advertisements, identity, value, origin.clone())
+                    }
                 };
                 if let Some(first) = first {
                     let message = format!(
@@ -168,15 +173,15 @@ impl Store {
 
 /// Adds an object, or says where the one is that was there before.
 fn add<T>(
-    objects: &mut BTreeMap<ObjectKey, Object<T>>,
+    objects: &mut Kind<T>,
     (_, key): &Identity,
     value: &Arc<T>,
     origin: Option<Origin>,
 ) -> Option<Origin> {
-    match objects.entry(key.clone()) {
-        Entry::Occupied(first) => first.get().origin.clone(),
-        Entry::Vacant(free) => {
-            free.insert(Object { origin, value: Arc::clone(value) });
+    match objects.get(key) {
+        Some(first) => first.origin.clone(),
+        None => {
+            objects.insert(key.clone(), Object { origin, value: Arc::clone(value) });
             None
         }
     }
@@ -253,6 +258,9 @@ impl Manifest {
             (Self::Service(a), Self::Service(b)) => a == b,
             (Self::Slice(a), Self::Slice(b)) => a == b,
             (Self::Node(a), Self::Node(b)) => a == b,
+            (Self::Namespace(a), Self::Namespace(b)) => a == b,
+            (Self::Pool(a), Self::Pool(b)) => a == b,
+            (Self::Advertisement(a), Self::Advertisement(b)) => a == b,
             _ => false,
         }
     }

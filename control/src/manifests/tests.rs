@@ -286,3 +286,27 @@ fn a_missing_folder_says_what_to_do() {
         "{error}"
     );
 }
+
+#[test]
+fn pools_advertisements_and_namespaces_are_read() {
+    let place = Place::new();
+    place.write(
+        "pools.yaml",
+        "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {name: public, namespace: metallb-system}\nspec: {addresses: [192.0.2.0/28], avoidBuggyIPs: true}\n---\napiVersion: metallb.io/v1beta1\nkind: L2Advertisement\nmetadata: {name: all, namespace: metallb-system}\nspec: {ipAddressPools: [public], nodeSelector: []}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: a}}\n",
+    );
+    let objects = place.read();
+    let pool = &objects.pools[&ObjectKey::new("metallb-system", "public")].value.spec;
+    assert_eq!(
+        (pool.addresses.as_slice(), pool.avoid_buggy_ips),
+        (["192.0.2.0/28".to_owned()].as_slice(), true)
+    );
+    let advertisement = &objects.advertisements[&ObjectKey::new("metallb-system", "all")].value.spec;
+    assert_eq!(advertisement.ip_address_pools, ["public"]);
+    assert!(objects.namespaces.contains_key(&ObjectKey::new("", "shop")));
+    assert_eq!(
+        problems(&objects),
+        [
+            "pools.yaml: document 2: L2Advertisement metallb-system/all: spec.nodeSelector: unknown field; it has no effect"
+        ]
+    );
+}

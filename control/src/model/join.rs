@@ -5,7 +5,7 @@
 use super::{Node, Reading, Service, Slice, differences};
 use crate::{
     fault::{Fault, Origin, Problem, Severity},
-    objects::{Object, ObjectKey, Objects},
+    objects::{self, ObjectKey, Objects},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -141,7 +141,7 @@ impl<R, T: PartialEq> Kind<R, T> {
 
     fn update(
         &mut self,
-        objects: &BTreeMap<ObjectKey, Object<R>>,
+        objects: &objects::Kind<R>,
         read: fn(&ObjectKey, &R) -> Reading<T>,
     ) -> Vec<Change<T>> {
         let mut changes = Vec::new();

@@ -15,6 +15,7 @@ mod join;
 
 pub(crate) use differences::differences;
 pub use join::{Joined, Model};
+pub(crate) use names::transport;
 pub use node::{Node, NodeAddress, NodeAddressKind};
 pub use service::{Service, ServicePort, ServiceType};
 pub use slice::{Endpoint, Slice, SlicePort};

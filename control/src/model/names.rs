@@ -11,7 +11,7 @@ pub(super) const NO_DNS_LABEL: &str = "a lowercase RFC 1123 label must consist o
 pub(super) const NO_PORT: &str = "must be between 1 and 65535, inclusive";
 
 /// The protocol with this name.
-pub(super) fn transport(name: &str) -> Option<Transport> {
+pub(crate) fn transport(name: &str) -> Option<Transport> {
     match name {
         "TCP" => Some(Transport::Tcp),
         "UDP" => Some(Transport::Udp),

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::Server,
     compile::{Compiler, Environment},
-    config::Config,
+    config::{Config, Manifests, Source},
     fault::Problem,
     manifests::Folder,
     model::Model,
@@ -51,7 +51,10 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let named =
         config.interfaces.iter().enumerate().map(|(port, interface)| (port as u8, interface.name.clone()));
     let mut routes = Routes::open(named.collect()).await?;
-    let mut folder = Folder::open(&config.manifests.path)?;
+    let Source::Manifests(Manifests { path }) = &config.source else {
+        return Err(std::io::Error::other("kubernetes: is not followed yet").into());
+    };
+    let mut folder = Folder::open(path)?;
     let mut control = Control::start(config, &routes)?;
 
     control.operators.serve(&control.config, &control.appliance);

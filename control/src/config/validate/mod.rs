@@ -7,11 +7,12 @@ mod check;
 mod health;
 mod interfaces;
 mod memory;
+mod source;
 mod traffic;
 
 use super::{
     raw::{self, Raw},
-    settings::{Config, LogFormat, Logging, Manifests},
+    settings::{Config, LogFormat, Logging},
 };
 use crate::fault::Faults;
 use check::{absolute_path, word};
@@ -23,9 +24,11 @@ pub(super) fn validate(raw: Raw, hostname: &str, faults: &mut Faults) -> Config 
     let umem = memory::umem(raw.umem.unwrap_or_default(), ring, &interfaces, &workers, faults);
     let replay = interfaces::replay(raw.replay.unwrap_or_default(), &interfaces, faults);
     let cluster_cidr = traffic::cluster_cidr(raw.cluster_cidr, faults);
+    let source = source::source(raw.manifests, raw.kubernetes, faults);
     Config {
         node_name: node_name(raw.node_name, hostname, faults),
-        manifests: manifests(raw.manifests.unwrap_or_default(), faults),
+        announce: source::announce(raw.announce.unwrap_or_default(), &source, faults),
+        source,
         workers,
         snat: traffic::snat(raw.snat.unwrap_or_default(), faults),
         ring,
@@ -76,10 +79,6 @@ fn node_name(name: Option<String>, hostname: &str, faults: &mut Faults) -> Strin
         );
     }
     name
-}
-
-fn manifests(raw: raw::Manifests, faults: &mut Faults) -> Manifests {
-    Manifests { path: absolute_path("manifests.path", raw.path, "/etc/penstock/manifests", faults) }
 }
 
 fn logging(raw: raw::Logging, faults: &mut Faults) -> Logging {

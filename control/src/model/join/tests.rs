@@ -1,4 +1,5 @@
 use super::*;
+use crate::objects::Object;
 
 fn objects(services: &[(&str, &str)], slices: &[(&str, &str, &str)]) -> Objects {
     let mut all = Objects::default();

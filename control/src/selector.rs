@@ -8,7 +8,7 @@ pub type Labels = BTreeMap<String, String>;
 
 /// A checked selector. One without terms selects everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Selector(Vec<Term>);
+pub struct Selector(Vec<Term>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Term {
@@ -25,7 +25,8 @@ enum Test {
 }
 
 impl Selector {
-    pub(super) fn read(raw: &LabelSelector) -> Result<Self, String> {
+    /// Checks a selector, or says what is wrong with it.
+    pub fn read(raw: &LabelSelector) -> Result<Self, String> {
         let labels = raw.match_labels.iter().flatten();
         let mut terms: Vec<Term> = labels
             .map(|(key, value)| Term { key: key.clone(), test: Test::In([value.clone()].into()) })
@@ -51,7 +52,8 @@ impl Selector {
         Ok(Self(terms))
     }
 
-    pub(super) fn selects(&self, labels: &Labels) -> bool {
+    /// Whether an object with these labels is meant.
+    pub fn selects(&self, labels: &Labels) -> bool {
         self.0.iter().all(|Term { key, test }| {
             let value = labels.get(key);
             match test {
