@@ -43,6 +43,12 @@ pub enum PoolError {
         /// The one defined before.
         other: String,
     },
+    /// Two pools of one name, in two namespaces.
+    #[error("duplicate definition of pool {pool:?}")]
+    DuplicateName {
+        /// The name.
+        pool: String,
+    },
     /// A namespace that is named twice.
     #[error("parsing address pool {pool}: duplicate definition in namespaces field: {namespace:?}")]
     DuplicateNamespace {
@@ -59,6 +65,20 @@ pub enum PoolError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl PoolError {
+    /// The pool that is at fault; of two, the later one.
+    pub fn pool(&self) -> &str {
+        let (Self::Empty { pool }
+        | Self::Cidr { pool, .. }
+        | Self::Range { pool, .. }
+        | Self::Overlap { pool, .. }
+        | Self::DuplicateName { pool }
+        | Self::DuplicateNamespace { pool, .. }
+        | Self::Selector { pool, .. }) = self;
+        pool
+    }
 }
 
 /// Why it cannot be told what a Service asks for. Addresses that it has stay.
@@ -78,6 +98,9 @@ pub enum RequestError {
 /// Why a Service has no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Pending {
+    /// What it asks for cannot be read.
+    #[error(transparent)]
+    Request(RequestError),
     /// It requires both families, and has one cluster IP.
     #[error("not enough clusterips")]
     ClusterIps,
@@ -94,7 +117,7 @@ pub enum Pending {
         addresses: Listed,
     },
     /// They are in another pool than the one asked for.
-    #[error("{addresses} is not compatible with requested address pool {pool}")]
+    #[error("requested loadBalancer IP(s) {addresses} is not compatible with requested address pool {pool}")]
     OtherPool {
         /// The addresses.
         addresses: Listed,

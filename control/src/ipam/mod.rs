@@ -9,6 +9,8 @@ mod error;
 mod pool;
 mod pools;
 mod request;
+mod runs;
+mod holdings;
 mod allocator;
 #[cfg(test)]
 mod tests;

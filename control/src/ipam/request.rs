@@ -62,37 +62,41 @@ pub struct Request {
 impl Request {
     /// Reads a Service. `None`: it is to have no address, being of another type or without a cluster IP.
     pub fn read(key: &ObjectKey, service: &api::Service) -> Result<Option<Self>, RequestError> {
-        let Some(spec) = &service.spec else { return Ok(None) };
-        if spec.type_.as_deref() != Some("LoadBalancer") {
-            return Ok(None);
-        }
-        let Some(families) = families(spec) else { return Ok(None) };
-        let annotations = service.metadata.annotations.as_ref();
-        let annotation = |name: &str| {
-            let mut keys = PREFIXES.iter().map(|prefix| format!("{prefix}/{name}"));
-            keys.find_map(|key| annotations?.get(&key)).map(String::as_str)
-        };
-        let asked = spec.load_balancer_ip.as_deref().filter(|address| !address.is_empty());
-        let text = match (annotation("loadBalancerIPs"), asked) {
+        let Some(request) = Self::without_addresses(key, service) else { return Ok(None) };
+        let asked = service.spec.as_ref().and_then(|spec| spec.load_balancer_ip.as_deref());
+        let text = match (annotation(service, "loadBalancerIPs"), asked.filter(|text| !text.is_empty())) {
             (Some(_), Some(_)) => return Err(RequestError::Both),
             (text, asked) => text.or(asked).unwrap_or_default(),
         };
+        Ok(Some(Self { addresses: addresses(text)?, ..request }))
+    }
+
+    /// The same, but for the addresses that it asks for.
+    pub fn without_addresses(key: &ObjectKey, service: &api::Service) -> Option<Self> {
+        let spec = service.spec.as_ref().filter(|spec| spec.type_.as_deref() == Some("LoadBalancer"))?;
         let is_local = spec.external_traffic_policy.as_deref() == Some("Local");
         let selector = spec.selector.clone().unwrap_or_default();
-        Ok(Some(Self {
+        Some(Self {
             service: key.clone(),
             labels: service.metadata.labels.clone().unwrap_or_default(),
-            families,
-            addresses: addresses(text)?,
-            pool: annotation("address-pool").map(str::to_owned),
+            families: families(spec)?,
+            addresses: Vec::new(),
+            pool: annotation(service, "address-pool").map(str::to_owned),
             sharing: Sharing {
-                key: annotation("allow-shared-ip").unwrap_or_default().to_owned(),
+                key: annotation(service, "allow-shared-ip").unwrap_or_default().to_owned(),
                 backend: if is_local { selector } else { BTreeMap::new() },
                 is_local,
                 ports: spec.ports.iter().flatten().filter_map(port).collect(),
             },
-        }))
+        })
     }
+}
+
+/// One of MetalLB's annotations, if it says something.
+fn annotation<'s>(service: &'s api::Service, name: &str) -> Option<&'s str> {
+    let annotations = service.metadata.annotations.as_ref()?;
+    let value = PREFIXES.iter().find_map(|prefix| annotations.get(&format!("{prefix}/{name}")))?;
+    Some(value.as_str()).filter(|value| !value.is_empty())
 }
 
 fn families(spec: &api::ServiceSpec) -> Option<Families> {

@@ -125,8 +125,7 @@ fn what_is_not_assigned_by_itself_must_be_asked_for() {
         "[\"192.0.2.255\"] is not allowed in config",
     );
     world.gets(&asking("c", "metallb.io/address-pool", "manual"), "192.0.3.1");
-    let pool = world.allocator.pools().get("manual").unwrap().clone();
-    assert_eq!(world.allocator.usage(&pool), Usage { assigned: [1, 0], available: [0, 0] });
+    assert_eq!(world.allocator.usage()["manual"], Usage { assigned: [1, 0], available: [0, 0] });
 }
 
 // S-177, S-224
@@ -198,7 +197,10 @@ fn addresses_asked_for_are_given_or_refused() {
         json!({}),
         json!({"metallb.io/loadBalancerIPs": "192.0.2.12", "metallb.io/address-pool": "b"}),
     );
-    world.pends(&other, "[\"192.0.2.12\"] is not compatible with requested address pool b");
+    world.pends(
+        &other,
+        "requested loadBalancer IP(s) [\"192.0.2.12\"] is not compatible with requested address pool b",
+    );
     let both = json!({"metadata": {"annotations": {"metallb.io/loadBalancerIPs": "192.0.2.1"}},
         "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.1", "loadBalancerIP": "192.0.2.1"}});
     let read = |object: Value| {
@@ -336,6 +338,7 @@ fn a_vast_pool_counts_as_the_largest_number() {
     let pools =
         pools(&[("p", json!({"addresses": ["2001:db8::/48", "192.0.2.0/24"], "avoidBuggyIPs": true}))])
             .unwrap();
-    let usage = Allocator::default().usage(pools.get("p").unwrap());
-    assert_eq!(usage, Usage { assigned: [0, 0], available: [254, i64::MAX] });
+    let mut allocator = Allocator::default();
+    allocator.set_pools(pools);
+    assert_eq!(allocator.usage()["p"], Usage { assigned: [0, 0], available: [254, i64::MAX] });
 }
