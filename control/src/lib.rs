@@ -20,6 +20,7 @@ pub mod model;
 pub mod routes;
 pub mod compile;
 pub mod ipam;
+pub mod reports;
 pub mod runtime;
 pub mod http;
 pub mod api;

@@ -2,7 +2,7 @@
 //!
 //! In: pools, namespaces' labels, and requests, each with the addresses that the Service's status has. Out: the addresses
 //! it is to have. An address is kept as long as it may be; a Service that may not keep its own gets another at once. What
-//! is taken is known by the Services that were settled, so a pass over all of them begins with those that have addresses.
+//! is taken is known by the Services that were settled, so whoever settles all begins with those that have addresses.
 
 use super::{
     error::{Listed, Pending, RequestError},
@@ -55,16 +55,11 @@ impl Allocator {
         &self.pools
     }
 
-    /// Other labels of namespaces. Every Service is to be settled again.
-    pub fn set_namespaces(&mut self, namespaces: BTreeMap<String, Labels>) {
+    /// The labels of namespaces. Whether they are others, so that every Service is to be settled again.
+    pub fn set_namespaces(&mut self, namespaces: BTreeMap<String, Labels>) -> bool {
+        let differ = self.namespaces != namespaces;
         self.namespaces = namespaces;
-    }
-
-    /// Settles all: those that have addresses before those that have none.
-    pub fn settle_all(&mut self, requests: &[(Request, Vec<IpAddr>)]) -> BTreeMap<ObjectKey, Settled> {
-        let (have, lack): (Vec<_>, Vec<_>) = requests.iter().partition(|(_, present)| !present.is_empty());
-        let all = have.into_iter().chain(lack);
-        all.map(|(request, present)| (request.service.clone(), self.settle(request, present))).collect()
+        differ
     }
 
     /// Settles one, whose status has the addresses `present`.
@@ -90,21 +85,23 @@ impl Allocator {
         self.hold(request, before, settled)
     }
 
-    /// Somebody else has given these addresses to a Service: nobody gets them here. Whether that freed others.
-    pub fn reserve(&mut self, service: &ObjectKey, addresses: &[IpAddr]) -> bool {
-        let before = self.holdings.release(service);
-        let held = Held { addresses: addresses.to_vec(), sharing: Sharing::default(), is_guest: true };
-        let freed = has_freed(before, &held);
+    /// Somebody else has given these addresses to a Service that has none here: nobody gets them.
+    pub fn reserve(&mut self, service: &ObjectKey, addresses: &[IpAddr]) {
         if !addresses.is_empty() {
-            self.holdings.hold(service, held);
+            let sharing = Sharing::default();
+            self.holdings.hold(service, Held { addresses: addresses.to_vec(), sharing, is_guest: true });
         }
-        freed
     }
 
     /// The Service is gone, or asks for nothing any more. Whether that freed an address, so that others are to be
     /// settled again.
     pub fn release(&mut self, service: &ObjectKey) -> bool {
         self.holdings.release(service).is_some_and(|held| !held.addresses.is_empty())
+    }
+
+    /// What a Service has.
+    pub fn addresses(&self, service: &ObjectKey) -> &[IpAddr] {
+        self.holdings.addresses(service)
     }
 
     /// Who has an address.

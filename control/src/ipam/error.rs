@@ -87,12 +87,42 @@ pub enum RequestError {
     /// Both ways to ask for addresses.
     #[error("service can not have both metallb.io/loadBalancerIPs and svc.Spec.LoadBalancerIP")]
     Both,
-    /// No address.
-    #[error("invalid spec.loadBalancerIP or annotation metallb.io/loadBalancerIPs {0:?}: not an IP address")]
-    Unreadable(String),
+    /// The annotation is no list of addresses.
+    #[error("invalid metallb.io/loadBalancerIPs: {0:?}")]
+    Annotation(String),
+    /// The field is no address.
+    #[error("invalid spec.loadBalancerIP {0:?}")]
+    Field(String),
     /// More than one of a family.
-    #[error("requested loadBalancer IP(s) {0:?} has more than one address of a family")]
-    Family(String),
+    #[error(transparent)]
+    Family(FamilyError),
+}
+
+/// Addresses that cannot be one Service's: at most one of each family.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FamilyError {
+    /// Two of one family.
+    #[error("IPFamilyForAddresses: same address family {0}")]
+    Same(Listed),
+    /// More than there are families.
+    #[error("IPFamilyForAddresses: invalid ips length {count} {listed}", count = listed.0.len())]
+    Length {
+        /// The addresses.
+        listed: Listed,
+    },
+}
+
+impl FamilyError {
+    /// What is wrong with these, if anything.
+    pub fn of(addresses: &[IpAddr]) -> Option<Self> {
+        let listed = || Listed(addresses.to_vec());
+        match addresses {
+            [_] => None,
+            [first, second] if first.is_ipv4() != second.is_ipv4() => None,
+            [_, _] => Some(Self::Same(listed())),
+            _ => Some(Self::Length { listed: listed() }),
+        }
+    }
 }
 
 /// Why a Service has no address.

@@ -70,6 +70,11 @@ impl Holdings {
         Some(held)
     }
 
+    /// What a Service has.
+    pub(super) fn addresses(&self, service: &ObjectKey) -> &[IpAddr] {
+        self.held.get(service).map_or(&[], |held| &held.addresses)
+    }
+
     /// Who has an address.
     pub(super) fn users(&self, address: IpAddr) -> impl Iterator<Item = &ObjectKey> + Clone {
         self.users.get(&address).into_iter().flatten()

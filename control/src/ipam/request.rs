@@ -1,6 +1,6 @@
 //! What a Service asks for: its families, addresses or a pool by name, and with whom it shares.
 
-use super::error::RequestError;
+use super::error::{FamilyError, RequestError};
 use crate::{
     model::{IpFamily, transport},
     objects::ObjectKey,
@@ -64,11 +64,14 @@ impl Request {
     pub fn read(key: &ObjectKey, service: &api::Service) -> Result<Option<Self>, RequestError> {
         let Some(request) = Self::without_addresses(key, service) else { return Ok(None) };
         let asked = service.spec.as_ref().and_then(|spec| spec.load_balancer_ip.as_deref());
-        let text = match (annotation(service, "loadBalancerIPs"), asked.filter(|text| !text.is_empty())) {
+        let addresses = match (annotation(service, "loadBalancerIPs"), asked.filter(|text| !text.is_empty()))
+        {
             (Some(_), Some(_)) => return Err(RequestError::Both),
-            (text, asked) => text.or(asked).unwrap_or_default(),
+            (Some(text), None) => addresses(text)?,
+            (None, Some(text)) => vec![text.parse().map_err(|_| RequestError::Field(text.to_owned()))?],
+            (None, None) => Vec::new(),
         };
-        Ok(Some(Self { addresses: addresses(text)?, ..request }))
+        Ok(Some(Self { addresses, ..request }))
     }
 
     /// The same, but for the addresses that it asks for.
@@ -113,14 +116,12 @@ fn families(spec: &api::ServiceSpec) -> Option<Families> {
 }
 
 fn addresses(text: &str) -> Result<Vec<IpAddr>, RequestError> {
-    let words = text.split(',').map(str::trim).filter(|_| !text.trim().is_empty());
-    let addresses = words.map(|word| word.parse().map_err(|_| RequestError::Unreadable(text.to_owned())));
-    let addresses: Vec<IpAddr> = addresses.collect::<Result<_, _>>()?;
-    let families: BTreeSet<_> = addresses.iter().map(IpAddr::is_ipv4).collect();
-    if families.len() < addresses.len() {
-        return Err(RequestError::Family(text.to_owned()));
+    let read = |word: &str| word.trim().parse().map_err(|_| RequestError::Annotation(text.to_owned()));
+    let addresses: Vec<IpAddr> = text.split(',').map(read).collect::<Result<_, _>>()?;
+    match FamilyError::of(&addresses) {
+        Some(fault) => Err(RequestError::Family(fault)),
+        None => Ok(addresses),
     }
-    Ok(addresses)
 }
 
 fn port(port: &api::ServicePort) -> Option<(Transport, u16)> {
