@@ -350,3 +350,6 @@ fn keys<T>(old: &Kind<T>, new: &Kind<T>) -> BTreeSet<ObjectKey> {
 fn cluster_ip(service: &Service) -> &str {
     service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

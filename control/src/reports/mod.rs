@@ -12,6 +12,8 @@ mod desk;
 mod clerk;
 mod follow;
 mod lock;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub(crate) use book::Book;
 pub use desk::{Desk, Lock};
