@@ -42,12 +42,15 @@ pub struct Allocator {
     pools: Pools,
     namespaces: BTreeMap<String, Labels>,
     holdings: Holdings,
+    /// Whether the usage of pools may be another than when it was asked for last.
+    is_usage_stale: bool,
 }
 
 impl Allocator {
     /// Other pools. Every Service is to be settled again.
     pub fn set_pools(&mut self, pools: Pools) {
         self.pools = pools;
+        self.is_usage_stale = true;
     }
 
     /// The pools.
@@ -88,6 +91,7 @@ impl Allocator {
     /// Somebody else has given these addresses to a Service that has none here: nobody gets them.
     pub fn reserve(&mut self, service: &ObjectKey, addresses: &[IpAddr]) {
         if !addresses.is_empty() {
+            self.is_usage_stale = true;
             let sharing = Sharing::default();
             self.holdings.hold(service, Held { addresses: addresses.to_vec(), sharing, is_guest: true });
         }
@@ -96,7 +100,9 @@ impl Allocator {
     /// The Service is gone, or asks for nothing any more. Whether that freed an address, so that others are to be
     /// settled again.
     pub fn release(&mut self, service: &ObjectKey) -> bool {
-        self.holdings.release(service).is_some_and(|held| !held.addresses.is_empty())
+        let freed = self.holdings.release(service).is_some_and(|held| !held.addresses.is_empty());
+        self.is_usage_stale |= freed;
+        freed
     }
 
     /// What a Service has.
@@ -107,6 +113,11 @@ impl Allocator {
     /// Who has an address.
     pub fn users(&self, address: IpAddr) -> impl Iterator<Item = &ObjectKey> {
         self.holdings.users(address)
+    }
+
+    /// How much of each pool is used, if that may have changed since this was asked last.
+    pub fn changed_usage(&mut self) -> Option<BTreeMap<&str, Usage>> {
+        std::mem::take(&mut self.is_usage_stale).then(|| self.usage())
     }
 
     /// How much of each pool is used, by name.
@@ -135,6 +146,7 @@ impl Allocator {
             .iter()
             .find_map(|address| Some((*address, self.holdings.guests(*address).next()?.clone())));
         let held = Held { addresses, sharing: request.sharing.clone(), is_guest: false };
+        self.is_usage_stale |= before.as_ref().map_or(&[][..], |before| &before.addresses) != held.addresses;
         settled.freed = has_freed(before, &held);
         if !held.addresses.is_empty() {
             self.holdings.hold(&request.service, held);

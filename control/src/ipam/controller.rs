@@ -293,7 +293,7 @@ impl Controller {
     }
 
     fn report_usage(&mut self) {
-        let usage = self.allocator.usage();
+        let Some(usage) = self.allocator.changed_usage() else { return };
         for key in self.objects.pools.keys() {
             if let Some(usage) = usage.get(key.name.as_str()) {
                 let subject = Subject { kind: ObjectKind::IpAddressPool, key: key.clone() };
@@ -321,9 +321,8 @@ impl Planner for Controller {
             namespaces: objects.namespaces.clone(),
             ..Objects::default()
         };
-        let concerned = all || !keys.is_empty();
         self.pass(keys);
-        if concerned && self.is_ready {
+        if self.is_ready {
             self.report_usage();
         }
         self.book.writes()

@@ -17,3 +17,6 @@ pub async fn run<D: Desk>(
 ) {
     reports::follow(|| Controller::new(ours.clone()), objects, held, desk).await;
 }
+
+#[cfg(test)]
+mod tests;

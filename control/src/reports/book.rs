@@ -127,3 +127,6 @@ impl Book {
         Some(write)
     }
 }
+
+#[cfg(test)]
+mod tests;

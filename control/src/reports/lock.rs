@@ -65,3 +65,6 @@ async fn renew<L: Lock>(lock: &L, terms: Terms, held: &watch::Sender<bool>) {
         sleep(deadline.unwrap_or(next).min(next).saturating_duration_since(Instant::now())).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

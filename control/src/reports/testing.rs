@@ -32,6 +32,8 @@ struct State {
     log: Vec<(About, Change)>,
     /// Objects whose changes fail so many times more.
     failing: BTreeMap<ObjectKey, usize>,
+    /// How many events were refused, if all are.
+    refused_events: Option<usize>,
     /// How long a change takes.
     delay: Duration,
     now: usize,
@@ -80,6 +82,15 @@ impl Table {
     /// The next changes of this object fail.
     pub(crate) fn fail(&self, key: &ObjectKey, times: usize) {
         self.state().failing.insert(key.clone(), times);
+    }
+
+    /// Every event fails from now on.
+    pub(crate) fn refuse_events(&self) {
+        self.state().refused_events = Some(0);
+    }
+
+    pub(crate) fn refused_events(&self) -> usize {
+        self.state().refused_events.unwrap_or_default()
     }
 
     /// Every change takes so long.
@@ -230,6 +241,10 @@ impl Desk for Table {
             let key = &about.subject.key;
             if let Some(times) = state.failing.get_mut(key).filter(|times| **times > 0) {
                 *times -= 1;
+                return Err(io::Error::other("refused"));
+            }
+            if let (Some(refused), Change::Event(_)) = (&mut state.refused_events, change) {
+                *refused += 1;
                 return Err(io::Error::other("refused"));
             }
         }
