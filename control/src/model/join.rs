@@ -5,7 +5,7 @@
 use super::{Node, Reading, Service, Slice, differences};
 use crate::{
     fault::{Fault, Origin, Problem, Severity},
-    objects::{self, ObjectKey, Objects},
+    objects::{self, ObjectKey, ObjectKind, Objects, Subject},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -62,9 +62,9 @@ impl Model {
             self.join(key);
         }
         let mut problems = Vec::new();
-        self.services.problems("Service", &mut problems);
-        self.slices.problems("EndpointSlice", &mut problems);
-        self.nodes.problems("Node", &mut problems);
+        self.services.problems(ObjectKind::Service, &mut problems);
+        self.slices.problems(ObjectKind::EndpointSlice, &mut problems);
+        self.nodes.problems(ObjectKind::Node, &mut problems);
         problems
     }
 
@@ -172,12 +172,12 @@ impl<R, T: PartialEq> Kind<R, T> {
         changes
     }
 
-    fn problems(&self, kind: &str, problems: &mut Vec<Problem>) {
+    fn problems(&self, kind: ObjectKind, problems: &mut Vec<Problem>) {
         for (key, entry) in &self.0 {
             problems.extend(entry.findings.iter().map(|(severity, fault)| Problem {
                 severity: *severity,
                 origin: entry.origin.clone(),
-                object: Some(format!("{kind} {key}")),
+                object: Some(Subject { kind, key: key.clone() }),
                 fault: fault.clone(),
             }));
         }
