@@ -21,6 +21,7 @@ pub mod model;
 pub mod routes;
 pub mod compile;
 pub mod ipam;
+pub mod gateways;
 pub mod runtime;
 pub mod http;
 pub mod api;

@@ -9,11 +9,11 @@ use k8s_openapi::api::{
     core::v1::{Namespace, Node, Service},
     discovery::v1::EndpointSlice,
 };
-use serde::Serialize;
-use std::{fmt, sync::Arc};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr, sync::Arc};
 
 /// Namespace and name; the namespace of a Node, or of a Namespace, is empty.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ObjectKey {
     /// Its namespace.
     pub namespace: String,
@@ -25,6 +25,19 @@ impl ObjectKey {
     /// `namespace/name`.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl FromStr for ObjectKey {
+    type Err = &'static str;
+
+    /// Reads `namespace/name`, or a name in the namespace `default`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
+        if namespace.is_empty() || name.is_empty() || name.contains('/') {
+            return Err("must be NAMESPACE/SERVICE");
+        }
+        Ok(Self::new(namespace, name))
     }
 }
 

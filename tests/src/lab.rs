@@ -13,8 +13,9 @@ use penstock::{
         Answer, Appliance, ApplianceConfig, Endpoint, HttpServer, ManifestFolder, ServiceManifest,
         ServicePort, get, node,
     },
-    netns::{Owner, World, WorldOptions},
+    netns::{Namespace, Owner, World, WorldOptions},
 };
+use penstock_dataplane::wire::EtherAddr;
 use serde_json::{Map, Value};
 
 use crate::penstock;
@@ -200,6 +201,15 @@ impl Lab {
             }
         }
         Ok(())
+    }
+
+    /// The MACs of the client's interface and of the gateway's towards it: what frames to the gateway are made with.
+    pub fn client_macs(&self) -> Result<([u8; 6], [u8; 6])> {
+        let mac = |namespace: &Namespace, interface: &str| -> Result<[u8; 6]> {
+            let text = namespace.run(&["cat", &format!("/sys/class/net/{interface}/address")])?;
+            Ok(text.trim().parse::<EtherAddr>()?.0)
+        };
+        Ok((mac(&self.world.client, "eth0")?, mac(&self.world.gateway, "client0")?))
     }
 
     /// The largest number called `name` in what `penstock show WHAT` says.

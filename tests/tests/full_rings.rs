@@ -16,11 +16,6 @@ use serde_json::json;
 
 const DATAGRAMS: u64 = 100_000;
 
-fn mac(text: &str) -> [u8; 6] {
-    let bytes: Vec<u8> = text.trim().split(':').map(|part| u8::from_str_radix(part, 16).unwrap()).collect();
-    bytes.try_into().unwrap()
-}
-
 #[test]
 fn netns_what_a_full_ring_loses_is_shown() {
     require_root!();
@@ -28,11 +23,8 @@ fn netns_what_a_full_ring_loses_is_shown() {
     options.fields.insert("ring".to_owned(), json!({"rx": 64, "tx": 64}));
     let lab = Lab::start(options).unwrap();
     let sink = UdpSink::open(&lab.world.backends[0], ports::UDP.1).unwrap().remove(0);
-    let address_of = |namespace: &penstock::netns::Namespace, interface: &str| {
-        mac(&namespace.run(&["cat", &format!("/sys/class/net/{interface}/address")]).unwrap())
-    };
     let template = FrameTemplate {
-        macs: (address_of(&lab.world.client, "eth0"), address_of(&lab.world.gateway, "client0")),
+        macs: lab.client_macs().unwrap(),
         source: (lab.world.plan.client()[0], 20_000).into(),
         destination: lab.vips(ports::UDP)[0],
         transport: Transport::Udp,

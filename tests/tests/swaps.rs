@@ -20,21 +20,13 @@ const PER_SECOND: u64 = 5_000;
 const LIMIT_EACH: u64 = 100_000;
 const PAYLOAD_BYTES: usize = 200;
 
-fn mac(text: &str) -> [u8; 6] {
-    let bytes: Vec<u8> = text.trim().split(':').map(|part| u8::from_str_radix(part, 16).unwrap()).collect();
-    bytes.try_into().unwrap()
-}
-
 #[test]
 fn netns_1000_swaps_lose_no_datagram() {
     require_root!();
     let mut lab = Lab::start(LabOptions { backends: 4, ..LabOptions::new("swap") }).unwrap();
     let sinks: Vec<UdpSink> =
         lab.world.backends.iter().flat_map(|backend| UdpSink::open(backend, ports::UDP.1).unwrap()).collect();
-    let address_of = |namespace: &penstock::netns::Namespace, interface: &str| {
-        mac(&namespace.run(&["cat", &format!("/sys/class/net/{interface}/address")]).unwrap())
-    };
-    let macs = (address_of(&lab.world.client, "eth0"), address_of(&lab.world.gateway, "client0"));
+    let macs = lab.client_macs().unwrap();
     let clients = lab.world.plan.client();
     // One account a family; the ports of the two do not matter to each other.
     let templates: Vec<_> = lab

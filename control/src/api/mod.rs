@@ -13,6 +13,7 @@ pub mod render;
 pub use client::{ClientError, ask};
 pub use server::{Server, ServerError};
 
+use crate::objects::ObjectKey;
 use penstock_dataplane::table::Transport;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +28,8 @@ pub enum Request {
     Flows(FlowsRequest),
     /// What would happen to a packet, and why.
     Explain(PacketQuestion),
+    /// How far a Service has come on its way to clients.
+    Why(ObjectKey),
 }
 
 /// A listing.

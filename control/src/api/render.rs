@@ -195,6 +195,25 @@ pub fn explanation(answer: &Value) -> String {
     lines.join("\n")
 }
 
+/// `why`.
+pub fn why(answer: &Value) -> String {
+    let mut lines = vec![format!("{}: {}", text(&answer["service"]), text(&answer["answer"]))];
+    for step in answer["steps"].as_array().into_iter().flatten() {
+        let sign = match step["state"].as_str() {
+            Some("done") => "+",
+            Some("doubtful") => "?",
+            Some("wrong") => "!",
+            _ => "-",
+        };
+        let mut name = text(&step["name"]);
+        for fact in step["facts"].as_array().into_iter().flatten() {
+            lines.push(format!("  {} {name:<13} {}", if name.is_empty() { " " } else { sign }, text(fact)));
+            name.clear();
+        }
+    }
+    lines.join("\n")
+}
+
 fn table(rows: &Value, columns: &[Column]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(columns.iter().map(|(heading, _)| *heading));

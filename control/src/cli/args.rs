@@ -1,6 +1,6 @@
 //! The arguments.
 
-use crate::{api::PacketProtocol, demo};
+use crate::{api::PacketProtocol, demo, objects::ObjectKey};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -32,6 +32,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Say what would happen to a packet, and why
     Explain(ExplainArgs),
+    /// Say how far a Service has come on its way to clients, and what holds it up
+    Why(WhyArgs),
     /// Send a capture through the real packet path, without root or interfaces
     Replay(ReplayArgs),
     /// List what a running appliance has
@@ -87,6 +89,17 @@ pub struct ExplainArgs {
     /// Its destination
     #[arg(value_name = "DST:PORT")]
     pub to: SocketAddr,
+    /// Where to ask.
+    #[command(flatten)]
+    pub asking: Asking,
+}
+
+/// `penstock why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// The Service
+    #[arg(value_name = "NAMESPACE/SERVICE")]
+    pub service: ObjectKey,
     /// Where to ask.
     #[command(flatten)]
     pub asking: Asking,

@@ -19,6 +19,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run { config } => appliance(&config),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => questions::explain(&args),
+        Command::Why(args) => questions::why(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Show { what } => questions::show(&what),
         Command::Demo(options) => demo::run(&options),

@@ -1,8 +1,8 @@
-//! `penstock show` and `penstock explain`: questions to a running appliance.
+//! `penstock show`, `penstock explain` and `penstock why`: questions to a running appliance.
 
 use super::{
     OutputFormat,
-    args::{Asking, ExplainArgs, ShowCommand},
+    args::{Asking, ExplainArgs, ShowCommand, WhyArgs},
     print, print_json,
 };
 use crate::api::{self, FlowsRequest, PacketQuestion, Request, Show, render};
@@ -24,6 +24,10 @@ pub(super) fn show(what: &ShowCommand) -> anyhow::Result<bool> {
 pub(super) fn explain(args: &ExplainArgs) -> anyhow::Result<bool> {
     let question = PacketQuestion { transport: args.proto, from: args.from, to: args.to };
     ask(&args.asking, &Request::Explain(question), render::explanation)
+}
+
+pub(super) fn why(args: &WhyArgs) -> anyhow::Result<bool> {
+    ask(&args.asking, &Request::Why(args.service.clone()), render::why)
 }
 
 fn ask(asking: &Asking, request: &Request, render: fn(&Value) -> String) -> anyhow::Result<bool> {

@@ -64,6 +64,16 @@ pub struct Config {
     pub logging: Logging,
 }
 
+impl Config {
+    /// The cluster that the objects come from, if it is one.
+    pub fn cluster(&self) -> Option<&Kubernetes> {
+        match &self.source {
+            Source::Kubernetes(cluster) => Some(cluster),
+            Source::Manifests(_) => None,
+        }
+    }
+}
+
 /// Where the objects come from: `manifests` or `kubernetes`, not both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -86,6 +96,13 @@ pub struct Kubernetes {
     pub load_balancer_class: String,
     /// So do those without a class.
     pub classless: bool,
+}
+
+impl Kubernetes {
+    /// Whether a LoadBalancer Service of this class, or of none, gets its addresses from us.
+    pub fn is_ours(&self, class: Option<&str>) -> bool {
+        class.map_or(self.classless, |class| class == self.load_balancer_class)
+    }
 }
 
 /// How addresses of LoadBalancer Services are announced, by ARP and neighbour discovery.

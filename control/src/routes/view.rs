@@ -194,6 +194,13 @@ pub struct Interface {
     pub link: Option<LinkStatus>,
 }
 
+impl Interface {
+    /// The state of the interface that is this port, if it exists.
+    pub fn link_of(interfaces: &[Self], port: PortId) -> Option<LinkStatus> {
+        interfaces.iter().find(|interface| interface.port == port.0)?.link
+    }
+}
+
 /// The state of an interface that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkStatus {

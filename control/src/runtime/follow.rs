@@ -6,7 +6,7 @@
 //! does not know it.
 
 use super::{
-    Appliance, Common, RuntimeError, classifier,
+    Appliance, Common, Known, RuntimeError, classifier,
     operators::{Operators, Outcome},
     pace::Pace,
     packets,
@@ -29,6 +29,7 @@ use penstock_dataplane::{
     table::{Snapshot, publish::Publisher},
 };
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -136,7 +137,9 @@ struct Control {
     generation: u64,
     operators: Operators,
     pace: Pace,
-    /// What is wrong with the objects.
+    /// The objects as they were taken in last.
+    objects: Objects,
+    /// What is wrong with them.
     problems: Vec<Problem>,
     /// The source has not listed everything yet.
     pending: bool,
@@ -159,6 +162,7 @@ impl Control {
             classifier: Mutex::new(classifier),
             interfaces: config.interfaces.iter().map(|interface| interface.name.clone()).collect(),
             view: RwLock::new(view),
+            known: RwLock::default(),
         };
         Ok(Self {
             model: Model::default(),
@@ -169,6 +173,7 @@ impl Control {
             generation: 0,
             operators: Operators::new(&config),
             pace: Pace::new(config.sync),
+            objects: Objects::default(),
             problems: Vec::new(),
             pending: true,
             config,
@@ -192,6 +197,7 @@ impl Control {
             tracing::warn!("{problem}");
         }
         self.pending = objects.pending;
+        self.objects = objects.clone();
         let mut targets = self.compiler.targets();
         targets.extend(self.model.endpoint_addresses());
         routes.set_targets(targets);
@@ -210,8 +216,16 @@ impl Control {
         }
         let failed = !applied || self.pending;
         let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
-        let problems: Vec<_> = self.problems.iter().chain(&problems).collect();
+        problems.splice(0..0, self.problems.iter().cloned());
         self.operators.published(&self.compiler, &problems, outcome);
+        let known = Known {
+            node_name: self.config.node_name.clone(),
+            cluster: self.config.cluster().cloned(),
+            objects: self.objects.clone(),
+            problems,
+            announced: BTreeMap::new(),
+        };
+        *self.appliance.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
         self.pace.published(Instant::now(), failed);
     }
 

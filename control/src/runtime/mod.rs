@@ -13,10 +13,12 @@ mod survey;
 mod source;
 mod follow;
 mod pace;
+mod known;
 mod operators;
 mod logging;
 
 pub use error::RuntimeError;
+pub use known::{Announced, Known};
 pub use logging::start_logging;
 pub use packets::{Common, RunningWorker, path_config};
 
@@ -45,12 +47,18 @@ pub struct Appliance {
     classifier: Mutex<Classifier>,
     interfaces: Vec<String>,
     view: RwLock<Arc<View>>,
+    known: RwLock<Arc<Known>>,
 }
 
 impl Appliance {
     /// The name of a port's interface.
     pub fn interface_name(&self, port: PortId) -> String {
         self.interfaces.get(usize::from(port.0)).cloned().unwrap_or_else(|| format!("port {}", port.0))
+    }
+
+    /// The objects as they were taken in last, and what is wrong with them.
+    pub fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Why a backend address has no next hop, as far as the kernel tells.

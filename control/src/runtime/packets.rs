@@ -162,8 +162,7 @@ pub(super) fn queues(
     port: usize,
 ) -> Result<Vec<u32>, RuntimeError> {
     let wanted = &config.interfaces[port];
-    let present = interfaces.iter().find(|interface| usize::from(interface.port) == port);
-    let Some(link) = present.and_then(|interface| interface.link.as_ref()) else {
+    let Some(link) = Interface::link_of(interfaces, PortId(port as u8)) else {
         return Err(RuntimeError::NoInterface {
             field: format!("interfaces[{port}].name"),
             name: wanted.name.clone(),
@@ -223,8 +222,7 @@ pub(super) fn describe(
     classifier: &Classifier,
     interfaces: &[Interface],
 ) -> PortView {
-    let link =
-        interfaces.iter().find(|interface| interface.port == socket.port.0).and_then(|i| i.link.as_ref());
+    let link = Interface::link_of(interfaces, socket.port);
     let text = |mode: Option<String>| mode.unwrap_or_else(|| "none".to_owned());
     PortView {
         port: socket.port,

@@ -9,7 +9,10 @@
 //! Driven by the state of sockets and interfaces, never by events, which may have been missed. Called some times a second.
 
 use super::{Appliance, RunningWorker, RuntimeError, packets};
-use crate::{config::Config, routes::View};
+use crate::{
+    config::Config,
+    routes::{Interface, View},
+};
 use penstock_dataplane::{
     io::{
         PortId,
@@ -243,5 +246,5 @@ fn lacks(worker: &RunningWorker, port: PortId) -> bool {
 }
 
 fn link(view: &View, port: usize) -> Option<crate::routes::LinkStatus> {
-    view.interfaces.iter().find(|interface| usize::from(interface.port) == port)?.link
+    Interface::link_of(&view.interfaces, PortId(port as u8))
 }

@@ -6,6 +6,7 @@ mod drops;
 mod workers;
 mod flows;
 mod explain;
+mod why;
 
 pub use workers::PortView;
 
@@ -25,6 +26,7 @@ pub fn answer(appliance: &Appliance, request: &Request) -> Reply {
         Request::Flows(request) => {
             flows::view(appliance, &snapshot, request).map_or_else(Reply::Error, |view| ok(&view))
         }
+        Request::Why(key) => why::view(appliance, &snapshot, key).map_or_else(Reply::Error, |view| ok(&view)),
         Request::Explain(question) => {
             explain::view(appliance, &snapshot, question).map_or_else(Reply::Error, |view| ok(&view))
         }
