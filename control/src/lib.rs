@@ -1,6 +1,6 @@
 //! The control plane of Penstock and its command line.
 //!
-//! Read the modules in this order to follow a change: [`config`] says where things are, [`manifests`] brings in
+//! Read the modules in this order to follow a change: [`config`] says where things are, [`manifests`] or [`watch`] brings in
 //! Kubernetes objects, [`model`] turns them into plain validated types joined by Service, [`compile`] makes of them
 //! what the packet path reads, with what the kernel knows of reaching backends from [`routes`]; [`ipam`] chooses the
 //! addresses of LoadBalancer Services (nothing asks it yet); [`runtime`] publishes
@@ -16,6 +16,7 @@ pub mod selector;
 pub mod metallb;
 pub mod objects;
 pub mod manifests;
+pub mod watch;
 pub mod model;
 pub mod routes;
 pub mod compile;
