@@ -3,7 +3,7 @@
 //! Read the modules in this order to follow a change: [`config`] says where things are, [`manifests`] brings in
 //! Kubernetes objects, [`model`] turns them into plain validated types joined by Service, [`compile`] makes of them
 //! what the packet path reads, with what the kernel knows of reaching backends from [`routes`]; [`ipam`] chooses the
-//! addresses of LoadBalancer Services (nothing asks it yet); [`runtime`] publishes
+//! addresses of LoadBalancer Services, and [`l2`] who announces them (nothing asks either yet); [`runtime`] publishes
 //! it to the workers and keeps everything going, [`http`] tells
 //! load balancers and monitoring how it does, and [`api`] answers questions about it. What is wrong on the way is a
 //! [`fault`] of one field of one object, reported there, and never empties the tables. [`cli`] is the command line over
@@ -20,6 +20,7 @@ pub mod model;
 pub mod routes;
 pub mod compile;
 pub mod ipam;
+pub mod l2;
 pub mod gateways;
 pub mod runtime;
 pub mod http;
