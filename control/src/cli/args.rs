@@ -21,7 +21,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the appliance
     ///
-    /// Needs root, or CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF. SIGTERM and SIGINT detach the classifier and end it;
+    /// Needs root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON and CAP_IPC_LOCK. SIGTERM and SIGINT detach the classifier and end it;
     /// SIGHUP reads the manifests again (they are watched anyway).
     Run {
         /// The configuration file
