@@ -85,7 +85,8 @@ impl Tun {
     /// The stricter of the two settings counts. In a container sysctls are read-only as a rule: that is an error only
     /// where what the device was born with (`net.ipv4.conf.default`) filters strictly.
     fn filter_loosely(&self) -> io::Result<bool> {
-        let read = |path: &Path| Ok::<_, io::Error>(std::fs::read_to_string(path)?.trim().parse().unwrap_or(0));
+        let read =
+            |path: &Path| Ok::<_, io::Error>(std::fs::read_to_string(path)?.trim().parse().unwrap_or(0));
         let path = self.sysctl("ipv4", "rp_filter");
         let (all, own): (u8, u8) = (read(Path::new("/proc/sys/net/ipv4/conf/all/rp_filter"))?, read(&path)?);
         let wanted = if all == 0 { 0 } else { LOOSE };
