@@ -9,7 +9,7 @@
 //! load balancers and monitoring how it does, and [`api`] answers questions about it. What is wrong on the way is a
 //! [`fault`] of one field of one object, reported there, and never empties the tables. [`cli`] is the command line over
 //! all of it; [`replay`] runs the same tables over a capture, and [`demo`] shows everything at work in a network of
-//! namespaces, which [`netns`] builds.
+//! namespaces, which [`netns`] builds; [`doctor`] says what keeps a machine from being a gateway.
 
 pub mod fault;
 pub mod config;
@@ -31,4 +31,5 @@ pub mod api;
 pub mod replay;
 pub mod netns;
 pub mod demo;
+pub mod doctor;
 pub mod cli;
