@@ -95,7 +95,8 @@ cluster-binaries: ## Real Kubernetes for the tests, from Go modules (4 min once;
 cluster-if-possible:
 	@if [ "$(CI)" = true ] || command -v go >/dev/null; then $(MAKE) --no-print-directory cluster-binaries; fi
 
-$(CLUSTER_BUILT): tests/cluster/go.mod tests/cluster/go.sum $(wildcard tests/cluster/*/main.go)
+$(CLUSTER_BUILT): tests/cluster/go.mod tests/cluster/go.sum tests/cluster/metallb/go.mod $(wildcard tests/cluster/*/main.go)
+	cd tests/cluster/metallb && go mod download
 	cd tests/cluster && go build -trimpath -buildvcs=false -ldflags '$(CLUSTER_LDFLAGS)' -o ../../target/cluster/ ./...
 	touch $@
 

@@ -2,7 +2,7 @@
 
 use crate::{
     objects::{ObjectKey, Subject},
-    reports::{About, Change, Condition},
+    reports::{About, Change, read_condition},
 };
 use k8s_openapi::api::core::v1::Service;
 use std::net::IpAddr;
@@ -56,7 +56,7 @@ pub(super) fn said(service: &Service) -> Vec<Change> {
     let annotation = |name: &'static str| {
         Change::Annotation(name, annotations.and_then(|annotations| annotations.get(name)).cloned())
     };
-    let condition = Condition::read(service, ADDRESS_ASSIGNED).map(Change::Condition);
+    let condition = read_condition(service, ADDRESS_ASSIGNED).map(Change::Condition);
     let states = [Change::Addresses(ingress(service)), annotation(POOL), annotation(OLD_POOL)];
     states.into_iter().chain(condition).collect()
 }

@@ -75,10 +75,10 @@ impl Book {
         self.pages.get(subject)?.says.get(&like.slot()?)
     }
 
-    /// Whether the object says this, or is going to.
-    pub(crate) fn will_say(&self, subject: &Subject, change: &Change) -> bool {
-        let Some((page, slot)) = self.pages.get(subject).zip(change.slot()) else { return false };
-        page.wanted.get(&slot).or_else(|| page.says.get(&slot)) == Some(change)
+    /// What is going to be in the slot of this change.
+    pub(crate) fn will_say(&self, subject: &Subject, like: &Change) -> Option<&Change> {
+        let (page, slot) = self.pages.get(subject).zip(like.slot())?;
+        page.wanted.get(&slot).or_else(|| page.says.get(&slot))
     }
 
     /// Nothing is to be said of the object any more, or it is gone.

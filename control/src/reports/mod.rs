@@ -19,4 +19,5 @@ pub(crate) use book::Book;
 pub use desk::{Desk, Lock};
 pub use follow::{Planner, follow};
 pub use lock::{Terms, hold};
-pub use write::{About, Change, Condition, Notice, Weight, Write};
+pub(crate) use write::read_condition;
+pub use write::{About, Change, Notice, Write};

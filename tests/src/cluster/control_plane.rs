@@ -1,36 +1,48 @@
 //! etcd, kube-apiserver and, if wanted, kube-controller-manager, in a network namespace of their own.
 //!
-//! Everything listens inside that namespace only. The harness speaks to it through a unix socket ([`Api`]); another
-//! namespace that must reach the API server is joined by a cable ([`Cluster::join`]).
+//! The harness speaks to it through a unix socket ([`Api`]); another namespace that must reach the API server is
+//! joined by a cable ([`Cluster::join`]).
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
-use penstock::netns::{self, Child, Namespace, Owner, VethOptions, create_veth, find_program, sweep};
+use penstock::netns::{self, Child, Namespace, Owner, VethOptions, create_veth, sweep};
 use serde_json::{Value, json};
 
-use super::{Api, Programs};
+use super::{Api, Programs, processes::Process};
 
 /// The API server's address in its namespace.
-const ADDRESS: &str = "198.18.0.1";
+pub(super) const ADDRESS: &str = "198.18.0.1";
 
 /// Its port.
-const PORT: u16 = 6443;
+pub(super) const PORT: u16 = 6443;
 
-/// What clients of the API server present.
-const TOKEN: &str = "penstock-tests";
+/// What the administrator presents.
+pub(super) const TOKEN: &str = "penstock-tests";
 
 /// How long the control plane may take to be ready: 3 s on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How many lines of a log an error quotes.
 const QUOTED_LINES: usize = 20;
+
+/// Controllers that make EndpointSlices out of Services and Pods.
+pub const SLICES: &[&str] =
+    &["endpointslice-controller", "endpointslice-mirroring-controller", "namespace-controller"];
+
+/// Those, and the ones that make Pods out of Deployments.
+pub const WORKLOADS: &[&str] = &[
+    "endpointslice-controller",
+    "endpointslice-mirroring-controller",
+    "namespace-controller",
+    "deployment-controller",
+    "replicaset-controller",
+];
 
 /// What kind of cluster.
 #[derive(Debug, Clone)]
@@ -39,8 +51,8 @@ pub struct ClusterOptions {
     pub owner: Owner,
     /// ClusterIPs are allocated in here; the first range's family is the primary one.
     pub service_ranges: Vec<String>,
-    /// Whether kube-controller-manager runs, so that Services with selectors get their EndpointSlices.
-    pub controllers: bool,
+    /// What kube-controller-manager runs, as [`SLICES`]; nothing: it does not run.
+    pub controllers: &'static [&'static str],
 }
 
 impl ClusterOptions {
@@ -49,7 +61,7 @@ impl ClusterOptions {
         ClusterOptions {
             owner,
             service_ranges: vec!["10.96.0.0/16".to_owned(), "fd00:96::/112".to_owned()],
-            controllers: false,
+            controllers: &[],
         }
     }
 }
@@ -59,11 +71,14 @@ impl ClusterOptions {
 pub struct Cluster {
     api: Api,
     // Clients before what they are clients of.
-    children: Vec<Child>,
-    namespace: Namespace,
+    pub(super) children: Vec<(Process, Child)>,
+    pub(super) namespace: Namespace,
     folder: tempfile::TempDir,
-    programs: Programs,
+    pub(super) programs: Programs,
+    pub(super) options: ClusterOptions,
     joined: u8,
+    /// How often the store has been taken back to a snapshot.
+    pub(super) restored: u32,
 }
 
 impl Cluster {
@@ -78,19 +93,18 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix(&options.owner.name("cluster-")).tempdir_in(place)?;
         let namespace = Namespace::create(&options.owner, "cluster")?;
         namespace.ip(&format!("addr add {ADDRESS}/32 dev lo"))?;
-        let socket = folder.path().join("api.sock");
-        let api = Api::new(&socket);
-        let mut cluster = Cluster { api, children: Vec::new(), namespace, folder, programs, joined: 0 };
-        cluster.start_etcd()?;
-        cluster.start_apiserver(options)?;
+        let api = Api::new(&folder.path().join("api.sock"));
+        let options = options.clone();
+        let children = Vec::new();
+        let mut cluster =
+            Cluster { api, children, namespace, folder, programs, options, joined: 0, restored: 0 };
+        cluster.start_process(Process::Etcd)?;
+        cluster.start_process(Process::ApiServer)?;
         cluster.write_kubeconfig("admin.kubeconfig", ADDRESS)?;
-        let kubectl = cluster.programs.kubectl.clone();
-        let kubeconfig = cluster.kubeconfig_option("admin.kubeconfig");
-        let socket = format!("--unix-socket={}", socket.display());
-        cluster.spawn("proxy", &kubectl, &["proxy".to_owned(), kubeconfig, socket])?;
+        cluster.start_process(Process::Proxy)?;
         cluster.wait_until("the API server", Api::is_ready)?;
-        if options.controllers {
-            cluster.start_controllers()?;
+        if !cluster.options.controllers.is_empty() {
+            cluster.start_process(Process::Controllers)?;
         }
         Ok(cluster)
     }
@@ -113,20 +127,29 @@ impl Cluster {
     /// Runs `kubectl ARGUMENTS` and returns what it prints.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         let mut command = self.namespace.command(&self.programs.kubectl.to_string_lossy())?;
-        command.arg(self.kubeconfig_option("admin.kubeconfig")).args(arguments);
+        command.arg(self.kubeconfig_option()).args(arguments);
         command.env("HOME", self.folder.path());
         Ok(netns::run(command)?)
     }
 
-    /// `kubectl apply` of `objects`.
+    /// `kubectl apply` of `objects`. The API server refuses a field that it does not know.
     pub fn apply(&self, objects: &[Value]) -> Result<()> {
         let file = self.folder.path().join("apply.json");
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
         fs::write(&file, list.to_string())?;
-        self.kubectl(&["apply", "--server-side", "-f", &file.to_string_lossy()]).map(drop)
+        self.apply_path("-f", &file)
     }
 
-    /// Lays a cable to `other` and returns a kubeconfig for what runs there.
+    /// `kubectl apply -f`, of a file or a folder of manifests, or `-k`, of a kustomization. The API server refuses a
+    /// field that it does not know.
+    pub fn apply_path(&self, option: &str, path: &Path) -> Result<()> {
+        let path = path.to_string_lossy();
+        let line = ["apply", "--server-side", "--validate=strict", option, &path];
+        self.kubectl(&line).map(drop)
+    }
+
+    /// Lays a cable to `other` and returns the administrator's kubeconfig for what runs there;
+    /// [`Cluster::kubeconfig_as`] makes one for somebody else of it.
     pub fn join(&mut self, other: &Namespace) -> Result<PathBuf> {
         self.joined += 1;
         let number = self.joined;
@@ -147,80 +170,17 @@ impl Cluster {
     pub fn wait_until(&mut self, what: &str, is_so: impl Fn(&Api) -> bool) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while !is_so(&self.api) {
-            for child in &mut self.children {
-                if let Some(status) = child.ended() {
-                    bail!("{} has ended ({status}):\n{}", child.name(), last_lines(&child.output()));
-                }
-            }
+            self.check_processes()?;
             if Instant::now() > deadline {
-                let logs = self.children.iter().map(|child| last_lines(&child.output()));
-                bail!("{what} is not ready after {PATIENCE:?}:\n{}", logs.collect::<Vec<_>>().join("\n--\n"));
+                bail!("{what} is not ready after {PATIENCE:?}:\n{}", self.logs());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(())
     }
 
-    fn start_etcd(&mut self) -> Result<()> {
-        let etcd = self.programs.etcd.clone();
-        let data = format!("--data-dir={}", self.folder.path().join("etcd").display());
-        let arguments = [
-            data,
-            "--listen-client-urls=http://127.0.0.1:2379".to_owned(),
-            "--advertise-client-urls=http://127.0.0.1:2379".to_owned(),
-            "--listen-peer-urls=http://127.0.0.1:2380".to_owned(),
-        ];
-        self.spawn("etcd", &etcd, &arguments)
-    }
-
-    fn start_apiserver(&mut self, options: &ClusterOptions) -> Result<()> {
-        let folder = self.folder.path().to_owned();
-        let key = self.service_account_key()?;
-        let tokens = folder.join("tokens.csv");
-        fs::write(&tokens, format!("{TOKEN},admin,admin,system:masters\n"))?;
-        let arguments = [
-            "--etcd-servers=http://127.0.0.1:2379".to_owned(),
-            format!("--cert-dir={}", folder.join("certificates").display()),
-            "--bind-address=0.0.0.0".to_owned(),
-            format!("--secure-port={PORT}"),
-            format!("--advertise-address={ADDRESS}"),
-            // The Service `kubernetes` gets no endpoints: they would be ours, in no world of the tests.
-            "--endpoint-reconciler-type=none".to_owned(),
-            format!("--service-cluster-ip-range={}", options.service_ranges.join(",")),
-            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            format!("--service-account-signing-key-file={}", key.display()),
-            format!("--service-account-key-file={}", key.display()),
-            format!("--token-auth-file={}", tokens.display()),
-            "--authorization-mode=RBAC".to_owned(),
-            // Pods need no tokens here.
-            "--disable-admission-plugins=ServiceAccount".to_owned(),
-            "--enable-priority-and-fairness=false".to_owned(),
-            "--profiling=false".to_owned(),
-        ];
-        let apiserver = self.programs.apiserver.clone();
-        self.spawn("kube-apiserver", &apiserver, &arguments)
-    }
-
-    fn start_controllers(&mut self) -> Result<()> {
-        let manager = self.programs.controller_manager.clone();
-        let arguments = [
-            self.kubeconfig_option("admin.kubeconfig"),
-            "--controllers=endpointslice-controller,endpointslice-mirroring-controller,namespace-controller"
-                .to_owned(),
-            "--leader-elect=false".to_owned(),
-            "--allocate-node-cidrs=false".to_owned(),
-            format!("--cert-dir={}", self.folder.path().join("certificates").display()),
-        ];
-        self.spawn("kube-controller-manager", &manager, &arguments)
-    }
-
-    /// A key to sign the tokens of service accounts with: the API server starts with none less.
-    fn service_account_key(&self) -> Result<PathBuf> {
-        let key = self.folder.path().join("service-account.key");
-        let mut command = Command::new(find_program("ssh-keygen")?);
-        command.args(["-q", "-t", "ecdsa", "-m", "PEM", "-N", "", "-f"]).arg(&key);
-        netns::run(command)?;
-        Ok(key)
+    pub(super) fn socket(&self) -> PathBuf {
+        self.folder.path().join("api.sock")
     }
 
     fn write_kubeconfig(&self, name: &str, address: &str) -> Result<PathBuf> {
@@ -237,24 +197,16 @@ impl Cluster {
         Ok(file)
     }
 
-    fn kubeconfig_option(&self, name: &str) -> String {
-        format!("--kubeconfig={}", self.folder.path().join(name).display())
-    }
-
-    fn spawn(&mut self, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
-        let program = program.to_string_lossy();
-        let line: Vec<&str> =
-            std::iter::once(program.as_ref()).chain(arguments.iter().map(String::as_str)).collect();
-        let log = self.folder.path().join(format!("{name}.log"));
-        self.children.insert(0, self.namespace.spawn(&line, Some(&log))?);
-        Ok(())
+    /// The administrator's, inside the cluster's namespace.
+    pub(super) fn kubeconfig_option(&self) -> String {
+        format!("--kubeconfig={}", self.folder.path().join("admin.kubeconfig").display())
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
         // Nothing here is worth an orderly end, which takes the API server some seconds.
-        for child in &self.children {
+        for (_, child) in &self.children {
             child.signal(Signal::SIGKILL);
         }
     }

@@ -64,6 +64,8 @@ impl Programs {
         // nft is what kube-proxy itself runs in nftables mode.
         for (program, package, found) in [
             ("etcd", "etcd-server", !programs.etcd.as_os_str().is_empty()),
+            // Debian's etcd-client; etcdctl takes and restores snapshots.
+            ("etcdctl", "etcd-client", find_program("etcdctl").is_ok()),
             ("nft", "nftables", find_program("nft").is_ok()),
         ] {
             if !found {
