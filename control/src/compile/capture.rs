@@ -10,6 +10,7 @@ use super::{
 use crate::{
     fault::{Fault, Problem, Severity},
     model::{IpFamily, Node},
+    objects::Subject,
 };
 use penstock_dataplane::{
     table::{Locality, TrafficPolicy, Transport, VipIndex},
@@ -82,7 +83,7 @@ impl<F: Family> FamilyTables<F> {
                 shared.problems.push(Problem {
                     severity: Severity::Warning,
                     origin: None,
-                    object: Some(format!("Service {}", service.key)),
+                    object: Some(Subject::service(&service.key)),
                     fault: Fault { path: "spec.loadBalancerSourceRanges".into(), message },
                 });
             }
