@@ -11,6 +11,7 @@ mod sockets;
 mod sink;
 mod losses;
 pub mod cluster;
+pub mod site;
 pub mod packets;
 pub mod fuzz;
 

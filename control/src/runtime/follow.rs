@@ -294,20 +294,7 @@ impl Control {
 }
 
 fn warn_of_hints(config: &Config, view: &View) {
-    let intent = hints::Intent {
-        snat_ports: config.snat.addresses.is_empty().then(|| config.snat.ports.clone()),
-        frame_bytes: config.umem.frame_size,
-        queues: config
-            .interfaces
-            .iter()
-            .enumerate()
-            .filter_map(|(port, interface)| match interface.queues {
-                crate::config::Queues::All => None,
-                crate::config::Queues::Range { first, count } => Some((port as u8, first + count)),
-            })
-            .collect(),
-    };
-    for hint in hints::hints(&intent, &hints::Node::read(&view.interfaces)) {
+    for hint in hints::hints(&hints::Intent::of(config), &hints::Node::read(&view.interfaces)) {
         tracing::warn!("{hint}");
     }
 }
