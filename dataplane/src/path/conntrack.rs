@@ -76,7 +76,11 @@ pub(super) fn track<'t, F: Family>(
         Direction::Forward => {
             let way = way_out(packet, stage.tables.next_hop(flow.next_hop))?;
             let way_back = packet.layout.way_back(frame);
-            if way_back.is_between_hosts() {
+            // A client may move behind another router in the middle of a connection, and is followed. That its packets
+            // come from another gateway only says who announces the address now (`relay`): they came there as ever, and
+            // so do answers leave. To learn the way from a flow's first packet alone would need no list of gateways,
+            // but then the end of a router would be that of all connections behind it.
+            if way_back.is_between_hosts() && !stage.tables.peers.have(way_back.destination) {
                 last_hops.note(&mut flow.last_hop, way_back);
             }
             way
