@@ -65,6 +65,10 @@ impl<F: Family> FamilyTables<F> {
         if *pool != *self.snat_addresses {
             self.snat_addresses = pool.into();
         }
+        let peers = environment.peers();
+        if peers != *self.peers {
+            self.peers = Arc::new(peers);
+        }
     }
 
     /// What is right, but not what its author may expect.

@@ -216,7 +216,7 @@ impl Controller {
         let generation = service.metadata.generation;
         let condition = Change::Condition(Condition { generation, ..outcome.condition });
         let is_known = self.book.says(&subject, &condition).is_some();
-        let is_told = self.book.will_say(&subject, &condition).is_some_and(|said| said.says_as(&condition));
+        let is_told = self.book.will_say(&subject, &condition);
         let texts = outcome.addresses.iter().map(ToString::to_string).collect();
         let states = [
             Change::Addresses(texts),

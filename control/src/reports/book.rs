@@ -75,10 +75,11 @@ impl Book {
         self.pages.get(subject)?.says.get(&like.slot()?)
     }
 
-    /// What is going to be in the slot of this change.
-    pub(crate) fn will_say(&self, subject: &Subject, like: &Change) -> Option<&Change> {
-        let (page, slot) = self.pages.get(subject).zip(like.slot())?;
-        page.wanted.get(&slot).or_else(|| page.says.get(&slot))
+    /// Whether the object says this, or is going to.
+    pub(crate) fn will_say(&self, subject: &Subject, change: &Change) -> bool {
+        let Some((page, slot)) = self.pages.get(subject).zip(change.slot()) else { return false };
+        let said = page.wanted.get(&slot).or_else(|| page.says.get(&slot));
+        said.is_some_and(|said| said.says_as(change))
     }
 
     /// Nothing is to be said of the object any more, or it is gone.

@@ -19,5 +19,4 @@ pub(crate) use book::Book;
 pub use desk::{Desk, Lock};
 pub use follow::{Planner, follow};
 pub use lock::{Terms, hold};
-pub(crate) use write::read_condition;
-pub use write::{About, Change, Notice, Write};
+pub use write::{About, Change, Notice, Write, read_condition};

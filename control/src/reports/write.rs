@@ -83,7 +83,7 @@ impl Write {
 
 impl Change {
     /// Whether two conditions say the same, of whatever generation.
-    pub(crate) fn says_as(&self, other: &Self) -> bool {
+    pub(super) fn says_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Condition(one), Self::Condition(other)) => {
                 let of_any = |condition: &Condition| Condition { generation: None, ..condition.clone() };
@@ -105,7 +105,7 @@ impl Change {
 }
 
 /// What a Service says of one of its conditions, if it says whether it is so.
-pub(crate) fn read_condition(service: &Service, kind: &'static str) -> Option<Condition> {
+pub fn read_condition(service: &Service, kind: &'static str) -> Option<Condition> {
     let conditions = service.status.as_ref()?.conditions.as_ref()?;
     let condition = conditions.iter().find(|condition| condition.type_ == kind)?;
     let status = match condition.status.as_str() {
