@@ -7,7 +7,6 @@ use crate::{
 };
 use serde_json::json;
 
-const CLASS: &str = "penstock.dev/gateway";
 const POOL_OF: &str = "metallb.io/ip-allocated-from-pool";
 
 /// A table, and a controller that follows it.
@@ -58,7 +57,7 @@ impl World {
     }
 
     fn restart(&mut self) {
-        self.controller = controller(self.controller.ours.classless);
+        self.controller = controller(self.controller.cluster.classless);
     }
 
     /// The events since the last call, oldest first.
@@ -88,7 +87,7 @@ impl World {
 }
 
 fn controller(classless: bool) -> Controller {
-    Controller::new(Ours { class: CLASS.to_owned(), classless })
+    Controller::new(super::super::tests::cluster(classless))
 }
 
 fn plain(table: &Table, name: &str) {
