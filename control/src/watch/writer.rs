@@ -66,7 +66,7 @@ pub struct Condition {
     /// Whether it is so.
     pub status: ConditionStatus,
     /// Why, in one word as `NoAddressesLeft`.
-    pub reason: &'static str,
+    pub reason: String,
     /// Why, for people.
     pub message: String,
     /// The generation of the object that this was said of.
@@ -114,7 +114,7 @@ impl Writer {
         let condition_now = meta::Condition {
             type_: condition.kind.to_owned(),
             status: condition.status.word().to_owned(),
-            reason: condition.reason.to_owned(),
+            reason: condition.reason.clone(),
             message: condition.message.clone(),
             observed_generation: condition.generation,
             last_transition_time: since,
