@@ -5,6 +5,7 @@ use crate::{
     metallb::{IpAddressPool, L2Advertisement},
 };
 use imbl::OrdMap;
+use k8s_openapi::Resource;
 use k8s_openapi::api::{
     core::v1::{Namespace, Node, Service},
     discovery::v1::EndpointSlice,
@@ -66,6 +67,13 @@ impl<T> Clone for Object<T> {
     }
 }
 
+/// Whether they are the same reading of the same place, which costs no look inside.
+impl<T> PartialEq for Object<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.value, &other.value) && self.origin == other.origin
+    }
+}
+
 /// The objects of one kind. A copy costs nothing, and two of them are told apart by what differs.
 pub type Kind<T> = OrdMap<ObjectKey, Object<T>>;
 
@@ -88,4 +96,92 @@ pub struct Objects {
     pub advertisements: Kind<L2Advertisement>,
     /// What could not be read, and what was read but looks wrong.
     pub problems: Vec<Problem>,
+}
+
+/// Objects are the same if they are the same reading of them: what is inside is not compared.
+impl<T> PartialEq for Object<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.value, &other.value) && self.origin == other.origin
+    }
+}
+
+/// The kinds of objects that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ObjectKind {
+    /// A Service.
+    Service,
+    /// An EndpointSlice.
+    EndpointSlice,
+    /// A Node.
+    Node,
+    /// A Namespace.
+    Namespace,
+    /// MetalLB's IPAddressPool.
+    IpAddressPool,
+    /// MetalLB's L2Advertisement.
+    L2Advertisement,
+}
+
+impl ObjectKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Node,
+        Self::Namespace,
+        Self::IpAddressPool,
+        Self::L2Advertisement,
+    ];
+
+    /// Its name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Service => Service::KIND,
+            Self::EndpointSlice => EndpointSlice::KIND,
+            Self::Node => Node::KIND,
+            Self::Namespace => Namespace::KIND,
+            Self::IpAddressPool => IpAddressPool::KIND,
+            Self::L2Advertisement => L2Advertisement::KIND,
+        }
+    }
+
+    /// Its group and version in the API.
+    pub const fn api_version(self) -> &'static str {
+        match self {
+            Self::Service => Service::API_VERSION,
+            Self::EndpointSlice => EndpointSlice::API_VERSION,
+            Self::Node => Node::API_VERSION,
+            Self::Namespace => Namespace::API_VERSION,
+            Self::IpAddressPool => IpAddressPool::API_VERSION,
+            Self::L2Advertisement => L2Advertisement::API_VERSION,
+        }
+    }
+}
+
+/// An object by kind and name, as messages name it: `Service default/web`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Subject {
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// Its name.
+    pub key: ObjectKey,
+}
+
+impl Subject {
+    /// A Service.
+    pub fn service(key: &ObjectKey) -> Self {
+        Self { kind: ObjectKind::Service, key: key.clone() }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind.name(), self.key)
+    }
+}
+
+impl Serialize for Subject {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }

@@ -21,7 +21,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the appliance
     ///
-    /// Needs root, or CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF. SIGTERM and SIGINT detach the classifier and end it;
+    /// Needs root, or CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON and CAP_IPC_LOCK. SIGTERM and SIGINT detach the classifier and end it;
     /// SIGHUP reads the manifests again (they are watched anyway).
     Run {
         /// The configuration file
@@ -42,6 +42,8 @@ pub enum Command {
         #[command(subcommand)]
         what: ShowCommand,
     },
+    /// Say what keeps this machine from being a gateway, and what to do
+    Doctor(DoctorArgs),
     /// Show it at work: clients, gateway and backends in network namespaces on this machine
     Demo(demo::Options),
 }
@@ -61,6 +63,20 @@ pub enum OutputFormat {
 pub struct CheckArgs {
     /// A configuration file, a folder of manifests, or one manifest
     pub path: PathBuf,
+    /// How to print the result
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: OutputFormat,
+}
+
+/// `penstock doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "/etc/penstock/penstock.yaml")]
+    pub config: PathBuf,
+    /// Before a start: warnings are no failure
+    #[arg(long)]
+    pub init: bool,
     /// How to print the result
     #[arg(short, long, value_enum, default_value_t)]
     pub output: OutputFormat,

@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod doctor;
 mod questions;
 mod replay;
 
@@ -22,6 +23,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Why(args) => questions::why(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Show { what } => questions::show(&what),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Demo(options) => demo::run(&options),
     };
     match done {

@@ -2,10 +2,11 @@
 //!
 //! In: pools, namespaces' labels, and requests, each with the addresses that the Service's status has. Out: the addresses
 //! it is to have. An address is kept as long as it may be; a Service that may not keep its own gets another at once. What
-//! is taken is known by the Services that were settled, so a pass over all of them begins with those that have addresses.
+//! is taken is known by the Services that were settled, so whoever settles all begins with those that have addresses.
 
 use super::{
-    error::{Listed, Pending},
+    error::{Listed, Pending, RequestError},
+    holdings::{Claim, Held, Holdings},
     pool::{Pool, Usage},
     pools::Pools,
     request::{Families, Request, Sharing},
@@ -29,6 +30,10 @@ pub struct Settled {
     pub pending: Option<Pending>,
     /// It would have an address of the second family too, if its pool had one.
     pub lacks_second: bool,
+    /// One of its addresses that a Service which is not ours has too.
+    pub guest: Option<(IpAddr, ObjectKey)>,
+    /// Others may have what it had before, so that those who wait are to be settled again.
+    pub freed: bool,
 }
 
 /// See the module.
@@ -36,20 +41,16 @@ pub struct Settled {
 pub struct Allocator {
     pools: Pools,
     namespaces: BTreeMap<String, Labels>,
-    held: BTreeMap<ObjectKey, Held>,
-    users: BTreeMap<IpAddr, BTreeSet<ObjectKey>>,
-}
-
-#[derive(Debug)]
-struct Held {
-    addresses: Vec<IpAddr>,
-    sharing: Sharing,
+    holdings: Holdings,
+    /// Whether the usage of pools may be another than when it was asked for last.
+    is_usage_stale: bool,
 }
 
 impl Allocator {
     /// Other pools. Every Service is to be settled again.
     pub fn set_pools(&mut self, pools: Pools) {
         self.pools = pools;
+        self.is_usage_stale = true;
     }
 
     /// The pools.
@@ -57,28 +58,17 @@ impl Allocator {
         &self.pools
     }
 
-    /// Other labels of namespaces. Every Service is to be settled again.
-    pub fn set_namespaces(&mut self, namespaces: BTreeMap<String, Labels>) {
+    /// The labels of namespaces. Whether they are others, so that every Service is to be settled again.
+    pub fn set_namespaces(&mut self, namespaces: BTreeMap<String, Labels>) -> bool {
+        let differ = self.namespaces != namespaces;
         self.namespaces = namespaces;
-    }
-
-    /// Settles all: those that have addresses before those that have none.
-    pub fn settle_all(&mut self, requests: &[(Request, Vec<IpAddr>)]) -> BTreeMap<ObjectKey, Settled> {
-        let (have, lack): (Vec<_>, Vec<_>) = requests.iter().partition(|(_, present)| !present.is_empty());
-        let all = have.into_iter().chain(lack);
-        all.map(|(request, present)| (request.service.clone(), self.settle(request, present))).collect()
+        differ
     }
 
     /// Settles one, whose status has the addresses `present`.
     pub fn settle(&mut self, request: &Request, present: &[IpAddr]) -> Settled {
-        self.release(&request.service);
-        let mut settled = Settled::default();
-        if !present.is_empty() {
-            match self.keep(request, present) {
-                Ok(pool) => (settled.addresses, settled.pool) = (present.to_vec(), Some(pool.name.clone())),
-                Err(refused) => settled.cleared = Some(refused),
-            }
-        }
+        let before = self.holdings.release(&request.service);
+        let mut settled = self.kept(request, present);
         if settled.addresses.is_empty() {
             match self.allocate(request) {
                 Ok((pool, addresses)) => {
@@ -88,46 +78,92 @@ impl Allocator {
             }
         }
         self.add_second(request, &mut settled);
-        self.hold(request, &settled.addresses);
-        settled
+        self.hold(request, before, settled)
+    }
+
+    /// Lets a Service keep what it has, if it may; it gets nothing else, since what it asks for cannot be read.
+    pub fn retain(&mut self, request: &Request, present: &[IpAddr], fault: RequestError) -> Settled {
+        let before = self.holdings.release(&request.service);
+        let settled = Settled { pending: Some(Pending::Request(fault)), ..self.kept(request, present) };
+        self.hold(request, before, settled)
+    }
+
+    /// Somebody else has given these addresses to a Service that has none here: nobody gets them.
+    pub fn reserve(&mut self, service: &ObjectKey, addresses: &[IpAddr]) {
+        if !addresses.is_empty() {
+            self.is_usage_stale = true;
+            let sharing = Sharing::default();
+            self.holdings.hold(service, Held { addresses: addresses.to_vec(), sharing, is_guest: true });
+        }
     }
 
     /// The Service is gone, or asks for nothing any more. Whether that freed an address, so that others are to be
     /// settled again.
     pub fn release(&mut self, service: &ObjectKey) -> bool {
-        let Some(held) = self.held.remove(service) else { return false };
-        for address in &held.addresses {
-            if let Some(users) = self.users.get_mut(address) {
-                users.remove(service);
-                if users.is_empty() {
-                    self.users.remove(address);
-                }
+        let freed = self.holdings.release(service).is_some_and(|held| !held.addresses.is_empty());
+        self.is_usage_stale |= freed;
+        freed
+    }
+
+    /// What a Service has.
+    pub fn addresses(&self, service: &ObjectKey) -> &[IpAddr] {
+        self.holdings.addresses(service)
+    }
+
+    /// Who has an address.
+    pub fn users(&self, address: IpAddr) -> impl Iterator<Item = &ObjectKey> {
+        self.holdings.users(address)
+    }
+
+    /// How much of each pool is used, if that may have changed since this was asked last.
+    pub fn changed_usage(&mut self) -> Option<BTreeMap<&str, Usage>> {
+        std::mem::take(&mut self.is_usage_stale).then(|| self.usage())
+    }
+
+    /// How much of each pool is used, by name.
+    pub fn usage(&self) -> BTreeMap<&str, Usage> {
+        let families = [IpFamily::V4, IpFamily::V6];
+        let fresh = |pool: &Pool| Usage { assigned: [0; 2], available: families.map(|of| pool.capacity(of)) };
+        let mut all: BTreeMap<_, _> =
+            self.pools.iter().map(|pool| (pool.name.as_str(), fresh(pool))).collect();
+        for address in self.holdings.taken() {
+            let Some(usage) = self.pools.with(&[address]).and_then(|pool| all.get_mut(pool.name.as_str()))
+            else {
+                continue;
+            };
+            let place = usize::from(address.is_ipv6());
+            usage.assigned[place] += 1;
+            if usage.available[place] < i64::MAX {
+                usage.available[place] -= 1;
             }
         }
-        !held.addresses.is_empty()
+        all
     }
 
-    /// How much of a pool is used.
-    pub fn usage(&self, pool: &Pool) -> Usage {
-        let mut usage = Usage::default();
-        for (place, of) in [IpFamily::V4, IpFamily::V6].into_iter().enumerate() {
-            let used =
-                self.users.keys().filter(|address| IpFamily::of(**address) == of && pool.contains(**address));
-            usage.assigned[place] = used.count() as i64;
-            usage.available[place] = match pool.capacity(of) {
-                i64::MAX => i64::MAX,
-                capacity => capacity - usage.assigned[place],
-            };
+    fn hold(&mut self, request: &Request, before: Option<Held>, mut settled: Settled) -> Settled {
+        let addresses = settled.addresses.clone();
+        settled.guest = addresses
+            .iter()
+            .find_map(|address| Some((*address, self.holdings.guests(*address).next()?.clone())));
+        let held = Held { addresses, sharing: request.sharing.clone(), is_guest: false };
+        self.is_usage_stale |= before.as_ref().map_or(&[][..], |before| &before.addresses) != held.addresses;
+        settled.freed = has_freed(before, &held);
+        if !held.addresses.is_empty() {
+            self.holdings.hold(&request.service, held);
         }
-        usage
+        settled
     }
 
-    fn hold(&mut self, request: &Request, addresses: &[IpAddr]) {
-        for address in addresses {
-            self.users.entry(*address).or_default().insert(request.service.clone());
+    /// What a Service may keep of what it has: all or nothing.
+    fn kept(&self, request: &Request, present: &[IpAddr]) -> Settled {
+        let mut settled = Settled::default();
+        if !present.is_empty() {
+            match self.keep(request, present) {
+                Ok(pool) => (settled.addresses, settled.pool) = (present.to_vec(), Some(pool.name.clone())),
+                Err(refused) => settled.cleared = Some(refused),
+            }
         }
-        let held = Held { addresses: addresses.to_vec(), sharing: request.sharing.clone() };
-        self.held.insert(request.service.clone(), held);
+        settled
     }
 
     /// The pool of addresses that a Service has, if it may keep them.
@@ -142,18 +178,18 @@ impl Allocator {
         if !fits || !wanted.is_empty() && wanted != present.iter().collect() {
             return Err(Pending::Families { addresses: addresses() });
         }
-        self.pool_of(request, present)
+        self.pool_of(request, present, Claim::Kept)
     }
 
     /// The pool that all of these addresses are in, if the Service may have them.
-    fn pool_of(&self, request: &Request, wanted: &[IpAddr]) -> Result<&Pool, Pending> {
+    fn pool_of(&self, request: &Request, wanted: &[IpAddr], claim: Claim) -> Result<&Pool, Pending> {
         let addresses = || Listed(wanted.to_vec());
         let pool = self.pools.with(wanted).ok_or_else(|| Pending::Unknown { addresses: addresses() })?;
         if let Some(asked) = request.pool.as_ref().filter(|asked| **asked != pool.name) {
             return Err(Pending::OtherPool { addresses: addresses(), pool: asked.clone() });
         }
         self.require_admission(request, pool)?;
-        wanted.iter().try_for_each(|address| self.require_free(request, *address))?;
+        wanted.iter().try_for_each(|address| self.holdings.require_free(request, *address, claim))?;
         Ok(pool)
     }
 
@@ -168,7 +204,7 @@ impl Allocator {
             if !is_exactly(request.families, &request.addresses) {
                 return Err(Pending::Families { addresses: Listed(request.addresses.clone()) });
             }
-            return Ok((self.pool_of(request, &request.addresses)?, request.addresses.clone()));
+            return Ok((self.pool_of(request, &request.addresses, Claim::New)?, request.addresses.clone()));
         }
         if let Some(name) = &request.pool {
             let pool = self.pools.get(name).ok_or_else(|| Pending::UnknownPool(name.clone()))?;
@@ -183,12 +219,13 @@ impl Allocator {
 
     /// The first of these pools that serves the Service best, and its addresses.
     fn first<'p>(&self, request: &Request, pools: &[&'p Pool]) -> Option<(&'p Pool, Vec<IpAddr>)> {
-        let one =
-            |of: IpFamily| pools.iter().find_map(|pool| Some((*pool, vec![self.free(request, pool, of)?])));
+        let one = |of: IpFamily| {
+            pools.iter().find_map(|pool| Some((*pool, vec![self.holdings.first_free(request, pool, of)?])))
+        };
         let both = || {
             pools.iter().find_map(|pool| {
-                let v4 = self.free(request, pool, IpFamily::V4)?;
-                Some((*pool, vec![v4, self.free(request, pool, IpFamily::V6)?]))
+                let v4 = self.holdings.first_free(request, pool, IpFamily::V4)?;
+                Some((*pool, vec![v4, self.holdings.first_free(request, pool, IpFamily::V6)?]))
             })
         };
         match request.families {
@@ -208,14 +245,10 @@ impl Allocator {
         ) else {
             return;
         };
-        match self.free(request, pool, other(IpFamily::of(*only))) {
+        match self.holdings.first_free(request, pool, other(IpFamily::of(*only))) {
             Some(second) => settled.addresses.push(second),
             None => settled.lacks_second = true,
         }
-    }
-
-    fn free(&self, request: &Request, pool: &Pool, of: IpFamily) -> Option<IpAddr> {
-        pool.addresses(of).find(|address| self.require_free(request, *address).is_ok())
     }
 
     fn admits(&self, request: &Request, pool: &Pool) -> bool {
@@ -227,25 +260,13 @@ impl Allocator {
     fn require_admission(&self, request: &Request, pool: &Pool) -> Result<(), Pending> {
         if self.admits(request, pool) { Ok(()) } else { Err(Pending::NotAdmitted(pool.name.clone())) }
     }
+}
 
-    /// Nobody has the address, or all who have it share it with this Service.
-    fn require_free(&self, request: &Request, address: IpAddr) -> Result<(), Pending> {
-        let Some(users) = self.users.get(&address) else { return Ok(()) };
-        let others = users.iter().filter_map(|user| Some((user, &self.held.get(user)?.sharing)));
-        let mine = &request.sharing;
-        for (_, theirs) in others.clone() {
-            let shared = !mine.key.is_empty() && mine.key == theirs.key;
-            if !shared || (mine.is_local, &mine.backend) != (theirs.is_local, &theirs.backend) {
-                let names: Vec<_> = users.iter().map(ToString::to_string).collect();
-                return Err(Pending::Held { service: request.service.clone(), others: names.join(",") });
-            }
-        }
-        let clash = others.flat_map(|(_, theirs)| theirs.ports.intersection(&mine.ports)).next();
-        match clash {
-            Some(&(transport, port)) => Err(Pending::Port { transport, port, address }),
-            None => Ok(()),
-        }
-    }
+/// Whether somebody else may now have what was held before: an address, a port of it, or a share of it.
+fn has_freed(before: Option<Held>, now: &Held) -> bool {
+    let Some(before) = before else { return false };
+    let all_kept = before.addresses.iter().all(|address| now.addresses.contains(address));
+    !all_kept || before.sharing != now.sharing && !before.addresses.is_empty()
 }
 
 fn other(of: IpFamily) -> IpFamily {

@@ -43,6 +43,12 @@ pub enum PoolError {
         /// The one defined before.
         other: String,
     },
+    /// Two pools of one name, in two namespaces.
+    #[error("duplicate definition of pool {pool:?}")]
+    DuplicateName {
+        /// The name.
+        pool: String,
+    },
     /// A namespace that is named twice.
     #[error("parsing address pool {pool}: duplicate definition in namespaces field: {namespace:?}")]
     DuplicateNamespace {
@@ -61,23 +67,70 @@ pub enum PoolError {
     },
 }
 
+impl PoolError {
+    /// The pool that is at fault; of two, the later one.
+    pub fn pool(&self) -> &str {
+        let (Self::Empty { pool }
+        | Self::Cidr { pool, .. }
+        | Self::Range { pool, .. }
+        | Self::Overlap { pool, .. }
+        | Self::DuplicateName { pool }
+        | Self::DuplicateNamespace { pool, .. }
+        | Self::Selector { pool, .. }) = self;
+        pool
+    }
+}
+
 /// Why it cannot be told what a Service asks for. Addresses that it has stay.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// Both ways to ask for addresses.
     #[error("service can not have both metallb.io/loadBalancerIPs and svc.Spec.LoadBalancerIP")]
     Both,
-    /// No address.
-    #[error("invalid spec.loadBalancerIP or annotation metallb.io/loadBalancerIPs {0:?}: not an IP address")]
-    Unreadable(String),
+    /// The annotation is no list of addresses.
+    #[error("invalid metallb.io/loadBalancerIPs: {0:?}")]
+    Annotation(String),
+    /// The field is no address.
+    #[error("invalid spec.loadBalancerIP {0:?}")]
+    Field(String),
     /// More than one of a family.
-    #[error("requested loadBalancer IP(s) {0:?} has more than one address of a family")]
-    Family(String),
+    #[error(transparent)]
+    Family(FamilyError),
+}
+
+/// Addresses that cannot be one Service's: at most one of each family.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FamilyError {
+    /// Two of one family.
+    #[error("IPFamilyForAddresses: same address family {0}")]
+    Same(Listed),
+    /// More than there are families.
+    #[error("IPFamilyForAddresses: invalid ips length {count} {listed}", count = listed.0.len())]
+    Length {
+        /// The addresses.
+        listed: Listed,
+    },
+}
+
+impl FamilyError {
+    /// What is wrong with these, if anything.
+    pub fn of(addresses: &[IpAddr]) -> Option<Self> {
+        let listed = || Listed(addresses.to_vec());
+        match addresses {
+            [_] => None,
+            [first, second] if first.is_ipv4() != second.is_ipv4() => None,
+            [_, _] => Some(Self::Same(listed())),
+            _ => Some(Self::Length { listed: listed() }),
+        }
+    }
 }
 
 /// Why a Service has no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Pending {
+    /// What it asks for cannot be read.
+    #[error(transparent)]
+    Request(RequestError),
     /// It requires both families, and has one cluster IP.
     #[error("not enough clusterips")]
     ClusterIps,
@@ -94,7 +147,7 @@ pub enum Pending {
         addresses: Listed,
     },
     /// They are in another pool than the one asked for.
-    #[error("{addresses} is not compatible with requested address pool {pool}")]
+    #[error("requested loadBalancer IP(s) {addresses} is not compatible with requested address pool {pool}")]
     OtherPool {
         /// The addresses.
         addresses: Listed,

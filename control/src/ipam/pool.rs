@@ -89,18 +89,22 @@ impl Pool {
             && self.prefixes.iter().any(|prefix| prefix.contains(&address))
     }
 
-    /// Its addresses of one family, in the order of allocation.
-    pub(super) fn addresses(&self, family: IpFamily) -> impl Iterator<Item = IpAddr> {
-        let of_family = self.prefixes.iter().filter(move |prefix| IpFamily::of(prefix.addr()) == family);
-        of_family.flat_map(|prefix| all(*prefix)).filter(|address| self.contains(*address))
+    /// Its prefixes of one family, each with its place in the order of allocation.
+    pub(super) fn prefixes_of(&self, family: IpFamily) -> impl Iterator<Item = (usize, IpNet)> {
+        let all = self.prefixes.iter().copied().enumerate();
+        all.filter(move |(_, prefix)| IpFamily::of(prefix.addr()) == family)
+    }
+
+    /// The place of the prefix that has this address.
+    pub(super) fn place(&self, address: IpAddr) -> Option<usize> {
+        self.prefixes.iter().position(|prefix| prefix.contains(&address))
     }
 
     /// How many addresses of one family it has to give.
     pub(super) fn capacity(&self, family: IpFamily) -> i64 {
-        let of_family = self.prefixes.iter().filter(|prefix| IpFamily::of(prefix.addr()) == family);
-        let capacity = of_family.fold(0u128, |sum, prefix| {
-            let buggy = if self.avoid_buggy_ips { buggy_in(prefix) } else { 0 };
-            sum.saturating_add(size(prefix)) - buggy
+        let capacity = self.prefixes_of(family).fold(0u128, |sum, (_, prefix)| {
+            let buggy = if self.avoid_buggy_ips { buggy_in(&prefix) } else { 0 };
+            sum.saturating_add(size(&prefix)) - buggy
         });
         if capacity >= 1 << 62 { i64::MAX } else { capacity as i64 }
     }
@@ -119,22 +123,12 @@ fn size(prefix: &IpNet) -> u128 {
 fn buggy_in(prefix: &IpNet) -> u128 {
     match prefix {
         IpNet::V4(_) if prefix.prefix_len() <= 24 => size(prefix) / 256 * 2,
-        IpNet::V4(_) => all(*prefix).filter(|address| is_buggy(*address)).count() as u128,
+        // A part of a /24 has at most its first and its last.
+        IpNet::V4(_) => {
+            let ends = BTreeSet::from([prefix.network(), prefix.broadcast()]);
+            ends.into_iter().filter(|end| is_buggy(*end)).count() as u128
+        }
         IpNet::V6(_) => 0,
-    }
-}
-
-/// All addresses of a prefix, the first and the last among them.
-fn all(prefix: IpNet) -> Box<dyn Iterator<Item = IpAddr>> {
-    match prefix {
-        IpNet::V4(v4) => {
-            let (first, last) = (u32::from(v4.network()), u32::from(v4.broadcast()));
-            Box::new((first..=last).map(|address| IpAddr::V4(address.into())))
-        }
-        IpNet::V6(v6) => {
-            let (first, last) = (u128::from(v6.network()), u128::from(v6.broadcast()));
-            Box::new((first..=last).map(|address| IpAddr::V6(address.into())))
-        }
     }
 }
 

@@ -13,6 +13,9 @@ impl Pools {
     pub fn read<'a>(specs: impl IntoIterator<Item = (&'a str, &'a PoolSpec)>) -> Result<Self, PoolError> {
         let mut pools: BTreeMap<String, Pool> = BTreeMap::new();
         for (name, spec) in specs {
+            if pools.contains_key(name) {
+                return Err(PoolError::DuplicateName { pool: name.to_owned() });
+            }
             let pool = Pool::read(name, spec)?;
             let mut before: Vec<_> = pools.values().flat_map(|pool| &pool.prefixes).collect();
             for prefix in &pool.prefixes {
@@ -32,6 +35,11 @@ impl Pools {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Pool> {
+        self.0.values()
     }
 
     /// The pool with this name.

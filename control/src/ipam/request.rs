@@ -1,6 +1,6 @@
 //! What a Service asks for: its families, addresses or a pool by name, and with whom it shares.
 
-use super::error::RequestError;
+use super::error::{FamilyError, RequestError};
 use crate::{
     model::{IpFamily, transport},
     objects::ObjectKey,
@@ -62,37 +62,44 @@ pub struct Request {
 impl Request {
     /// Reads a Service. `None`: it is to have no address, being of another type or without a cluster IP.
     pub fn read(key: &ObjectKey, service: &api::Service) -> Result<Option<Self>, RequestError> {
-        let Some(spec) = &service.spec else { return Ok(None) };
-        if spec.type_.as_deref() != Some("LoadBalancer") {
-            return Ok(None);
-        }
-        let Some(families) = families(spec) else { return Ok(None) };
-        let annotations = service.metadata.annotations.as_ref();
-        let annotation = |name: &str| {
-            let mut keys = PREFIXES.iter().map(|prefix| format!("{prefix}/{name}"));
-            keys.find_map(|key| annotations?.get(&key)).map(String::as_str)
-        };
-        let asked = spec.load_balancer_ip.as_deref().filter(|address| !address.is_empty());
-        let text = match (annotation("loadBalancerIPs"), asked) {
+        let Some(request) = Self::without_addresses(key, service) else { return Ok(None) };
+        let asked = service.spec.as_ref().and_then(|spec| spec.load_balancer_ip.as_deref());
+        let addresses = match (annotation(service, "loadBalancerIPs"), asked.filter(|text| !text.is_empty()))
+        {
             (Some(_), Some(_)) => return Err(RequestError::Both),
-            (text, asked) => text.or(asked).unwrap_or_default(),
+            (Some(text), None) => addresses(text)?,
+            (None, Some(text)) => vec![text.parse().map_err(|_| RequestError::Field(text.to_owned()))?],
+            (None, None) => Vec::new(),
         };
+        Ok(Some(Self { addresses, ..request }))
+    }
+
+    /// The same, but for the addresses that it asks for.
+    pub fn without_addresses(key: &ObjectKey, service: &api::Service) -> Option<Self> {
+        let spec = service.spec.as_ref().filter(|spec| spec.type_.as_deref() == Some("LoadBalancer"))?;
         let is_local = spec.external_traffic_policy.as_deref() == Some("Local");
         let selector = spec.selector.clone().unwrap_or_default();
-        Ok(Some(Self {
+        Some(Self {
             service: key.clone(),
             labels: service.metadata.labels.clone().unwrap_or_default(),
-            families,
-            addresses: addresses(text)?,
-            pool: annotation("address-pool").map(str::to_owned),
+            families: families(spec)?,
+            addresses: Vec::new(),
+            pool: annotation(service, "address-pool").map(str::to_owned),
             sharing: Sharing {
-                key: annotation("allow-shared-ip").unwrap_or_default().to_owned(),
+                key: annotation(service, "allow-shared-ip").unwrap_or_default().to_owned(),
                 backend: if is_local { selector } else { BTreeMap::new() },
                 is_local,
                 ports: spec.ports.iter().flatten().filter_map(port).collect(),
             },
-        }))
+        })
     }
+}
+
+/// One of MetalLB's annotations, if it says something.
+fn annotation<'s>(service: &'s api::Service, name: &str) -> Option<&'s str> {
+    let annotations = service.metadata.annotations.as_ref()?;
+    let value = PREFIXES.iter().find_map(|prefix| annotations.get(&format!("{prefix}/{name}")))?;
+    Some(value.as_str()).filter(|value| !value.is_empty())
 }
 
 fn families(spec: &api::ServiceSpec) -> Option<Families> {
@@ -109,14 +116,12 @@ fn families(spec: &api::ServiceSpec) -> Option<Families> {
 }
 
 fn addresses(text: &str) -> Result<Vec<IpAddr>, RequestError> {
-    let words = text.split(',').map(str::trim).filter(|_| !text.trim().is_empty());
-    let addresses = words.map(|word| word.parse().map_err(|_| RequestError::Unreadable(text.to_owned())));
-    let addresses: Vec<IpAddr> = addresses.collect::<Result<_, _>>()?;
-    let families: BTreeSet<_> = addresses.iter().map(IpAddr::is_ipv4).collect();
-    if families.len() < addresses.len() {
-        return Err(RequestError::Family(text.to_owned()));
+    let read = |word: &str| word.trim().parse().map_err(|_| RequestError::Annotation(text.to_owned()));
+    let addresses: Vec<IpAddr> = text.split(',').map(read).collect::<Result<_, _>>()?;
+    match FamilyError::of(&addresses) {
+        Some(fault) => Err(RequestError::Family(fault)),
+        None => Ok(addresses),
     }
-    Ok(addresses)
 }
 
 fn port(port: &api::ServicePort) -> Option<(Transport, u16)> {

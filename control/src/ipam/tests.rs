@@ -125,8 +125,7 @@ fn what_is_not_assigned_by_itself_must_be_asked_for() {
         "[\"192.0.2.255\"] is not allowed in config",
     );
     world.gets(&asking("c", "metallb.io/address-pool", "manual"), "192.0.3.1");
-    let pool = world.allocator.pools().get("manual").unwrap().clone();
-    assert_eq!(world.allocator.usage(&pool), Usage { assigned: [1, 0], available: [0, 0] });
+    assert_eq!(world.allocator.usage()["manual"], Usage { assigned: [1, 0], available: [0, 0] });
 }
 
 // S-177, S-224
@@ -198,17 +197,28 @@ fn addresses_asked_for_are_given_or_refused() {
         json!({}),
         json!({"metallb.io/loadBalancerIPs": "192.0.2.12", "metallb.io/address-pool": "b"}),
     );
-    world.pends(&other, "[\"192.0.2.12\"] is not compatible with requested address pool b");
+    world.pends(
+        &other,
+        "requested loadBalancer IP(s) [\"192.0.2.12\"] is not compatible with requested address pool b",
+    );
     let both = json!({"metadata": {"annotations": {"metallb.io/loadBalancerIPs": "192.0.2.1"}},
         "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.1", "loadBalancerIP": "192.0.2.1"}});
     let read = |object: Value| {
         Request::read(&ObjectKey::new("default", "g"), &serde_json::from_value(object).unwrap())
     };
     assert_eq!(read(both), Err(RequestError::Both));
-    for text in ["192.0.2.1,192.0.2.2", "nonsense", "192.0.2.1,"] {
-        let object =
-            json!({"spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.1", "loadBalancerIP": text}});
-        assert!(read(object).is_err(), "{text}");
+    for (annotation, field, fault) in [
+        (
+            "192.0.2.1,192.0.2.2",
+            "",
+            "IPFamilyForAddresses: same address family [\"192.0.2.1\" \"192.0.2.2\"]",
+        ),
+        ("192.0.2.1,", "", "invalid metallb.io/loadBalancerIPs: \"192.0.2.1,\""),
+        ("", "192.0.2.1,fd00::1", "invalid spec.loadBalancerIP \"192.0.2.1,fd00::1\""),
+    ] {
+        let object = json!({"metadata": {"annotations": {"metallb.io/loadBalancerIPs": annotation}},
+            "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.1", "loadBalancerIP": field}});
+        assert_eq!(read(object).unwrap_err().to_string(), fault);
     }
     assert_eq!(read(json!({"spec": {"type": "LoadBalancer", "clusterIP": "None"}})), Ok(None));
     assert_eq!(read(json!({"spec": {"type": "NodePort", "clusterIP": "10.96.0.1"}})), Ok(None));
@@ -234,10 +244,8 @@ fn addresses_outlive_a_restart_and_everything_that_lets_them() {
     let (a, b) = (plain("a"), plain("b"));
     let mut allocator = Allocator::default();
     allocator.set_pools(pools(&specs).unwrap());
-    // The new one comes first, and would take what the old one has.
-    let settled = allocator.settle_all(&[(a.clone(), vec![]), (b.clone(), ips("192.0.2.0"))]);
-    assert_eq!(settled[&b.service].addresses, ips("192.0.2.0"));
-    assert_eq!(settled[&a.service].addresses, ips("192.0.2.1"));
+    assert_eq!(allocator.settle(&b, &ips("192.0.2.0")).addresses, ips("192.0.2.0"));
+    assert_eq!(allocator.settle(&a, &[]).addresses, ips("192.0.2.1"));
     // Into another pool, and out of every pool.
     allocator.set_pools(pools(&[("q", json!({"addresses": ["192.0.2.0/31"]}))]).unwrap());
     let kept = allocator.settle(&b, &ips("192.0.2.0"));
@@ -336,6 +344,7 @@ fn a_vast_pool_counts_as_the_largest_number() {
     let pools =
         pools(&[("p", json!({"addresses": ["2001:db8::/48", "192.0.2.0/24"], "avoidBuggyIPs": true}))])
             .unwrap();
-    let usage = Allocator::default().usage(pools.get("p").unwrap());
-    assert_eq!(usage, Usage { assigned: [0, 0], available: [254, i64::MAX] });
+    let mut allocator = Allocator::default();
+    allocator.set_pools(pools);
+    assert_eq!(allocator.usage()["p"], Usage { assigned: [0, 0], available: [254, i64::MAX] });
 }

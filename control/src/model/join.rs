@@ -1,12 +1,14 @@
 //! All objects, joined by Service, kept up to date.
 //!
-//! Cost of an update: a comparison of key and pointer an object, and the reading and joining of what changed.
+//! Cost of an update: the reading and joining of what changed, where the source has kept what did not; a comparison of
+//! key and pointer an object besides, where it made its maps anew.
 
-use super::{Node, Reading, Service, Slice, differences};
+use super::{Node, Reading, Service, Slice};
 use crate::{
     fault::{Fault, Origin, Problem, Severity},
-    objects::{self, ObjectKey, Objects},
+    objects::{self, Object, ObjectKey, Objects},
 };
+use imbl::ordmap::DiffItem;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -98,7 +100,7 @@ impl Model {
 
     /// The names of all Nodes.
     pub fn node_names(&self) -> impl Iterator<Item = &str> {
-        self.nodes.0.keys().map(|key| key.name.as_str())
+        self.nodes.seen.keys().map(|key| key.name.as_str())
     }
 
     /// The Node with this name.
@@ -109,16 +111,19 @@ impl Model {
 
 /// The objects of one kind.
 #[derive(Debug)]
-struct Kind<R, T>(BTreeMap<ObjectKey, Entry<R, T>>);
+struct Kind<R, T> {
+    /// As they were taken in last, by which changes are known.
+    seen: objects::Kind<R>,
+    /// The last good version of each that is of use.
+    good: BTreeMap<ObjectKey, Arc<T>>,
+    /// What is wrong, or doubtful, with some.
+    findings: BTreeMap<ObjectKey, Findings>,
+}
 
 #[derive(Debug)]
-struct Entry<R, T> {
-    /// As it was read last, by which a change is known.
-    raw: Option<Arc<R>>,
+struct Findings {
     origin: Option<Origin>,
-    /// The last good version, if it is of use.
-    good: Option<Arc<T>>,
-    findings: Vec<(Severity, Fault)>,
+    faults: Vec<(Severity, Fault)>,
 }
 
 /// What became of an object.
@@ -130,13 +135,13 @@ struct Change<T> {
 
 impl<R, T> Default for Kind<R, T> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self { seen: objects::Kind::new(), good: BTreeMap::new(), findings: BTreeMap::new() }
     }
 }
 
 impl<R, T: PartialEq> Kind<R, T> {
     fn get(&self, key: &ObjectKey) -> Option<&Arc<T>> {
-        self.0.get(key)?.good.as_ref()
+        self.good.get(key)
     }
 
     fn update(
@@ -144,39 +149,58 @@ impl<R, T: PartialEq> Kind<R, T> {
         objects: &objects::Kind<R>,
         read: fn(&ObjectKey, &R) -> Reading<T>,
     ) -> Vec<Change<T>> {
+        let before = std::mem::replace(&mut self.seen, objects.clone());
         let mut changes = Vec::new();
-        let (gone, stale) = differences(&self.0, objects.iter(), |entry, object| {
-            entry.raw.as_ref().is_some_and(|raw| Arc::ptr_eq(raw, &object.value))
-                && entry.origin == object.origin
-        });
-        for key in gone {
-            let old = self.0.remove(&key).and_then(|entry| entry.good);
-            changes.extend(change(&key, old, None));
-        }
-        for (key, object) in stale {
-            let entry = self.0.entry(key.clone()).or_insert_with(|| Entry {
-                raw: None,
-                origin: None,
-                good: None,
-                findings: Vec::new(),
-            });
-            entry.origin.clone_from(&object.origin);
-            if entry.raw.as_ref().is_some_and(|raw| Arc::ptr_eq(raw, &object.value)) {
+        for item in before.diff(objects) {
+            let (key, object) = match item {
+                DiffItem::Remove(key, _) => {
+                    self.findings.remove(key);
+                    let old = self.good.remove(key);
+                    changes.extend(change(key, old, None));
+                    continue;
+                }
                 // Only its place in the file is another one.
-                continue;
-            }
-            let old = entry.good.clone();
-            entry.take(&object.value, read(key, &object.value));
-            changes.extend(change(key, old, entry.good.clone()));
+                DiffItem::Update { old: (key, old), new: (_, new) }
+                    if Arc::ptr_eq(&old.value, &new.value) =>
+                {
+                    if let Some(findings) = self.findings.get_mut(key) {
+                        findings.origin.clone_from(&new.origin);
+                    }
+                    continue;
+                }
+                DiffItem::Add(key, object) | DiffItem::Update { new: (key, object), .. } => (key, object),
+            };
+            let old = self.good.get(key).cloned();
+            self.take(key, object, read(key, &object.value));
+            changes.extend(change(key, old, self.good.get(key).cloned()));
         }
         changes
     }
 
+    /// Takes in a newer version. A wrong one leaves the last good one in place, an equal one its `Arc`.
+    fn take(&mut self, key: &ObjectKey, object: &Object<R>, reading: Reading<T>) {
+        let mut faults: Vec<_> =
+            reading.warnings.into_iter().map(|fault| (Severity::Warning, fault)).collect();
+        match reading.value {
+            Err(errors) => faults.extend(errors.into_iter().map(|fault| (Severity::Error, fault))),
+            Ok(Some(new)) if self.good.get(key).is_some_and(|old| **old == new) => {}
+            Ok(Some(new)) => drop(self.good.insert(key.clone(), Arc::new(new))),
+            Ok(None) => drop(self.good.remove(key)),
+        }
+        match faults.is_empty() {
+            true => drop(self.findings.remove(key)),
+            false => {
+                let findings = Findings { origin: object.origin.clone(), faults };
+                self.findings.insert(key.clone(), findings);
+            }
+        }
+    }
+
     fn problems(&self, kind: &str, problems: &mut Vec<Problem>) {
-        for (key, entry) in &self.0 {
-            problems.extend(entry.findings.iter().map(|(severity, fault)| Problem {
+        for (key, findings) in &self.findings {
+            problems.extend(findings.faults.iter().map(|(severity, fault)| Problem {
                 severity: *severity,
-                origin: entry.origin.clone(),
+                origin: findings.origin.clone(),
                 object: Some(format!("{kind} {key}")),
                 fault: fault.clone(),
             }));
@@ -191,19 +215,6 @@ fn change<T>(key: &ObjectKey, old: Option<Arc<T>>, new: Option<Arc<T>>) -> Optio
         _ => false,
     };
     (!same).then(|| Change { key: key.clone(), old, new })
-}
-
-impl<R, T: PartialEq> Entry<R, T> {
-    /// Takes in a newer version. A wrong one leaves the last good one in place, an equal one its `Arc`.
-    fn take(&mut self, raw: &Arc<R>, reading: Reading<T>) {
-        self.raw = Some(Arc::clone(raw));
-        self.findings = reading.warnings.into_iter().map(|fault| (Severity::Warning, fault)).collect();
-        match reading.value {
-            Err(faults) => self.findings.extend(faults.into_iter().map(|fault| (Severity::Error, fault))),
-            Ok(Some(new)) if self.good.as_deref() == Some(&new) => {}
-            Ok(new) => self.good = new.map(Arc::new),
-        }
-    }
 }
 
 #[cfg(test)]

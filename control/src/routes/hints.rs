@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::view::{Interface, LinkStatus};
+use crate::config::{self, Config, Queues};
 
 /// Bytes of the Ethernet header and two VLAN tags.
 const LINK_HEADER_BYTES: u32 = 14 + 2 * 4;
@@ -57,12 +58,32 @@ pub struct Node {
     pub queues: Vec<(String, u32, u32)>,
 }
 
+impl Intent {
+    /// What a configuration intends.
+    pub fn of(config: &Config) -> Self {
+        let queues = |(port, interface): (usize, &config::Interface)| match interface.queues {
+            Queues::All => None,
+            Queues::Range { first, count } => Some((port as u8, first + count)),
+        };
+        Self {
+            snat_ports: config.snat.addresses.is_empty().then(|| config.snat.ports.clone()),
+            frame_bytes: config.umem.frame_size,
+            queues: config.interfaces.iter().enumerate().filter_map(queues).collect(),
+        }
+    }
+}
+
 impl Node {
     /// Reads the facts. What cannot be read is left out, and not warned of.
     pub fn read(interfaces: &[Interface]) -> Self {
-        let sysctl = |name: &str| fs::read_to_string(Path::new("/proc/sys/net/ipv4").join(name));
+        Self::read_under(Path::new("/"), interfaces)
+    }
+
+    /// The same of the /proc and /sys below `root`.
+    pub fn read_under(root: &Path, interfaces: &[Interface]) -> Self {
+        let sysctl = |name: &str| fs::read_to_string(root.join("proc/sys/net/ipv4").join(name));
         let queues = |interface: &Interface| {
-            let (rx, tx) = count_queues(&Path::new("/sys/class/net").join(&interface.name).join("queues"))?;
+            let (rx, tx) = count_queues(&root.join("sys/class/net").join(&interface.name).join("queues"))?;
             Some((interface.name.clone(), rx, tx))
         };
         Self {

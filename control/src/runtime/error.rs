@@ -66,6 +66,9 @@ pub enum RuntimeError {
     /// The manifests folder.
     #[error(transparent)]
     Manifests(#[from] crate::manifests::FolderError),
+    /// The API server's address or our credentials.
+    #[error(transparent)]
+    Cluster(#[from] crate::watch::ClusterError),
     /// The control socket.
     #[error(transparent)]
     Socketfile(#[from] crate::api::ServerError),

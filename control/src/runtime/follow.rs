@@ -11,14 +11,14 @@ use super::{
     pace::Pace,
     packets,
     repair::Repair,
+    source::Source,
     survey::Survey,
 };
 use crate::{
     api::Server,
     compile::{Compiler, Environment},
-    config::{Config, Manifests, Source},
+    config::Config,
     fault::Problem,
-    manifests::Folder,
     model::Model,
     objects::Objects,
     routes::{Change, InterfaceEvent, Routes, View, hints},
@@ -52,14 +52,11 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let named =
         config.interfaces.iter().enumerate().map(|(port, interface)| (port as u8, interface.name.clone()));
     let mut routes = Routes::open(named.collect()).await?;
-    let Source::Manifests(Manifests { path }) = &config.source else {
-        return Err(std::io::Error::other("kubernetes: is not followed yet").into());
-    };
-    let mut folder = Folder::open(path)?;
+    let mut source = Source::open(&config).await?;
     let mut control = Control::start(config, &routes)?;
 
     control.operators.serve(&control.config, &control.appliance);
-    if !control.sync(&folder.load(), &routes, FIRST_NEIGHBOURS).await {
+    if !control.sync(&source.load(), &routes, FIRST_NEIGHBOURS).await {
         tracing::warn!("some backends have no next hop yet; `penstock show backends` tells which and why");
     }
     let server = Server::open(&control.config.socket)?;
@@ -74,12 +71,14 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                tracing::info!("SIGHUP: reading the manifests again");
+                tracing::info!("SIGHUP: reading the objects again");
                 control.request();
             }
-            () = folder.changed() => control.request(),
+            () = source.changed() => control.request(),
             () = until(due) => {
-                control.sync(&folder.load(), &routes, NEW_NEIGHBOURS).await;
+                // The first objects may come long after the start.
+                let patience = if control.pending { FIRST_NEIGHBOURS } else { NEW_NEIGHBOURS };
+                control.sync(&source.load(), &routes, patience).await;
             }
             change = routes.changed() => {
                 report(&change?);
@@ -295,20 +294,7 @@ impl Control {
 }
 
 fn warn_of_hints(config: &Config, view: &View) {
-    let intent = hints::Intent {
-        snat_ports: config.snat.addresses.is_empty().then(|| config.snat.ports.clone()),
-        frame_bytes: config.umem.frame_size,
-        queues: config
-            .interfaces
-            .iter()
-            .enumerate()
-            .filter_map(|(port, interface)| match interface.queues {
-                crate::config::Queues::All => None,
-                crate::config::Queues::Range { first, count } => Some((port as u8, first + count)),
-            })
-            .collect(),
-    };
-    for hint in hints::hints(&intent, &hints::Node::read(&view.interfaces)) {
+    for hint in hints::hints(&hints::Intent::of(config), &hints::Node::read(&view.interfaces)) {
         tracing::warn!("{hint}");
     }
 }

@@ -10,6 +10,7 @@ mod packets;
 mod repair;
 mod classifier;
 mod survey;
+mod source;
 mod follow;
 mod pace;
 mod known;

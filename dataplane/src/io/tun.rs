@@ -14,7 +14,7 @@ use std::{
     io::{self, Write},
     os::fd::AsRawFd,
     os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Where TUN devices are made.
@@ -23,6 +23,8 @@ const CLONE_DEVICE: &str = "/dev/net/tun";
 const NAME_PATTERN: &str = "penstock%d";
 /// The largest packet there is.
 const MTU: u16 = u16::MAX;
+/// `rp_filter`: the source must be routable, by whatever interface.
+const LOOSE: u8 = 2;
 /// The IPv4 dummy address of RFC 7600.
 const DUMMY_ADDRESS: [u8; 4] = [192, 0, 0, 8];
 
@@ -79,11 +81,23 @@ impl Tun {
     }
 
     /// True: packets are filtered, though loosely, because the filter is on for all interfaces.
+    ///
+    /// The stricter of the two settings counts. In a container sysctls are read-only as a rule: that is an error only
+    /// where what the device was born with (`net.ipv4.conf.default`) filters strictly.
     fn filter_loosely(&self) -> io::Result<bool> {
-        let all = std::fs::read_to_string("/proc/sys/net/ipv4/conf/all/rp_filter")?;
-        let on = all.trim() != "0";
-        std::fs::write(self.sysctl("ipv4", "rp_filter"), if on { "2" } else { "0" })?;
-        Ok(on)
+        let read =
+            |path: &Path| Ok::<_, io::Error>(std::fs::read_to_string(path)?.trim().parse().unwrap_or(0));
+        let path = self.sysctl("ipv4", "rp_filter");
+        let (all, own): (u8, u8) = (read(Path::new("/proc/sys/net/ipv4/conf/all/rp_filter"))?, read(&path)?);
+        let wanted = if all == 0 { 0 } else { LOOSE };
+        if own == wanted {
+            return Ok(wanted == LOOSE);
+        }
+        match std::fs::write(&path, wanted.to_string()) {
+            Ok(()) => Ok(wanted == LOOSE),
+            Err(_) if all.max(own) == LOOSE => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     fn sysctl(&self, family: &str, key: &str) -> PathBuf {

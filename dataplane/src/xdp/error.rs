@@ -15,7 +15,7 @@ pub enum ClassifierError {
     #[error("the XDP classifier could not be loaded: {}{}", detail(.0), permission_hint(.0))]
     Load(#[from] aya::EbpfError),
     /// The kernel did not take the program.
-    #[error("the XDP classifier was refused by the kernel: {}{}", detail(.0), permission_hint(.0))]
+    #[error("the XDP classifier was refused by the kernel: {}{}", detail(.0), verifier_hint(.0))]
     Verify(#[source] ProgramError),
     /// The kernel lacks something.
     #[error(
@@ -100,6 +100,14 @@ pub(super) fn errno(error: &(dyn Error + 'static)) -> Option<i32> {
         cause = error.source();
     }
     None
+}
+
+/// The verifier lets packet pointers be compared with null only to those who may see kernel addresses.
+fn verifier_hint(error: &(dyn Error + 'static)) -> &'static str {
+    match errno(error) {
+        Some(libc::EPERM | libc::EACCES) => " (needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, or root)",
+        _ => "",
+    }
 }
 
 fn permission_hint(error: &(dyn Error + 'static)) -> &'static str {

@@ -1,0 +1,106 @@
+//! What announcing must know of each Service: whether it is ours, its addresses, and who may answer for it.
+
+use crate::{
+    model::differences,
+    objects::{Kind, ObjectKey},
+    selector::Labels,
+};
+use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+/// The annotation of Services that may share addresses, by its old and its new name.
+const MAY_SHARE: [&str; 2] = ["metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip"];
+
+/// Which LoadBalancer Services are ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ours {
+    /// Those of this class.
+    pub class: String,
+    /// Those without a class, too.
+    pub classless: bool,
+}
+
+impl Ours {
+    /// Whether this is one of them.
+    pub fn takes(&self, spec: &ServiceSpec) -> bool {
+        let is_ours = match spec.load_balancer_class.as_deref() {
+            None | Some("") => self.classless,
+            Some(class) => class == self.class,
+        };
+        spec.type_.as_deref() == Some("LoadBalancer") && is_ours
+    }
+}
+
+/// A Service of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The addresses of its status, in that order.
+    pub(super) addresses: Vec<IpAddr>,
+    /// Only nodes with an endpoint may announce it.
+    pub(super) is_local: bool,
+    /// It may share its addresses, if only by an empty key.
+    pub(super) may_share: bool,
+    pub(super) labels: Labels,
+}
+
+impl Facts {
+    fn read(service: &Service, ours: &Ours) -> Option<Self> {
+        let spec = service.spec.as_ref().filter(|spec| ours.takes(spec))?;
+        let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+        let ingress = status.and_then(|status| status.ingress.as_ref()).into_iter().flatten();
+        let addresses = ingress.filter_map(|ingress| ingress.ip.as_deref()?.parse().ok());
+        let annotations = service.metadata.annotations.as_ref();
+        let has = |name: &&str| annotations.is_some_and(|annotations| annotations.contains_key(*name));
+        Some(Self {
+            addresses: addresses.map(|address: IpAddr| address.to_canonical()).collect(),
+            is_local: spec.external_traffic_policy.as_deref() == Some("Local"),
+            may_share: MAY_SHARE.iter().any(has),
+            labels: service.metadata.labels.clone().unwrap_or_default(),
+        })
+    }
+}
+
+/// The Services, followed as they change.
+#[derive(Debug)]
+pub(super) struct Services {
+    ours: Ours,
+    all: BTreeMap<ObjectKey, (Arc<Service>, Option<Facts>)>,
+}
+
+impl Services {
+    pub(super) fn new(ours: Ours) -> Self {
+        Self { ours, all: BTreeMap::new() }
+    }
+
+    /// Takes in the objects, and adds those that matter to `touched`.
+    pub(super) fn update(&mut self, objects: &Kind<Service>, touched: &mut BTreeSet<ObjectKey>) {
+        let (gone, stale) =
+            differences(&self.all, objects.iter(), |(raw, _), object| Arc::ptr_eq(raw, &object.value));
+        for key in gone {
+            if let Some((_, Some(_))) = self.all.remove(&key) {
+                touched.insert(key);
+            }
+        }
+        for (key, object) in stale {
+            let facts = Facts::read(&object.value, &self.ours);
+            let before = self.all.remove(key).and_then(|(_, facts)| facts);
+            if facts != before {
+                touched.insert(key.clone());
+            }
+            self.all.insert(key.clone(), (Arc::clone(&object.value), facts));
+        }
+    }
+
+    pub(super) fn get(&self, key: &ObjectKey) -> Option<&Facts> {
+        self.all.get(key)?.1.as_ref()
+    }
+
+    /// Those that are ours.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.all.iter().filter(|(_, (_, facts))| facts.is_some()).map(|(key, _)| key)
+    }
+}
