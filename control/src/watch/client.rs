@@ -107,7 +107,10 @@ mod tests {
     #[test]
     fn wrong_files_name_the_field_the_file_and_what_is_wrong() {
         let missing = ask(Some("/no/such/kubeconfig".into()));
-        assert!(missing.starts_with("kubernetes.kubeconfig: /no/such/kubeconfig: failed to read"), "{missing}");
+        assert!(
+            missing.starts_with("kubernetes.kubeconfig: /no/such/kubeconfig: failed to read"),
+            "{missing}"
+        );
         for (text, wanted) in [
             ("{", "parse kubeconfig"),
             ("{apiVersion: v1, kind: Config}", "current context"),
@@ -125,6 +128,9 @@ mod tests {
             assert!(told.starts_with("kubernetes.kubeconfig: /") && told.contains(wanted), "{told}");
         }
         let told = ask(None);
-        assert!(told.starts_with("kubernetes.kubeconfig: is not set") && told.contains("KUBERNETES_"), "{told}");
+        assert!(
+            told.starts_with("kubernetes.kubeconfig: is not set") && told.contains("KUBERNETES_"),
+            "{told}"
+        );
     }
 }

@@ -89,8 +89,7 @@ impl Cluster {
 
 /// Follows one kind of objects.
 fn objects<K: Watched>(api: Api<K>, board: &Arc<Board>) -> impl Future<Output = ()> + Send + use<K> {
-    let subject =
-        Subject { kind: K::NAMES.1, optional: K::OPTIONAL, labels: K::LABELS, watch_seconds: None };
+    let subject = Subject { kind: K::NAMES.1, optional: K::OPTIONAL, labels: K::LABELS, watch_seconds: None };
     let (to, board) = (Arc::clone(board), Arc::clone(board));
     let mut store = Store::<K>::default();
     follow(subject, api, board, move |event| to.take(&mut store, event))

@@ -1,6 +1,7 @@
 //! Why something was not written.
 
 use super::follow::chain;
+use kube::core::Status;
 use std::time::Duration;
 
 /// See the module. `what` is what was to be done, as `patch services/status default/web`.
@@ -53,6 +54,8 @@ impl WriteError {
         let message = status.message.clone();
         match status.code {
             404 => Self::Gone { what },
+            // It was meant for an earlier object of the name.
+            422 if causes(status).any(|field| field == "metadata.uid") => Self::Gone { what },
             409 => Self::Conflict { what, message },
             401 | 403 => Self::Refused { what, message },
             // Too many requests, and whatever is wrong inside.
@@ -60,6 +63,11 @@ impl WriteError {
             _ => Self::Invalid { what, message },
         }
     }
+}
+
+/// The fields that the API server finds fault with.
+fn causes(status: &Status) -> impl Iterator<Item = &str> {
+    status.details.iter().flat_map(|details| &details.causes).map(|cause| cause.field.as_str())
 }
 
 /// Waits for an answer, but no longer than `limit`.

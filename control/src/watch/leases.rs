@@ -52,8 +52,8 @@ pub struct Leases {
     api: Api<Lease>,
     namespace: Arc<str>,
     seen: watch::Sender<SeenLeases>,
-    /// Locks that are ours, as the API server last gave them back.
-    held: Arc<Mutex<BTreeMap<String, Lease>>>,
+    /// The locks that were asked for; those that are ours as the API server last gave them back.
+    locks: Arc<Mutex<BTreeMap<String, Option<Lease>>>>,
     /// Locks of others that were read, and when their record was first read so.
     observed: Arc<Mutex<BTreeMap<String, SeenLease>>>,
 }
@@ -70,7 +70,7 @@ impl Leases {
             api: Api::namespaced(client, namespace),
             namespace: namespace.into(),
             seen: watch::Sender::new(SeenLeases::new()),
-            held: Arc::default(),
+            locks: Arc::default(),
             observed: Arc::default(),
         }
     }
@@ -90,7 +90,9 @@ impl Leases {
         let lease = json!({
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": {"labels": {LABEL.0: LABEL.1}, "annotations": renewal.annotations},
+            "metadata": {
+                "name": name, "labels": {LABEL.0: LABEL.1}, "annotations": renewal.annotations,
+            },
             "spec": {
                 "holderIdentity": renewal.holder,
                 "leaseDurationSeconds": seconds(renewal.duration),
@@ -105,14 +107,16 @@ impl Leases {
 
     /// Deletes a Lease: others need not wait until it is over. A lock that is not ours any more stays.
     pub async fn release(&self, name: &str) -> Result<(), WriteError> {
-        let held = lock(&self.held).remove(name);
-        let params = DeleteParams {
-            preconditions: held.map(|lease| Preconditions {
-                resource_version: lease.metadata.resource_version,
-                uid: lease.metadata.uid,
-            }),
-            ..Default::default()
-        };
+        let preconditions =
+            match lock(&self.locks).get_mut(name).map(|held| held.take().map(|lease| lease.metadata)) {
+                // Another's lock.
+                Some(None) => return Ok(()),
+                Some(Some(ObjectMeta { resource_version, uid, .. })) => {
+                    Some(Preconditions { resource_version, uid })
+                }
+                None => None,
+            };
+        let params = DeleteParams { preconditions, ..Default::default() };
         match within(RELEASE, &self.what("delete", name), self.api.delete(name, &params)).await {
             Ok(_) | Err(WriteError::Gone { .. } | WriteError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -123,13 +127,13 @@ impl Leases {
     /// either, so who held it goes on until that time is over.
     pub async fn acquire(&self, name: &str, holder: &str, duration: Duration) -> Result<bool, WriteError> {
         let deadline = Instant::now() + patience(duration);
-        let held = lock(&self.held).get(name).cloned();
+        let held = lock(&self.locks).entry(name.to_owned()).or_default().clone();
         if let Some(lease) = held {
             let renewed = record(Some(lease), name, holder, duration);
             match self.write(name, renewed, deadline).await {
                 Err(WriteError::Conflict { .. } | WriteError::Gone { .. }) => {
                     // Somebody else has written it: look.
-                    lock(&self.held).remove(name);
+                    lock(&self.locks).insert(name.to_owned(), None);
                 }
                 answer => return answer.map(|()| true),
             }
@@ -188,7 +192,7 @@ impl Leases {
             let request = self.api.create(&params, &lease);
             within(left(deadline), &self.what("create", name), request).await?
         };
-        lock(&self.held).insert(name.to_owned(), written);
+        lock(&self.locks).insert(name.to_owned(), Some(written));
         Ok(())
     }
 

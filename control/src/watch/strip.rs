@@ -20,7 +20,8 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
 /// Whose annotations on Services somebody reads.
-const ANNOTATIONS: [&str; 4] = ["metallb.io/", "metallb.universe.tf/", "penstock.dev/", "service.kubernetes.io/"];
+const ANNOTATIONS: [&str; 4] =
+    ["metallb.io/", "metallb.universe.tf/", "penstock.dev/", "service.kubernetes.io/"];
 /// Whose conditions on Services are ours.
 const CONDITIONS: &str = "penstock.dev/";
 /// The conditions of Nodes that say whether they may announce.

@@ -21,11 +21,17 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::{Patch, PatchParams},
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    fmt::{self, Debug},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::watch;
 
 /// How long an answer may take.
@@ -75,7 +81,7 @@ pub struct Writer {
     events: Arc<Recorder>,
 }
 
-impl fmt::Debug for Writer {
+impl Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer").finish_non_exhaustive()
     }
@@ -128,12 +134,10 @@ impl Writer {
 
     /// Applies a part of a Service's status.
     async fn service_status(&self, service: &ObjectKey, part: &str, status: Value) -> Result<(), WriteError> {
-        let patch = json!({"apiVersion": "v1", "kind": "Service", "status": status});
+        let known = self.objects.borrow().services.get(service).map(|known| Arc::clone(&known.value));
         let api: Api<Service> = Api::namespaced(self.client.clone(), &service.namespace);
-        let params = PatchParams::apply(&format!("{MANAGER}-{part}")).force();
-        let patch = Patch::Apply(&patch);
-        let request = api.patch_status(&service.name, &params, &patch);
-        within(PATIENCE, &format!("patch services/status {service}"), request).await.map(drop)
+        let what = format!("patch services/status {service}");
+        apply_status(&api, known.as_deref(), &what, part, status).await
     }
 
     /// Sets an annotation of a Service, or removes it.
@@ -153,26 +157,49 @@ impl Writer {
 
     /// Writes how much of a pool is used.
     pub async fn pool_usage(&self, pool: &ObjectKey, usage: &Usage) -> Result<(), WriteError> {
-        use k8s_openapi::Resource;
-        let patch = json!({
-            "apiVersion": IpAddressPool::API_VERSION,
-            "kind": IpAddressPool::KIND,
-            "status": {
-                "assignedIPv4": usage.assigned[0],
-                "assignedIPv6": usage.assigned[1],
-                "availableIPv4": usage.available[0],
-                "availableIPv6": usage.available[1],
-            },
-        });
+        let known = self.objects.borrow().pools.get(pool).map(|known| Arc::clone(&known.value));
         let api: Api<IpAddressPool> = Api::namespaced(self.client.clone(), &pool.namespace);
-        let params = PatchParams::apply(&format!("{MANAGER}-usage")).force();
-        let patch = Patch::Apply(&patch);
-        let request = api.patch_status(&pool.name, &params, &patch);
-        within(PATIENCE, &format!("patch ipaddresspools/status {pool}"), request).await.map(drop)
+        let status = json!({
+            "assignedIPv4": usage.assigned[0],
+            "assignedIPv6": usage.assigned[1],
+            "availableIPv4": usage.available[0],
+            "availableIPv6": usage.available[1],
+        });
+        let what = format!("patch ipaddresspools/status {pool}");
+        apply_status(&api, known.as_deref(), &what, "usage", status).await
     }
 
     /// Records an event. One that was recorded before is counted up.
     pub async fn event(&self, event: &Event) -> Result<(), WriteError> {
         self.events.record(event).await
+    }
+}
+
+/// Applies a part of an object's status, if it is still the object that is known: an apply to what is gone would create
+/// it, or come to be about another of the same name.
+async fn apply_status<K>(
+    api: &Api<K>,
+    known: Option<&K>,
+    what: &str,
+    part: &str,
+    status: Value,
+) -> Result<(), WriteError>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let gone = || WriteError::Gone { what: what.to_owned() };
+    let meta = known.ok_or_else(gone)?.meta();
+    let (Some(name), Some(uid)) = (&meta.name, &meta.uid) else { return Err(gone()) };
+    let patch = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": {"name": name, "uid": uid},
+        "status": status,
+    });
+    let (params, patch) = (PatchParams::apply(&format!("{MANAGER}-{part}")).force(), Patch::Apply(&patch));
+    match within(PATIENCE, what, api.patch_status(name, &params, &patch)).await {
+        // Fields are taken by force, so only the uid can be in conflict.
+        Err(WriteError::Conflict { .. }) => Err(gone()),
+        answer => answer.map(drop),
     }
 }
