@@ -4,6 +4,7 @@
 //! of its own, and what it made is deleted afterwards. The last one of the program takes the site down.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(unreachable_pub, reason = "the modules of one program")]
 
 mod shared;
 mod steps;
