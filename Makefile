@@ -19,7 +19,7 @@ DEMO_FLAGS := $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(ONE_ARM
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(REQUESTS),--requests $(REQUESTS))
 
 .PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench clean cluster-binaries cluster-if-possible \
-	cluster-test differential fuzz
+	cluster-test cluster-scale differential fuzz
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,7 +101,10 @@ $(CLUSTER_BUILT): tests/cluster/go.mod tests/cluster/go.sum tests/cluster/metall
 	touch $@
 
 cluster-test: deps cluster-binaries ## Tests against real Kubernetes
-	PENSTOCK_CLUSTER=1 $(CARGO) test -p penstock-tests --test cluster --test differential
+	PENSTOCK_CLUSTER=1 $(CARGO) test -p penstock-tests --test cluster --test in_cluster --test differential
+
+cluster-scale: deps cluster-binaries ## 10,000 Services with 100,000 endpoints through a real API server (minutes)
+	PENSTOCK_CLUSTER=1 $(CARGO) test --release -p penstock-tests --test in_cluster -- --ignored --nocapture scale
 
 differential: deps cluster-binaries ## Penstock against kube-proxy on random Services: N=300 SEED=random
 	PENSTOCK_CLUSTER=1 PENSTOCK_DIFFERENTIAL_N=$(or $(N),300) PENSTOCK_DIFFERENTIAL_SEED=$(SEED) \
