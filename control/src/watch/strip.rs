@@ -198,3 +198,6 @@ fn meta(meta: ObjectMeta) -> ObjectMeta {
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
