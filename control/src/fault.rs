@@ -5,6 +5,7 @@
 //! (`spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive`), so that tools and people that know
 //! the one know the other. A [`Problem`] is a fault with the place it was found at.
 
+use crate::objects::Subject;
 use serde::Serialize;
 use std::fmt;
 
@@ -120,8 +121,8 @@ pub struct Problem {
     pub severity: Severity,
     /// The place, if the object came from a file.
     pub origin: Option<Origin>,
-    /// The object, as `Service default/web`, if it could be told.
-    pub object: Option<String>,
+    /// The object, if it could be told.
+    pub object: Option<Subject>,
     /// What is wrong.
     #[serde(flatten)]
     pub fault: Fault,
@@ -142,6 +143,7 @@ impl fmt::Display for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objects::ObjectKey;
 
     #[test]
     fn messages_follow_the_grammar_of_the_api_server() {
@@ -167,7 +169,7 @@ mod tests {
         let problem = Problem {
             severity: Severity::Error,
             origin: Some(Origin { file: "web.yaml".into(), document: 2 }),
-            object: Some("Service default/web".into()),
+            object: Some(Subject::service(&ObjectKey::new("default", "web"))),
             fault: Fault { path: "spec.ports".into(), message: "Required value".into() },
         };
         assert_eq!(

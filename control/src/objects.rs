@@ -67,13 +67,6 @@ impl<T> Clone for Object<T> {
     }
 }
 
-/// Whether they are the same reading of the same place, which costs no look inside.
-impl<T> PartialEq for Object<T> {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.value, &other.value) && self.origin == other.origin
-    }
-}
-
 /// The objects of one kind. A copy costs nothing, and two of them are told apart by what differs.
 pub type Kind<T> = OrdMap<ObjectKey, Object<T>>;
 

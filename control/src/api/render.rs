@@ -95,6 +95,7 @@ pub fn drops(answer: &Value) -> String {
             rows => format!("{title}:\n{}", table(&rows, COLUMNS)),
         })
         .collect();
+    shown.push(format!("Relayed to former owners of addresses: {}", text(&answer["relayed"])));
     shown.push(format!("Handoffs refused: {}", text(&answer["handoffsRefused"])));
     shown.join("\n\n")
 }
@@ -108,6 +109,7 @@ pub fn workers(answer: &Value) -> String {
         ("TABLES", |row| text(&row["generation"])),
         ("RECEIVED", |row| text(&row["counters"]["received"])),
         ("FORWARDED", |row| text(&row["counters"]["forwarded"])),
+        ("RELAYED", |row| text(&row["counters"]["relayed"])),
         ("HANDED OFF", |row| text(&row["counters"]["handed_off"])),
         ("FLOWS v4/v6", |row| {
             format!("{}/{}", text(&row["counters"]["flows_v4"]), text(&row["counters"]["flows_v6"]))
@@ -159,6 +161,9 @@ pub fn explanation(answer: &Value) -> String {
             lines.push(format!("  {what:<12} {value}"));
         }
     };
+    if let Value::String(mac) = &answer["relayedTo"] {
+        say("later", format!("a packet that begins no flow is relayed to former owner {mac}"));
+    }
     say("service", text(&answer["service"]));
     say("addressed by", text(&answer["kind"]));
     if let Value::Object(flow) = &answer["flow"] {
@@ -354,9 +359,18 @@ mod tests {
     fn only_what_happened_is_listed() {
         let shown = drops(&json!({
             "drops": [{"reason": "martian", "packets": 0}, {"reason": "no_service", "packets": 7, "meaning": "why"}],
-            "replies": [], "classifier": [], "handoffsRefused": 0,
+            "replies": [], "classifier": [], "handoffsRefused": 0, "relayed": 31,
         }));
         assert!(shown.contains("no_service") && shown.contains('7') && !shown.contains("martian"), "{shown}");
         assert!(shown.contains("Answered: nothing"), "{shown}");
+        assert!(shown.contains("Relayed to former owners of addresses: 31"), "{shown}");
+    }
+
+    #[test]
+    fn a_relay_is_told() {
+        let answer =
+            json!({"packet": "p", "outcome": "forward", "because": "b", "relayedTo": "02:00:00:00:00:01"});
+        let shown = explanation(&answer);
+        assert!(shown.contains("is relayed to former owner 02:00:00:00:00:01"), "{shown}");
     }
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     fault::{Fault, Problem, Severity},
     model::{IpFamily, Node},
+    objects::Subject,
 };
 use penstock_dataplane::{
     table::{Locality, TrafficPolicy, Transport, VipIndex},
@@ -64,6 +65,10 @@ impl<F: Family> FamilyTables<F> {
         if *pool != *self.snat_addresses {
             self.snat_addresses = pool.into();
         }
+        let peers = environment.peers();
+        if peers != *self.peers {
+            self.peers = Arc::new(peers);
+        }
     }
 
     /// What is right, but not what its author may expect.
@@ -82,7 +87,7 @@ impl<F: Family> FamilyTables<F> {
                 shared.problems.push(Problem {
                     severity: Severity::Warning,
                     origin: None,
-                    object: Some(format!("Service {}", service.key)),
+                    object: Some(Subject::service(&service.key)),
                     fault: Fault { path: "spec.loadBalancerSourceRanges".into(), message },
                 });
             }

@@ -9,7 +9,7 @@
 use crate::{
     fault::{Fault, Problem, Severity},
     model::Service,
-    objects::ObjectKey,
+    objects::{ObjectKey, Subject},
 };
 use penstock_dataplane::{
     table::{ServiceId, Target, Transport, VipIndex, VipKind},
@@ -102,7 +102,7 @@ fn lost(service: &Service, field: &str, what: &str, owner: &dyn Display) -> Prob
     Problem {
         severity: Severity::Warning,
         origin: None,
-        object: Some(format!("Service {}", service.key)),
+        object: Some(Subject::service(&service.key)),
         fault: Fault { path: field.to_owned(), message },
     }
 }

@@ -8,11 +8,11 @@ use crate::{
 use ipnet::IpNet;
 use penstock_dataplane::{
     io::PortId,
-    table::{Link, NextHop, Prefix},
-    wire::Family,
+    table::{self, Link, NextHop, Peers, Prefix},
+    wire::{EtherAddr, Family},
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
 };
@@ -35,6 +35,15 @@ impl From<&routes::Way> for Way {
     fn from(way: &routes::Way) -> Self {
         Self { link: way.link.as_ref().ok().map(|link| (*link).into()), source: way.source, mtu: way.mtu }
     }
+}
+
+/// Who had an address before, as a gateway that lives on: it keeps the flows it has tracked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relay {
+    /// The port it is behind.
+    pub port: PortId,
+    /// Its MAC there.
+    pub mac: EtherAddr,
 }
 
 /// What the compiler takes from the configuration.
@@ -83,6 +92,14 @@ pub struct Environment {
     pub port_mtus: Arc<[u16]>,
     /// The addresses of each port, that which the node itself would rather use first.
     pub port_addresses: Vec<(PortId, IpAddr)>,
+    /// Our own MACs, of the ports that have one now.
+    pub port_macs: BTreeMap<PortId, EtherAddr>,
+    /// The MACs of all other gateways, whatever they announce. Answers go to clients, never back to one of these, and
+    /// what one of these has sent is not relayed.
+    pub peers: BTreeSet<EtherAddr>,
+    /// The addresses that have come here from another gateway, until its flows are as good as over. Who loses an address
+    /// has no relay for it any more.
+    pub relays: BTreeMap<IpAddr, Relay>,
 }
 
 impl Environment {
@@ -93,6 +110,9 @@ impl Environment {
             node_addresses: view.addresses.iter().map(|address| address.address).collect(),
             port_mtus: port_mtus(view),
             port_addresses: port_addresses(view),
+            port_macs: port_macs(view),
+            peers: BTreeSet::new(),
+            relays: BTreeMap::new(),
             ways: Arc::new(view.ways.iter().map(|(address, way)| (*address, way.into())).collect()),
         }
     }
@@ -112,6 +132,15 @@ impl Environment {
     pub(super) fn port_addresses<F: Family>(&self) -> Arc<[(PortId, F::Addr)]> {
         let of_family = |(port, address): &(PortId, IpAddr)| Some((*port, F::from_ip(*address)?));
         self.port_addresses.iter().filter_map(of_family).collect()
+    }
+
+    /// The other gateways. A relay by a port that is gone is none: there is no way to take it.
+    pub(super) fn peers<F: Family>(&self) -> Peers<F> {
+        let relays = self.relays.iter().filter_map(|(address, relay)| {
+            let source = *self.port_macs.get(&relay.port)?;
+            Some((F::from_ip(*address)?, table::Relay { port: relay.port, source, destination: relay.mac }))
+        });
+        Peers::new(self.peers.iter().copied(), relays)
     }
 
     pub(super) fn next_hop<F: Family>(&self, address: F::Addr) -> NextHop<F> {
@@ -137,6 +166,12 @@ fn port_mtus(view: &routes::View) -> Arc<[u16]> {
         }
     }
     mtus.into()
+}
+
+/// The MACs of the interfaces.
+fn port_macs(view: &routes::View) -> BTreeMap<PortId, EtherAddr> {
+    let macs = view.interfaces.iter().map(|interface| (PortId(interface.port), interface.link));
+    macs.filter_map(|(port, link)| Some((port, EtherAddr(link?.mac?)))).collect()
 }
 
 /// The addresses of the interfaces, by port: those without a tag first, then those that are to be used for new flows.

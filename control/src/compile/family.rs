@@ -17,7 +17,7 @@ use crate::{
     objects::ObjectKey,
 };
 use penstock_dataplane::{
-    table::{Locality, Service, ServiceId, ServiceName, Tables, Transport, VipIndex},
+    table::{Locality, Peers, Service, ServiceId, ServiceName, Tables, Transport, VipIndex},
     wire::Family,
 };
 use std::{
@@ -57,6 +57,7 @@ pub(super) struct FamilyTables<F: Family> {
     /// Counts changes of UDP endpoints.
     udp_epoch: u16,
     pub(super) snat_addresses: Arc<[F::Addr]>,
+    pub(super) peers: Arc<Peers<F>>,
 }
 
 /// A Service as it was compiled last.
@@ -92,6 +93,7 @@ impl<F: Family> Default for FamilyTables<F> {
             backend_ports: BackendPorts::default(),
             udp_epoch: 0,
             snat_addresses: Arc::from([]),
+            peers: Arc::default(),
         }
     }
 }
@@ -144,6 +146,7 @@ impl<F: Family> FamilyTables<F> {
             locality: Arc::clone(&self.locality),
             udp_epoch: self.udp_epoch,
             port_addresses: environment.port_addresses::<F>(),
+            peers: Arc::clone(&self.peers),
         }
     }
 

@@ -31,7 +31,7 @@ mod compiler;
 
 pub use changes::{BackendRef, Captured, Changes, Items, Retired, ServiceRef};
 pub use compiler::{Compiled, Compiler, PortView};
-pub use environment::{Environment, Reachability, Settings, Way};
+pub use environment::{Environment, Reachability, Relay, Settings, Way};
 pub use lingering::Lingering;
 pub use record::Candidate;
 

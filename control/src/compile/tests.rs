@@ -6,4 +6,5 @@ mod endpoints;
 mod capture;
 mod steps;
 mod incremental;
+mod relays;
 mod bad_objects;

@@ -129,7 +129,7 @@ fn status(link: &Link) -> LinkStatus {
     }
 }
 
-/// `CapEff:	000001ffffffffff`
+/// `CapEff: 000001ffffffffff`
 fn capabilities(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)

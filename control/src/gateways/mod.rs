@@ -6,7 +6,13 @@
 //! sent on to it ([`relays`]).
 
 mod live;
+mod heartbeat;
+mod handing;
 mod relays;
+mod notes;
 
+pub use handing::Handing;
+pub use heartbeat::{Heartbeat, Presence};
 pub use live::{Beat, Gateways, LEASE_PREFIX, LEAVING, MACS, Steady};
+pub use notes::{ANNOUNCED, ANNOUNCED_BY, Notes, Planned, announced_by};
 pub use relays::Relays;

@@ -8,7 +8,7 @@ use crate::{
     config::NodePortAddresses,
     fault::{Fault, Problem, Severity},
     model::IpFamily,
-    objects::ObjectKey,
+    objects::{ObjectKey, Subject},
 };
 use axum::{
     Router,
@@ -130,12 +130,7 @@ impl NodePortServers {
             service.to_string(),
         );
         let fault = Fault { path: "spec.healthCheckNodePort".into(), message };
-        Problem {
-            severity: Severity::Warning,
-            origin: None,
-            object: Some(format!("Service {service}")),
-            fault,
-        }
+        Problem { severity: Severity::Warning, origin: None, object: Some(Subject::service(service)), fault }
     }
 }
 

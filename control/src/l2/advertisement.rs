@@ -8,7 +8,7 @@ use crate::{
     fault::{Fault, Faults, Origin, Problem, Severity},
     metallb::{L2Advertisement, L2AdvertisementSpec},
     model::differences,
-    objects::{Kind, ObjectKey},
+    objects::{Kind, ObjectKey, ObjectKind, Subject},
     selector::{Labels, Selector},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -187,7 +187,7 @@ impl Advertisements {
             problems.extend(errors.chain(warnings).map(|(severity, fault)| Problem {
                 severity,
                 origin: entry.origin.clone(),
-                object: Some(format!("L2Advertisement {key}")),
+                object: Some(Subject { kind: ObjectKind::L2Advertisement, key: key.clone() }),
                 fault,
             }));
         }

@@ -7,7 +7,7 @@ use super::unknown::unknown_fields;
 use crate::{
     fault::{Fault, Severity},
     metallb::{IpAddressPool, L2Advertisement},
-    objects::ObjectKey,
+    objects::{ObjectKey, ObjectKind, Subject},
 };
 use k8s_openapi::api::{
     core::v1::{Namespace, Node, Service},
@@ -16,9 +16,6 @@ use k8s_openapi::api::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::sync::Arc;
-
-/// The version of MetalLB's objects.
-const METALLB: &str = "metallb.io/v1beta1";
 
 /// An object of a kind that matters.
 #[derive(Debug, Clone)]
@@ -31,16 +28,13 @@ pub(super) enum Manifest {
     Advertisement(Arc<L2Advertisement>),
 }
 
-/// Kind and key: what makes two manifests the same object.
-pub(super) type Identity = (&'static str, ObjectKey);
-
 /// A fault and where in the file it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
     pub(super) document: usize,
     /// The object, if it could be told.
-    pub(super) identity: Option<Identity>,
+    pub(super) identity: Option<Subject>,
     pub(super) fault: Fault,
 }
 
@@ -48,7 +42,7 @@ pub(super) struct Finding {
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     /// Objects with the number of their document.
-    pub(super) objects: Vec<(usize, Identity, Manifest)>,
+    pub(super) objects: Vec<(usize, Subject, Manifest)>,
     pub(super) findings: Vec<Finding>,
     /// Whether some of the text could not be parsed at all: anything may be missing from `objects`.
     pub(super) broken: bool,
@@ -121,27 +115,27 @@ impl Contents {
         }
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         match (group, kind.as_str()) {
-            ("", "Service") => self.object(document, prefix, "v1", "Service", tree, |service| {
+            ("", "Service") => self.object(document, prefix, ObjectKind::Service, tree, |service| {
                 Manifest::Service(Arc::new(service))
             }),
             ("", "Node") => {
-                self.object(document, prefix, "v1", "Node", tree, |node| Manifest::Node(Arc::new(node)))
+                self.object(document, prefix, ObjectKind::Node, tree, |node| Manifest::Node(Arc::new(node)))
             }
-            ("", "Namespace") => self.object(document, prefix, "v1", "Namespace", tree, |namespace| {
+            ("", "Namespace") => self.object(document, prefix, ObjectKind::Namespace, tree, |namespace| {
                 Manifest::Namespace(Arc::new(namespace))
             }),
             ("metallb.io", "IPAddressPool") => {
-                self.object(document, prefix, METALLB, "IPAddressPool", tree, |pool| {
+                self.object(document, prefix, ObjectKind::IpAddressPool, tree, |pool| {
                     Manifest::Pool(Arc::new(pool))
                 });
             }
             ("metallb.io", "L2Advertisement") => {
-                self.object(document, prefix, METALLB, "L2Advertisement", tree, |advertisement| {
+                self.object(document, prefix, ObjectKind::L2Advertisement, tree, |advertisement| {
                     Manifest::Advertisement(Arc::new(advertisement))
                 });
             }
             ("discovery.k8s.io", "EndpointSlice") => {
-                self.object(document, prefix, "discovery.k8s.io/v1", "EndpointSlice", tree, slice);
+                self.object(document, prefix, ObjectKind::EndpointSlice, tree, slice);
             }
             (_, list) if list.ends_with("List") && tree.get("items").is_some_and(Value::is_array) => {
                 let item_kind = list.strip_suffix("List").unwrap_or_default();
@@ -163,14 +157,14 @@ impl Contents {
         &mut self,
         document: usize,
         prefix: &str,
-        api_version: &str,
-        kind: &'static str,
+        kind: ObjectKind,
         mut tree: Value,
         wrap: fn(T) -> Manifest,
     ) {
+        let api_version = kind.api_version();
         let metadata = |field: &str| tree.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
         let namespace = match kind {
-            "Node" | "Namespace" => "",
+            ObjectKind::Node | ObjectKind::Namespace => "",
             _ => metadata("namespace").filter(|namespace| !namespace.is_empty()).unwrap_or("default"),
         };
         let Some(name) = metadata("name").filter(|name| !name.is_empty()) else {
@@ -178,10 +172,10 @@ impl Contents {
                 document,
                 None,
                 &join(prefix, "metadata.name"),
-                format!("Required value: of a {kind}"),
+                format!("Required value: of a {}", kind.name()),
             );
         };
-        let identity = (kind, ObjectKey::new(namespace, name));
+        let identity = Subject { kind, key: ObjectKey::new(namespace, name) };
         let given = tree.get("apiVersion").and_then(Value::as_str).unwrap_or(api_version);
         if given != api_version {
             let message = format!("Unsupported value: {given:?}: supported values: {api_version:?}");
@@ -189,7 +183,7 @@ impl Contents {
         }
         // Items of a typed list may do without.
         tree["apiVersion"] = api_version.into();
-        tree["kind"] = kind.into();
+        tree["kind"] = kind.name().into();
         let read: Result<T, _> = serde_path_to_error::deserialize(&tree);
         match read {
             Err(error) => {
@@ -211,7 +205,7 @@ impl Contents {
         }
     }
 
-    fn error(&mut self, document: usize, identity: Option<Identity>, path: &str, message: String) {
+    fn error(&mut self, document: usize, identity: Option<Subject>, path: &str, message: String) {
         let fault = Fault { path: path.to_owned(), message };
         self.findings.push(Finding { severity: Severity::Error, document, identity, fault });
     }

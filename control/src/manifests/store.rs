@@ -3,10 +3,10 @@
 //! A file is read again when its stamp (inode, size, times) has changed, or is so young that a second write in the
 //! same clock tick would not show.
 
-use super::document::{Contents, Finding, Identity, Manifest, read};
+use super::document::{Contents, Finding, Manifest, read};
 use crate::{
     fault::{Fault, Origin, Problem, Severity},
-    objects::{Kind, Object, Objects},
+    objects::{Kind, Object, Objects, Subject},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,7 +36,7 @@ pub(super) struct Store {
 #[derive(Debug, Default)]
 struct File {
     stamp: Option<Stamp>,
-    objects: Vec<(usize, Identity, Manifest)>,
+    objects: Vec<(usize, Subject, Manifest)>,
     findings: Vec<Finding>,
 }
 
@@ -141,7 +141,7 @@ impl Store {
             all.problems.extend(file.findings.iter().map(|finding| Problem {
                 severity: finding.severity,
                 origin: origin(finding.document),
-                object: finding.identity.as_ref().map(display),
+                object: finding.identity.clone(),
                 fault: finding.fault.clone(),
             }));
             for (document, identity, manifest) in &file.objects {
@@ -162,7 +162,7 @@ impl Store {
                         first.file, first.document
                     );
                     let fault = Fault { path: String::new(), message };
-                    let object = Some(display(identity));
+                    let object = Some(identity.clone());
                     all.problems.push(Problem { severity: Severity::Error, origin, object, fault });
                 }
             }
@@ -174,7 +174,7 @@ impl Store {
 /// Adds an object, or says where the one is that was there before.
 fn add<T>(
     objects: &mut Kind<T>,
-    (_, key): &Identity,
+    Subject { key, .. }: &Subject,
     value: &Arc<T>,
     origin: Option<Origin>,
 ) -> Option<Origin> {
@@ -185,10 +185,6 @@ fn add<T>(
             None
         }
     }
-}
-
-fn display((kind, key): &Identity) -> String {
-    format!("{kind} {key}")
 }
 
 impl File {

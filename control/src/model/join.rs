@@ -6,7 +6,7 @@
 use super::{Node, Reading, Service, Slice};
 use crate::{
     fault::{Fault, Origin, Problem, Severity},
-    objects::{self, Object, ObjectKey, Objects},
+    objects::{self, Object, ObjectKey, ObjectKind, Objects, Subject},
 };
 use imbl::ordmap::DiffItem;
 use std::{
@@ -64,9 +64,9 @@ impl Model {
             self.join(key);
         }
         let mut problems = Vec::new();
-        self.services.problems("Service", &mut problems);
-        self.slices.problems("EndpointSlice", &mut problems);
-        self.nodes.problems("Node", &mut problems);
+        self.services.problems(ObjectKind::Service, &mut problems);
+        self.slices.problems(ObjectKind::EndpointSlice, &mut problems);
+        self.nodes.problems(ObjectKind::Node, &mut problems);
         problems
     }
 
@@ -196,12 +196,12 @@ impl<R, T: PartialEq> Kind<R, T> {
         }
     }
 
-    fn problems(&self, kind: &str, problems: &mut Vec<Problem>) {
+    fn problems(&self, kind: ObjectKind, problems: &mut Vec<Problem>) {
         for (key, findings) in &self.findings {
             problems.extend(findings.faults.iter().map(|(severity, fault)| Problem {
                 severity: *severity,
                 origin: findings.origin.clone(),
-                object: Some(format!("{kind} {key}")),
+                object: Some(Subject { kind, key: key.clone() }),
                 fault: fault.clone(),
             }));
         }

@@ -64,10 +64,10 @@ impl Board {
                 return false;
             }
             let mut state = self.state();
-            let first = listed && state.awaited.remove(K::NAMES.1);
+            let first = listed && state.awaited.remove(K::PLURAL);
             objects.pending = !state.awaited.is_empty();
             if faults {
-                state.faults.insert(K::NAMES.1, store.problems());
+                state.faults.insert(K::PLURAL, store.problems());
                 objects.problems = state.problems();
             }
             changed || faults || first
@@ -131,8 +131,8 @@ impl State {
         let told = |message| Problem {
             severity: Severity::Error,
             origin: None,
-            object: Some("API server".to_owned()),
-            fault: Fault { path: String::new(), message },
+            object: None,
+            fault: Fault { path: "API server".to_owned(), message },
         };
         let away = self.away().map(|(since, cause)| {
             told(format!("cannot be reached since {since:.0}: last good objects stay ({cause})"))

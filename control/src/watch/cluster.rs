@@ -49,12 +49,12 @@ impl Cluster {
     pub async fn connect(config: &Kubernetes, node_name: &str) -> Result<Self, ClusterError> {
         let client = client(config).await?;
         let board = Arc::new(Board::new(BTreeSet::from([
-            Service::NAMES.1,
-            EndpointSlice::NAMES.1,
-            Node::NAMES.1,
-            Namespace::NAMES.1,
-            Pool::NAMES.1,
-            Advertisement::NAMES.1,
+            Service::PLURAL,
+            EndpointSlice::PLURAL,
+            Node::PLURAL,
+            Namespace::PLURAL,
+            Pool::PLURAL,
+            Advertisement::PLURAL,
         ])));
         let everywhere = &client;
         let mut tasks = JoinSet::new();
@@ -89,7 +89,7 @@ impl Cluster {
 
 /// Follows one kind of objects.
 fn objects<K: Watched>(api: Api<K>, board: &Arc<Board>) -> impl Future<Output = ()> + Send + use<K> {
-    let subject = Subject { kind: K::NAMES.1, optional: K::OPTIONAL, labels: K::LABELS, watch_seconds: None };
+    let subject = Subject { kind: K::PLURAL, optional: K::OPTIONAL, labels: K::LABELS, watch_seconds: None };
     let (to, board) = (Arc::clone(board), Arc::clone(board));
     let mut store = Store::<K>::default();
     follow(subject, api, board, move |event| to.take(&mut store, event))

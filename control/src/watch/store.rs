@@ -6,7 +6,7 @@
 use super::strip::{Watched, key};
 use crate::{
     fault::{Fault, Problem, Severity},
-    objects::{Kind, Object, ObjectKey},
+    objects::{Kind, Object, ObjectKey, Subject},
 };
 use kube::runtime::watcher::Event;
 use std::{collections::BTreeMap, sync::Arc};
@@ -123,7 +123,7 @@ impl<K: Watched> Store<K> {
         let problem = |(key, message): (&ObjectKey, &String)| Problem {
             severity: Severity::Error,
             origin: None,
-            object: Some(format!("{} {key}", K::NAMES.0)),
+            object: Some(Subject { kind: K::KIND, key: key.clone() }),
             fault: Fault { path: String::new(), message: format!("cannot be read: {message}") },
         };
         self.faults.iter().map(problem).collect()

@@ -6,7 +6,7 @@
 
 use crate::{
     metallb::{IpAddressPool, L2Advertisement},
-    objects::{Kind, ObjectKey, Objects},
+    objects::{Kind, ObjectKey, ObjectKind, Objects},
 };
 use k8s_openapi::{
     api::{
@@ -33,8 +33,10 @@ pub(super) trait Watched:
 {
     /// As it is kept.
     type Kept: PartialEq + Send + Sync + 'static;
-    /// Its kind, and its name in URLs.
-    const NAMES: (&'static str, &'static str);
+    /// Its kind.
+    const KIND: ObjectKind;
+    /// Its name in paths, and in what people are told.
+    const PLURAL: &'static str;
     /// Whether a cluster may lack the kind.
     const OPTIONAL: bool = false;
     /// Which of them are asked for, by label.
@@ -53,7 +55,8 @@ pub(super) fn key(meta: &ObjectMeta) -> ObjectKey {
 
 impl Watched for Service {
     type Kept = Self;
-    const NAMES: (&'static str, &'static str) = ("Service", "services");
+    const KIND: ObjectKind = ObjectKind::Service;
+    const PLURAL: &'static str = "services";
 
     fn of(objects: &mut Objects) -> &mut Kind<Self> {
         &mut objects.services
@@ -75,7 +78,8 @@ impl Watched for Service {
 
 impl Watched for EndpointSlice {
     type Kept = Self;
-    const NAMES: (&'static str, &'static str) = ("EndpointSlice", "endpointslices");
+    const KIND: ObjectKind = ObjectKind::EndpointSlice;
+    const PLURAL: &'static str = "endpointslices";
     // As kube-proxy asks for them: clients of headless Services connect to endpoints themselves (§2.1).
     const LABELS: Option<&'static str> = Some("!service.kubernetes.io/headless");
 
@@ -105,7 +109,8 @@ fn endpoint(endpoint: &mut Endpoint) {
 
 impl Watched for Node {
     type Kept = Self;
-    const NAMES: (&'static str, &'static str) = ("Node", "nodes");
+    const KIND: ObjectKind = ObjectKind::Node;
+    const PLURAL: &'static str = "nodes";
 
     fn of(objects: &mut Objects) -> &mut Kind<Self> {
         &mut objects.nodes
@@ -141,7 +146,8 @@ impl Watched for Node {
 
 impl Watched for Namespace {
     type Kept = Self;
-    const NAMES: (&'static str, &'static str) = ("Namespace", "namespaces");
+    const KIND: ObjectKind = ObjectKind::Namespace;
+    const PLURAL: &'static str = "namespaces";
 
     fn of(objects: &mut Objects) -> &mut Kind<Self> {
         &mut objects.namespaces
@@ -155,7 +161,8 @@ impl Watched for Namespace {
 // Others write the schemas of custom resources: one that is not as we know it must not take the whole list with it.
 impl Watched for DeserializeGuard<IpAddressPool> {
     type Kept = IpAddressPool;
-    const NAMES: (&'static str, &'static str) = ("IPAddressPool", "ipaddresspools");
+    const KIND: ObjectKind = ObjectKind::IpAddressPool;
+    const PLURAL: &'static str = "ipaddresspools";
     const OPTIONAL: bool = true;
 
     fn of(objects: &mut Objects) -> &mut Kind<IpAddressPool> {
@@ -171,7 +178,8 @@ impl Watched for DeserializeGuard<IpAddressPool> {
 
 impl Watched for DeserializeGuard<L2Advertisement> {
     type Kept = L2Advertisement;
-    const NAMES: (&'static str, &'static str) = ("L2Advertisement", "l2advertisements");
+    const KIND: ObjectKind = ObjectKind::L2Advertisement;
+    const PLURAL: &'static str = "l2advertisements";
     const OPTIONAL: bool = true;
 
     fn of(objects: &mut Objects) -> &mut Kind<L2Advertisement> {

@@ -76,7 +76,11 @@ pub(super) fn track<'t, F: Family>(
         Direction::Forward => {
             let way = way_out(packet, stage.tables.next_hop(flow.next_hop))?;
             let way_back = packet.layout.way_back(frame);
-            if way_back.is_between_hosts() {
+            // A client's router may change in the middle of a connection, and is followed. Another gateway is no router of
+            // its: it relays what came to it because it announces the address now (`relay`), while answers still leave
+            // by the way known. Learning the way from first packets alone would do without a list of gateways, but the
+            // end of a router would then be the end of every connection through it.
+            if way_back.is_between_hosts() && !stage.tables.peers.have(way_back.destination) {
                 last_hops.note(&mut flow.last_hop, way_back);
             }
             way

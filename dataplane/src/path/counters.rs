@@ -10,6 +10,8 @@ pub struct Counters {
     pub received: u64,
     /// Translated and sent on.
     pub forwarded: u64,
+    /// Sent on as they came, to the gateway that has their flow.
+    pub relayed: u64,
     /// Translated, and sent on in fragments.
     pub split: u64,
     /// Kept until their datagram's first fragment comes.
@@ -39,6 +41,7 @@ impl Default for Counters {
         Self {
             received: 0,
             forwarded: 0,
+            relayed: 0,
             split: 0,
             held: 0,
             handed_off: 0,
@@ -68,6 +71,7 @@ impl Counters {
         for verdict in verdicts {
             match verdict {
                 Verdict::Forward(_) => self.forwarded += 1,
+                Verdict::Relay(_) => self.relayed += 1,
                 Verdict::Reply(_, kind) => self.replied[*kind as usize] += 1,
                 Verdict::Split(..) => self.split += 1,
                 Verdict::Hold(_) => self.held += 1,
@@ -80,7 +84,7 @@ impl Counters {
 
     /// The sum of all verdicts: [`received`](Self::received), if every packet had one.
     pub fn verdicts(&self) -> u64 {
-        let sent = self.forwarded + self.split + self.held + self.handed_off + self.passed;
+        let sent = self.forwarded + self.relayed + self.split + self.held + self.handed_off + self.passed;
         sent + self.replied.iter().sum::<u64>() + self.dropped.iter().sum::<u64>()
     }
 

@@ -1,10 +1,12 @@
 //! Says what the path would do with a packet and why, by running the same decision and changing nothing.
 
-use super::{Decision, Masquerade, Refusal, Remembered, SourceClass, conntrack, decide, steer::Steering};
+use super::{
+    Decision, Masquerade, Refusal, Remembered, SourceClass, conntrack, decide, relay, steer::Steering,
+};
 use crate::{
     state::{Flow, Tuple},
     table::{Backend, Ring, Tables, TrafficPolicy, VipKind},
-    wire::Family,
+    wire::{EtherAddr, Family},
 };
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -31,6 +33,9 @@ pub struct Explanation {
     /// The decision for a new flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<NewFlow>,
+    /// The former owner of the address, to which goes what is of no flow here and is not the first packet of one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relayed_to: Option<EtherAddr>,
 }
 
 /// A flow that is already there.
@@ -104,6 +109,10 @@ pub fn explain<F: Family>(
         kind: None,
         flow: flow.map(existing),
         decision: None,
+        relayed_to: match flow {
+            Some(_) => None,
+            None => relay::former_owner(tables, tuple).map(|relay| relay.destination),
+        },
     };
     let (outcome, because) = match decide(tables, tuple, remembered) {
         Decision::NotAService => (

@@ -8,6 +8,7 @@
 use super::{
     DropReason, Stage, Verdict, emit,
     packet::{IcmpAbout, IcmpPacket},
+    relay,
     rewrite::{deltas, set_tuple},
 };
 use crate::{
@@ -31,7 +32,8 @@ pub(super) fn translate<F: Family>(
     let table = &stage.flows.table;
     let found = table.find(table.hash(&answer), &answer);
     let Some((found, flow)) = found.and_then(|found| Some((found, table.get(found.id)?))) else {
-        return nobodys(stage, packet, DropReason::IcmpUnrelated);
+        return relay::error(stage, packet, frame)
+            .unwrap_or_else(|| nobodys(stage, packet, DropReason::IcmpUnrelated));
     };
     let link = match found.direction {
         Direction::Forward => stage.tables.next_hop(flow.next_hop).link,

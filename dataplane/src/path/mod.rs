@@ -5,7 +5,7 @@
 //! allocation, no locking (but for fragments), and reads no clock, so all of it is tested without a network.
 //!
 //! Stages, in order: classify (per packet), steer and look up (over the batch), then per packet track, rewrite and emit;
-//! a packet without a flow is selected a backend and opens one. Replies, ICMP and fragments are beside the road.
+//! a packet without a flow is selected a backend and opens one. Replies, ICMP, fragments and relays are beside the road.
 
 mod verdict;
 mod counters;
@@ -19,6 +19,7 @@ mod open;
 mod rewrite;
 mod emit;
 mod reply;
+mod relay;
 mod icmp_error;
 mod echo;
 mod fragment;
@@ -319,6 +320,9 @@ fn forward_with_care<F: Family>(
         && let Some(translation) = conntrack::track(stage, packet, frame, found)?
     {
         return Ok(send(packet, frame, &translation));
+    }
+    if let Some(relayed) = relay::packet(stage, packet, frame) {
+        return Ok(relayed);
     }
     open::open(stage, packet, frame)
 }

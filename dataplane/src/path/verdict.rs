@@ -8,6 +8,8 @@ use serde::Serialize;
 pub enum Verdict {
     /// Translated: send the frame on this port.
     Forward(PortId),
+    /// Another gateway's, from which the address has come: send the frame on this port, as it came but for its MACs.
+    Relay(PortId),
     /// The frame now holds our answer: send it on this port.
     Reply(PortId, ReplyKind),
     /// Translated, but longer than the way takes: cut it into fragments of so many bytes and send them on this port.

@@ -306,7 +306,7 @@ impl<F: Net> World<F> {
         for ((frame, verdict), place) in batch.drain(..).zip(verdicts).zip(places) {
             let sent = |port: PortId, frame: &Frame| Some((port, frame.to_vec()));
             let left = match verdict {
-                Verdict::Forward(port) | Verdict::Reply(port, _) => sent(port, &frame),
+                Verdict::Forward(port) | Verdict::Relay(port) | Verdict::Reply(port, _) => sent(port, &frame),
                 Verdict::Handoff(owner) => {
                     handed_off.push((*place, usize::from(owner), frame));
                     continue;
@@ -320,7 +320,9 @@ impl<F: Net> World<F> {
             }
             outcomes[*place] = Some(Outcome { verdict, worker, frame: left, pieces: cut });
             match verdict {
-                Verdict::Forward(port) | Verdict::Reply(port, _) => self.io.transmit(port, frame),
+                Verdict::Forward(port) | Verdict::Relay(port) | Verdict::Reply(port, _) => {
+                    self.io.transmit(port, frame)
+                }
                 Verdict::Hold(place) => {
                     let before = self.held.insert((worker, place), frame);
                     assert!(before.is_none(), "two frames in one place");
@@ -367,6 +369,7 @@ impl<F: Net> World<F> {
             let Counters {
                 received,
                 forwarded,
+                relayed,
                 split,
                 held,
                 handed_off,
@@ -386,6 +389,7 @@ impl<F: Net> World<F> {
                 |name: &str, count: u64| *counts.entry(name.to_owned()).or_insert(0) += count as i64;
             add("received", received);
             add("forwarded", forwarded);
+            add("relayed", relayed);
             add("split", split);
             add("held", held);
             add("handed_off", handed_off);

@@ -10,6 +10,7 @@ mod pins;
 mod service;
 mod vip;
 mod next_hop;
+mod peers;
 mod snapshot;
 pub mod publish;
 
@@ -17,6 +18,7 @@ pub use hash::{FlowHash, stable_hash};
 pub use maglev::{Ring, ring_size};
 pub use name::{BackendId, NextHopId, PinId, ServiceId, ServiceName, Transport};
 pub use next_hop::{Link, NextHop};
+pub use peers::{Peers, Relay};
 pub use pins::{Pin, Pins};
 pub use service::{Backend, Endpoints, Service, Sockets, TrafficPolicy};
 pub use snapshot::{Locality, Prefix, Snapshot, Tables};

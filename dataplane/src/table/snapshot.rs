@@ -1,6 +1,6 @@
 //! Everything the packet path reads, for one generation (its number is the publisher's).
 
-use super::{NextHop, NextHopId, Service, ServiceId, VipIndex};
+use super::{NextHop, NextHopId, Peers, Service, ServiceId, VipIndex};
 use crate::{
     io::PortId,
     wire::{Family, V4, V6},
@@ -37,6 +37,8 @@ pub struct Tables<F: Family> {
     pub udp_epoch: u16,
     /// The node's own addresses, by the port they are on; the first of a port is the one it signs with.
     pub port_addresses: Arc<[(PortId, F::Addr)]>,
+    /// The other gateways, and the addresses that have come from one.
+    pub peers: Arc<Peers<F>>,
 }
 
 /// What decides about masquerading by source (§3.5, §3.7).
@@ -69,6 +71,7 @@ impl<F: Family> Default for Tables<F> {
             locality: Arc::default(),
             udp_epoch: 0,
             port_addresses: Arc::from([]),
+            peers: Arc::default(),
         }
     }
 }

@@ -95,7 +95,9 @@ impl<I: PacketIo> Worker<I> {
             let verdicts = self.path.process(&mut self.batch, snapshot, now);
             for (frame, verdict) in self.batch.drain(..).zip(verdicts) {
                 match *verdict {
-                    Verdict::Forward(port) | Verdict::Reply(port, _) => self.io.transmit(port, frame),
+                    Verdict::Forward(port) | Verdict::Relay(port) | Verdict::Reply(port, _) => {
+                        self.io.transmit(port, frame)
+                    }
                     Verdict::Split(port, mtu) => {
                         self.splits_refused += u64::from(!send_split(&mut self.io, port, mtu, frame));
                     }

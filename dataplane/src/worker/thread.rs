@@ -71,8 +71,6 @@ pub fn spawn<I: PacketIo + Send + 'static>(
     let thread = std::thread::Builder::new().name(format!("worker-{}", settings.index)).spawn(move || {
         // First, so that its memory is near its core.
         pin(&settings);
-        // First, so that its memory is near its core.
-        pin(&settings);
         let worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, asked);
         run(&settings, worker, &renewed, &their_report, &their_stop)
     })?;

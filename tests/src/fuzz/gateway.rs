@@ -4,7 +4,7 @@
 //! received are the sum of the verdicts.
 
 use penstock::{
-    compile::{Compiler, Environment, Settings, Way},
+    compile::{Compiler, Environment, Relay, Settings, Way},
     config::NodePortAddresses,
     manifests::read_bytes,
     model::Model,
@@ -48,8 +48,24 @@ static TABLES: LazyLock<Vec<Snapshot>> = LazyLock::new(|| {
         make(MANIFESTS, 1500, None, false),
         make(&affinity, 1500, None, true),
         Snapshot::default(),
+        relaying(),
     ]
 });
+
+/// The first tables, where the load-balancer IPs have come from another gateway, and one more is known.
+fn relaying() -> Snapshot {
+    let mut model = Model::default();
+    model.update(&read_bytes("manifests.yaml", MANIFESTS.as_bytes().to_vec()));
+    let mut compiler = Compiler::new();
+    compiler.compile(&model, &environment(BTreeSet::new(), 1500, None, true));
+    let mut environment = environment(compiler.targets(), 1500, None, true);
+    let vips = [crate::packets::Net::V4, crate::packets::Net::V6].map(|net| net.vip);
+    let relay = Relay { port: PortId(0), mac: EtherAddr([2, 0xa, 0, 0, 0, 1]) };
+    environment.port_macs = BTreeMap::from([(PortId(0), EtherAddr([2, 0, 0, 0, 0, 0]))]);
+    environment.relays = vips.map(|vip| (vip, relay)).into();
+    environment.peers = BTreeSet::from([EtherAddr([2, 0xa, 0, 0, 0, 2])]);
+    compiler.compile(&model, &environment).snapshot
+}
 
 /// The tables with this number, or a number of their own that has the same rest.
 pub fn tables(number: u8) -> &'static Snapshot {
@@ -92,6 +108,9 @@ pub(super) fn environment(
         ways: Arc::new(ways.collect()),
         port_mtus: Arc::from([1500, mtu]),
         port_addresses: Vec::new(),
+        port_macs: BTreeMap::new(),
+        peers: BTreeSet::new(),
+        relays: BTreeMap::new(),
     }
 }
 
@@ -194,7 +213,9 @@ impl Gateway {
                     let there = self.held.insert((worker, place), (frame, before.clone()));
                     assert!(there.is_none(), "two frames in one place");
                 }
-                Verdict::Forward(port) | Verdict::Reply(port, _) => self.io.transmit(port, frame),
+                Verdict::Forward(port) | Verdict::Relay(port) | Verdict::Reply(port, _) => {
+                    self.io.transmit(port, frame);
+                }
                 Verdict::Split(..) | Verdict::Pass | Verdict::Drop(_) => self.io.recycle(frame),
             }
             left.push(Left { before, verdict, after, pieces: cut });

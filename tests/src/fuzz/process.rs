@@ -1,7 +1,8 @@
 //! Any frames, in any order, with time passing and tables changing between batches.
 //!
 //! Beside what `Gateway` accounts for: what is forwarded has checksums as right, or as wrong, as it came with, one hop
-//! less, and a right IPv4 header, and so has what an ICMP error quotes; what we answer is right in all; what is passed on is untouched.
+//! less, and a right IPv4 header, and so has what an ICMP error quotes; what we answer is right in all; what is passed on is untouched,
+//! and what is relayed but for its MACs.
 
 use super::{
     gateway::{Gateway, Left, tables},
@@ -60,6 +61,9 @@ fn check(left: &Left) {
                     assert!(piece.len() <= usize::from(*mtu) + 22, "a piece too long: {}", context());
                 }
             }
+        }
+        Verdict::Relay(_) => {
+            assert_eq!(before[12..], after[12..], "it goes as it came but for its MACs: {}", context());
         }
         Verdict::Reply(..) => {
             let is = read(after);

@@ -140,11 +140,13 @@ fn replay(vector: &Vector, folder: &Path, input: &Path, output: &Path) -> Result
 
 /// The names of the counters are those of the verdicts, and of `penstock show drops`.
 fn counts(counters: &Counters) -> Vec<Count> {
-    let Counters { received, forwarded, split, held, handed_off, passed, replied, dropped, .. } = counters;
-    let Counters { flows_opened, flows_expired, flows_evicted, flows_v4, flows_v6, .. } = counters;
+    let Counters { received, forwarded, relayed, split, held, handed_off, passed, .. } = counters;
+    let Counters { replied, dropped, flows_opened, flows_expired, flows_evicted, flows_v4, flows_v6, .. } =
+        counters;
     let verdicts = [
         ("received", received),
         ("forwarded", forwarded),
+        ("relayed", relayed),
         ("split", split),
         ("held", held),
         ("handed_off", handed_off),

@@ -9,6 +9,8 @@ use serde::Serialize;
 pub(super) struct DropsView {
     drops: Vec<Reason>,
     replies: Vec<Reason>,
+    /// Packets sent on to the gateway that has their flow.
+    relayed: u64,
     /// Packets of another worker that its inbox had no room for.
     handoffs_refused: u64,
     classifier: Vec<Reason>,
@@ -43,6 +45,7 @@ pub(super) fn view(appliance: &Appliance) -> DropsView {
                 meaning: kind.meaning().trim(),
             })
             .collect(),
+        relayed: sum(&|report| report.counters.relayed),
         handoffs_refused: sum(&|report| report.handoffs_refused),
         classifier: appliance
             .classifier_counters()

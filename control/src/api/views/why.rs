@@ -6,7 +6,7 @@
 
 use crate::{
     fault::Severity,
-    objects::{ObjectKey, Objects},
+    objects::{ObjectKey, ObjectKind, Objects, Subject},
     runtime::{Announced, Appliance, Known},
 };
 use k8s_openapi::api::core::v1 as api;
@@ -91,11 +91,12 @@ fn object(known: &Known, key: &ObjectKey, service: &api::Service) -> Step {
     let spec = service.spec.clone().unwrap_or_default();
     let mut facts = Vec::new();
     let mut state = State::Done;
-    let slices = slices(&known.objects, key).map(|(slice, _)| format!("EndpointSlice {slice}"));
-    let names: Vec<_> = std::iter::once(format!("Service {key}")).chain(slices).collect();
+    let slices = slices(&known.objects, key)
+        .map(|(slice, _)| Subject { kind: ObjectKind::EndpointSlice, key: slice.clone() });
+    let subjects: Vec<_> = std::iter::once(Subject::service(key)).chain(slices).collect();
     for problem in &known.problems {
-        if problem.object.as_ref().is_some_and(|object| names.contains(object)) {
-            let is_own = problem.object.as_deref() == Some(&names[0]);
+        if problem.object.as_ref().is_some_and(|object| subjects.contains(object)) {
+            let is_own = problem.object.as_ref() == Some(&subjects[0]);
             state = match (problem.severity, is_own) {
                 (Severity::Error, true) => State::Wrong,
                 _ if state == State::Done => State::Doubtful,

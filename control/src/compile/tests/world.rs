@@ -11,7 +11,11 @@ use penstock_dataplane::{
     table::{Endpoints, Link, Service, Tables, Transport, VipMatch},
     wire::{EtherAddr, Family, V4, VlanTags},
 };
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 pub(super) struct World {
     pub(super) objects: Objects,
@@ -40,6 +44,9 @@ impl World {
             ways: Arc::default(),
             port_mtus: Arc::from([]),
             port_addresses: Vec::new(),
+            port_macs: BTreeMap::new(),
+            peers: BTreeSet::new(),
+            relays: BTreeMap::new(),
         };
         let (objects, model, compiler) = (Objects::default(), Model::default(), Compiler::new());
         Self { objects, model, compiler, environment, generation: 0 }

@@ -93,13 +93,16 @@ type Column = (&'static str, &'static str, fn(&Report) -> u64);
 const COUNTERS: &[Column] = &[
     (
         "received_packets",
-        "Packets that came in; the sum of forwarded, split, held, handed off, passed, replied and dropped",
+        "Packets that came in; the sum of forwarded, relayed, split, held, handed off, passed, replied and dropped",
         |r| r.counters.received,
     ),
     ("split_packets", "Packets translated and sent on in fragments", |r| r.counters.split),
     ("held_packets", "Fragments held until the first of their datagram comes", |r| r.counters.held),
     ("passed_packets", "Packets given back to the kernel", |r| r.counters.passed),
     ("forwarded_packets", "Packets translated and sent on", |r| r.counters.forwarded),
+    ("relayed_packets", "Packets sent on as they came, to the gateway that has their flow", |r| {
+        r.counters.relayed
+    }),
     ("handed_off_packets", "Packets given to the worker they belong to", |r| r.counters.handed_off),
     ("handoffs_refused_packets", "Packets of other workers that they had no room for", |r| {
         r.handoffs_refused

@@ -26,8 +26,8 @@ fn has(text: &str, line: &str) {
 fn workers_numbers_are_shown_as_they_are() {
     let mut worker = WorkerSample { alive: true, ..WorkerSample::default() };
     let counters = &mut worker.report.counters;
-    (counters.received, counters.forwarded, counters.flows_evicted) = (12, 6, 3);
-    counters.passed = 1;
+    (counters.received, counters.forwarded, counters.flows_evicted) = (22, 6, 3);
+    (counters.passed, counters.relayed) = (1, 10);
     (counters.flows_v4, counters.flows_v6) = (5, 6);
     counters.dropped[DropReason::SourceRange as usize] = 4;
     counters.replied[ReplyKind::Reset as usize] = 1;
@@ -53,9 +53,10 @@ fn workers_numbers_are_shown_as_they_are() {
     has(&text, "# TYPE penstock_received_packets counter");
     for line in [
         r#"penstock_received_packets_total{worker="0"} 0"#,
-        r#"penstock_received_packets_total{worker="1"} 12"#,
+        r#"penstock_received_packets_total{worker="1"} 22"#,
         r#"penstock_forwarded_packets_total{worker="1"} 6"#,
         r#"penstock_passed_packets_total{worker="1"} 1"#,
+        r#"penstock_relayed_packets_total{worker="1"} 10"#,
         r#"penstock_affinity_records{state="used"} 3"#,
         r#"penstock_flows_evicted_total{worker="1"} 3"#,
         r#"penstock_handoffs_refused_packets_total{worker="1"} 2"#,

@@ -11,6 +11,7 @@ mod fragments;
 mod malformed;
 mod icmp;
 mod links;
+mod relay;
 mod batches;
 mod limits;
 mod workers;
