@@ -206,3 +206,6 @@ fn meta(meta: ObjectMeta) -> ObjectMeta {
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
