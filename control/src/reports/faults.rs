@@ -21,7 +21,6 @@ use crate::{
 };
 use imbl::ordmap::DiffItem;
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -109,8 +108,9 @@ impl Faults {
             }
             None => return self.book.forget(&about.subject),
         };
-        let (reason, generation) = (Cow::Borrowed(reason), service.metadata.generation);
-        let condition = Change::Condition(Condition { kind: VALID, status, reason, message, generation });
+        let reason = reason.to_owned();
+        let condition =
+            Change::Condition(Condition { kind: VALID, status, reason, message, generation: None });
         let is_told = self.book.will_say(&about.subject, &condition);
         self.book.want(&about.subject, [condition]);
         let Some(note) = notice else {

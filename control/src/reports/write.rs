@@ -6,7 +6,7 @@ use crate::{
     watch::{Condition, ConditionStatus, Level},
 };
 use k8s_openapi::api::core::v1::Service;
-use std::{borrow::Cow, net::IpAddr};
+use std::net::IpAddr;
 
 /// Changes of one object, to be made in this order. The next ones wait until it is known what became of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,17 +82,6 @@ impl Write {
 }
 
 impl Change {
-    /// Whether two conditions say the same, of whatever generation.
-    pub(super) fn says_as(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Condition(one), Self::Condition(other)) => {
-                let of_any = |condition: &Condition| Condition { generation: None, ..condition.clone() };
-                of_any(one) == of_any(other)
-            }
-            _ => self == other,
-        }
-    }
-
     pub(super) fn slot(&self) -> Option<Slot> {
         Some(match self {
             Self::Addresses(_) => Slot::Addresses,
@@ -104,7 +93,7 @@ impl Change {
     }
 }
 
-/// What a Service says of one of its conditions, if it says whether it is so.
+/// What a Service says of one of its conditions, if it says whether it is so; of whatever generation it was said.
 pub fn read_condition(service: &Service, kind: &'static str) -> Option<Condition> {
     let conditions = service.status.as_ref()?.conditions.as_ref()?;
     let condition = conditions.iter().find(|condition| condition.type_ == kind)?;
@@ -113,13 +102,8 @@ pub fn read_condition(service: &Service, kind: &'static str) -> Option<Condition
         "False" => ConditionStatus::False,
         _ => return None,
     };
-    Some(Condition {
-        kind,
-        status,
-        reason: Cow::Owned(condition.reason.clone()),
-        message: condition.message.clone(),
-        generation: condition.observed_generation,
-    })
+    let (reason, message) = (condition.reason.clone(), condition.message.clone());
+    Some(Condition { kind, status, reason, message, generation: None })
 }
 
 impl Notice {

@@ -144,3 +144,6 @@ impl State {
         away.into_iter().chain(refused).chain(self.faults.values().flatten().cloned()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,3 +192,17 @@ fn shorten(note: &str) -> String {
     let end = (0..=LONGEST_NOTE - 3).rev().find(|end| note.is_char_boundary(*end)).unwrap_or_default();
     format!("{}…", &note[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_notes_are_cut_between_characters() {
+        assert_eq!(shorten("short"), "short");
+        for note in ["ä".repeat(600), format!("a{}", "ä".repeat(600)), "€".repeat(400)] {
+            let short = shorten(&note);
+            assert!(short.len() <= LONGEST_NOTE && short.ends_with('…') && short.len() > LONGEST_NOTE - 8);
+        }
+    }
+}

@@ -241,3 +241,22 @@ fn left(deadline: Instant) -> Duration {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_counts_who_has_had_the_lock() {
+        let first = record(None, "lock", "a", Duration::from_millis(3500));
+        let spec = first.spec.clone().unwrap();
+        assert_eq!((spec.lease_duration_seconds, spec.lease_transitions), (Some(4), Some(0)));
+        assert_eq!(spec.acquire_time, spec.renew_time);
+        let renewed = record(Some(first.clone()), "lock", "a", Duration::from_secs(4)).spec.unwrap();
+        assert_eq!((renewed.lease_transitions, &renewed.acquire_time), (Some(0), &spec.acquire_time));
+        assert!(renewed.renew_time > spec.renew_time);
+        let taken = record(Some(first), "lock", "b", Duration::ZERO).spec.unwrap();
+        assert_eq!((taken.lease_transitions, taken.lease_duration_seconds), (Some(1), Some(1)));
+        assert!(taken.acquire_time > spec.acquire_time);
+    }
+}

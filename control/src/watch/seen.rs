@@ -93,3 +93,6 @@ fn merge(known: Option<&SeenLease>, lease: &Lease) -> SeenLease {
     }
     new
 }
+
+#[cfg(test)]
+mod tests;

@@ -145,3 +145,6 @@ fn merge<T: PartialEq>(known: &Kind<T>, key: &ObjectKey, value: T) -> (Object<T>
         _ => (Object { origin: None, value: Arc::new(value) }, true),
     }
 }
+
+#[cfg(test)]
+mod tests;

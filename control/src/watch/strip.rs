@@ -35,7 +35,7 @@ pub(super) trait Watched:
     type Kept: PartialEq + Send + Sync + 'static;
     /// Its kind.
     const KIND: ObjectKind;
-    /// Its name in URLs.
+    /// Its name in paths, and in what people are told.
     const PLURAL: &'static str;
     /// Whether a cluster may lack the kind.
     const OPTIONAL: bool = false;
@@ -206,3 +206,6 @@ fn meta(meta: ObjectMeta) -> ObjectMeta {
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

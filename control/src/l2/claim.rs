@@ -1,0 +1,242 @@
+//! One address on one interface: looked for, announced, in somebody else's hands, or given up.
+//!
+//! ```text
+//!             peer answers, or silence              hears a peer, not defending
+//!   Probing ───────────────────────────▶ Announced ────────────────────────────▶ Yielded
+//!    ▲  │ a stranger answers                                                        │
+//!    │  ▼                                                                           │
+//!  Conflicting (30 s)                         ◀── Probing ◀── defending again ──────┘
+//! ```
+//!
+//! A *peer* is another gateway, a *stranger* any other host. Rules: RFC 5227 §2.1 and §2.4 for strangers. Two gateways
+//! that announce one address differ in what they have seen of the cluster, mostly for a moment, so the one that hears the
+//! other waits half a second before it speaks against it: if the address has moved, it is told so meanwhile.
+
+use super::{
+    burst::Burst,
+    event::L2Event,
+    frame::Say,
+    probe::{Probe, Step},
+};
+use penstock_dataplane::wire::EtherAddr;
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+/// Until an address that a stranger has is looked for again.
+const CONFLICT_RETRY: Duration = Duration::from_secs(30);
+/// Between two defences against strangers: DEFEND_INTERVAL of RFC 5227 §2.4.
+const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two defences against a peer.
+const CONTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the news that the address has moved may take.
+const CONTEST_DELAY: Duration = Duration::from_millis(500);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Claim {
+    address: IpAddr,
+    interface: String,
+    state: State,
+    /// The stranger that was told of last, and when.
+    stranger: Option<(EtherAddr, Instant)>,
+    /// When a contest was told of last, and when the last defence against a peer was.
+    contested: Option<Instant>,
+    defended: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Probing(Probe),
+    Announced { burst: Option<Burst>, periodic: Option<Instant>, defend: Option<Instant> },
+    Conflicting { again: Instant },
+    Yielded,
+}
+
+/// What goes for all claims.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manners {
+    /// Whether an address is held against a peer.
+    pub(super) defending: bool,
+    /// How often an address is announced unasked, besides bursts.
+    pub(super) gratuitous: Option<Duration>,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Send this.
+    Say(Say),
+    /// Tell this.
+    Tell(L2Event),
+}
+
+impl Claim {
+    /// A claim that begins now.
+    pub(super) fn new(address: IpAddr, interface: &str, never_announced: bool, now: Instant) -> Self {
+        let probe = if never_announced { Probe::careful(now) } else { Probe::quick(now) };
+        let (state, interface) = (State::Probing(probe), interface.to_owned());
+        Self { address, interface, state, stranger: None, contested: None, defended: None }
+    }
+
+    /// When something is to be done.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self.state {
+            State::Probing(probe) => Some(probe.due()),
+            State::Announced { burst, periodic, defend } => {
+                burst.map(|burst| burst.due()).into_iter().chain(periodic).chain(defend).min()
+            }
+            State::Conflicting { again } => Some(again),
+            State::Yielded => None,
+        }
+    }
+
+    /// Whether questions for it are answered.
+    pub(super) fn is_announced(&self) -> bool {
+        matches!(self.state, State::Announced { .. })
+    }
+
+    /// Does what is due.
+    pub(super) fn tick(&mut self, now: Instant, manners: Manners, actions: &mut Vec<Action>) {
+        match self.state {
+            State::Probing(probe) if probe.due() <= now => match probe.step(now) {
+                Step::Ask(next) => {
+                    self.state = State::Probing(next);
+                    actions.push(Action::Say(Say::Probe(self.address)));
+                }
+                Step::Silence => self.announce(None, now, manners, actions),
+            },
+            State::Announced { burst, periodic, defend } => {
+                let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+                let round = is_due(burst.map(|burst| burst.due()));
+                let (again, defence) = (is_due(periodic), is_due(defend));
+                if !(round || again || defence) {
+                    return;
+                }
+                actions.push(Action::Say(Say::Announce(self.address)));
+                let burst = if defence { Some(Burst::start(now)) } else { burst };
+                let burst = if defence || round { burst.and_then(|burst| burst.sent(now)) } else { burst };
+                let periodic = if again { manners.gratuitous.map(|every| now + every) } else { periodic };
+                if defence {
+                    self.defended = Some(now);
+                }
+                self.state = State::Announced { burst, periodic, defend: defend.filter(|_| !defence) };
+            }
+            State::Conflicting { again } if again <= now => {
+                self.probe_again(now);
+                self.tick(now, manners, actions);
+            }
+            State::Probing(_) | State::Conflicting { .. } | State::Yielded => {}
+        }
+    }
+
+    /// It is the interface's address that has changed: the neighbours are to be told.
+    pub(super) fn refresh(&mut self, now: Instant) {
+        match &mut self.state {
+            State::Announced { burst, .. } => *burst = Some(Burst::start(now)),
+            State::Probing(_) | State::Conflicting { .. } | State::Yielded => {}
+        }
+    }
+
+    /// It has been asked for once more: what a stranger has is looked for at once.
+    pub(super) fn set_again(&mut self, now: Instant) {
+        if let State::Conflicting { .. } = self.state {
+            self.probe_again(now);
+        }
+    }
+
+    /// This gateway defends its addresses again.
+    pub(super) fn defend_again(&mut self, now: Instant) {
+        if self.state == State::Yielded {
+            self.state = State::Probing(Probe::quick(now));
+        }
+    }
+
+    /// Whether it is this host that the address is left to.
+    pub(super) fn is_left_to(&self, mac: EtherAddr) -> bool {
+        matches!(self.state, State::Conflicting { .. })
+            && self.stranger.is_some_and(|(known, _)| known == mac)
+    }
+
+    /// Another host says that it has the address.
+    pub(super) fn heard(
+        &mut self,
+        mac: EtherAddr,
+        is_peer: bool,
+        now: Instant,
+        manners: Manners,
+        actions: &mut Vec<Action>,
+    ) {
+        match (&mut self.state, is_peer) {
+            (State::Probing(_), true) => self.announce(Some(mac), now, manners, actions),
+            (State::Probing(_), false) => {
+                self.state = State::Conflicting { again: now + CONFLICT_RETRY };
+                self.tell_of_stranger(mac, CONFLICT_RETRY, false, now, actions);
+            }
+            (State::Announced { .. }, true) if !manners.defending => {
+                self.state = State::Yielded;
+                let (address, interface) = (self.address, self.interface.clone());
+                actions.push(Action::Tell(L2Event::Yielded { address, interface, mac }));
+            }
+            (State::Announced { defend, .. }, true) => {
+                let rested = self.defended.map(|last| last + CONTEST_INTERVAL);
+                defend.get_or_insert((now + CONTEST_DELAY).max(rested.unwrap_or(now)));
+                if self.contested.is_none_or(|last| now >= last + CONTEST_INTERVAL) {
+                    self.contested = Some(now);
+                    let (address, interface) = (self.address, self.interface.clone());
+                    actions.push(Action::Tell(L2Event::Contested { address, interface, mac }));
+                }
+            }
+            (State::Announced { .. }, false) => {
+                if self.tell_of_stranger(mac, DEFEND_INTERVAL, true, now, actions) {
+                    actions.push(Action::Say(Say::Announce(self.address)));
+                }
+            }
+            (State::Conflicting { .. } | State::Yielded, _) => {}
+        }
+    }
+
+    fn announce(
+        &mut self,
+        former: Option<EtherAddr>,
+        now: Instant,
+        manners: Manners,
+        actions: &mut Vec<Action>,
+    ) {
+        let periodic = manners.gratuitous.map(|every| now + every);
+        self.state = State::Announced { burst: Some(Burst::start(now)), periodic, defend: None };
+        self.stranger = None;
+        let (address, interface) = (self.address, self.interface.clone());
+        actions.push(Action::Tell(L2Event::Announced { address, interface, former }));
+        self.tick(now, manners, actions);
+    }
+
+    fn probe_again(&mut self, now: Instant) {
+        self.state = State::Probing(Probe::careful(now));
+    }
+
+    /// Tells of a stranger, unless it has been told of within `interval`. Whether it did.
+    fn tell_of_stranger(
+        &mut self,
+        mac: EtherAddr,
+        interval: Duration,
+        announced: bool,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let is_known = self.stranger.is_some_and(|(_, told)| now < told + interval);
+        let is_same = self.stranger.is_some_and(|(known, _)| known == mac);
+        // Not announced, a new stranger is news; announced, a second one does not make us speak more often.
+        if is_known && (is_same || announced) {
+            return false;
+        }
+        self.stranger = Some((mac, now));
+        let (address, interface) = (self.address, self.interface.clone());
+        actions.push(Action::Tell(L2Event::Conflict { address, interface, mac, announced }));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;
