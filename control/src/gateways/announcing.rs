@@ -207,6 +207,7 @@ impl Announcing {
         }
         self.outlets.planned.send_if_modified(|planned| {
             planned.objects = self.objects.clone();
+            planned.problems = self.planner.problems().into();
             if !changed.services.is_empty() {
                 planned.plan = Arc::new(plan.clone());
             }

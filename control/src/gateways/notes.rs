@@ -4,6 +4,7 @@
 //! the same plan, so any of them can tell.
 
 use crate::{
+    fault::Problem,
     l2::{Decision, Plan},
     objects::{ObjectKey, Objects, Subject},
     reports::{About, Book, Change, Notice, Planner, Write, read_condition},
@@ -25,6 +26,8 @@ pub struct Planned {
     pub objects: Objects,
     /// Who announces what.
     pub plan: Arc<Plan>,
+    /// What is wrong with advertisements.
+    pub problems: Arc<[Problem]>,
 }
 
 /// See the module.
@@ -146,7 +149,7 @@ mod tests {
         let object = Object { origin: None, value: Arc::new(service) };
         let objects = Objects { services: Kind::unit(key.clone(), object), ..Objects::default() };
         let decisions = decision.into_iter().map(|decision| (key.clone(), Arc::new(decision))).collect();
-        Planned { objects, plan: Arc::new(Plan { decisions, ..Plan::default() }) }
+        Planned { objects, plan: Arc::new(Plan { decisions, ..Plan::default() }), ..Planned::default() }
     }
 
     fn decision(owner: Option<&str>, why: Reason) -> Option<Decision> {

@@ -23,6 +23,7 @@ use crate::{
     gateways::{Neighbours, Planned},
     model::Model,
     objects::Objects,
+    reports::Found,
     routes::{Change, InterfaceEvent, Routes, View, hints},
 };
 use penstock_dataplane::{
@@ -185,6 +186,11 @@ struct Control {
     problems: Vec<Problem>,
     /// The same, and what is wrong with the tables made of them.
     found: Vec<Problem>,
+    /// What is wrong on this machine alone.
+    found_here: Vec<Problem>,
+    /// What people are to be told on the objects, of both.
+    told: Found,
+    told_here: Found,
     /// The source has not listed everything yet.
     pending: bool,
     /// An interface is missing.
@@ -226,6 +232,9 @@ impl Control {
             objects: Objects::default(),
             problems: Vec::new(),
             found: Vec::new(),
+            found_here: Vec::new(),
+            told: Found::default(),
+            told_here: Found::default(),
             pending: true,
             lame: false,
             neighbours: Neighbours::default(),
@@ -264,15 +273,16 @@ impl Control {
     /// Publishes what the objects and the machine now give.
     async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
         let (mut problems, applied) = self.publish_tables(view);
-        problems.extend(self.operators.objects(&self.model, &self.config, &self.appliance).await);
-        for problem in &problems {
+        let here = self.operators.objects(&self.model, &self.config, &self.appliance).await;
+        for problem in problems.iter().chain(&here) {
             tracing::warn!("{problem}");
         }
         let failed = !applied || self.pending;
         let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
         problems.splice(0..0, self.problems.iter().cloned());
-        self.operators.published(&self.compiler, &problems, outcome);
-        self.found = problems;
+        let all: Vec<_> = problems.iter().chain(&here).cloned().collect();
+        self.operators.published(&self.compiler, &all, outcome);
+        (self.found, self.found_here) = (problems, here);
         self.remember();
         self.pace.published(Instant::now(), failed);
     }
@@ -289,19 +299,24 @@ impl Control {
     /// Tells the cluster's side what is served, what is wrong, and whether the node is fit.
     fn tell(&self, cluster: &InCluster) {
         cluster.fit(!self.pending && !self.lame);
-        cluster.problems(&self.found);
+        cluster.found(&self.told, &self.told_here);
         if !self.pending {
             cluster.served(&self.objects);
         }
     }
 
     /// Keeps what is known for whoever asks.
-    fn remember(&self) {
+    fn remember(&mut self) {
+        let found =
+            |problems: Vec<Problem>| Found { objects: self.objects.clone(), problems: problems.into() };
+        let all: Vec<_> = self.found.iter().chain(self.planned.problems.iter()).cloned().collect();
+        let problems = all.iter().chain(&self.found_here).cloned().collect();
+        (self.told, self.told_here) = (found(all), found(self.found_here.clone()));
         let known = Known {
             node_name: self.config.node_name.clone(),
             cluster: self.config.cluster().cloned(),
             objects: self.objects.clone(),
-            problems: self.found.clone(),
+            problems,
             plan: Arc::clone(&self.planned.plan),
         };
         *self.appliance.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);

@@ -11,12 +11,11 @@
 use super::RuntimeError;
 use crate::{
     config::{Config, Kubernetes},
-    fault::Problem,
     gateways::{Announcing, Feeds, Heartbeat, Identity, Neighbours, Notes, Outlets, Planned, Presence},
     ipam,
     l2::Ours,
     objects::{ObjectKey, Objects, Subject},
-    reports::{self, About, Notice, Office, Terms},
+    reports::{self, About, Faults, Found, Notice, Office, Terms},
     watch::Cluster,
 };
 use std::{
@@ -41,7 +40,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct InCluster {
     served: watch::Sender<Objects>,
-    problems: watch::Sender<Arc<Vec<Problem>>>,
+    found: watch::Sender<Found>,
+    found_here: watch::Sender<Found>,
     presence: watch::Sender<Presence>,
     neighbours: watch::Receiver<Neighbours>,
     planned: watch::Receiver<Planned>,
@@ -69,7 +69,8 @@ impl InCluster {
     ) -> Result<Self, RuntimeError> {
         let mut tasks = JoinSet::new();
         let (served, follows) = watch::channel(Objects { pending: true, ..Objects::default() });
-        let (problems, faults) = watch::channel(Arc::default());
+        let (found, faults) = watch::channel(Found::default());
+        let (found_here, faults_here) = watch::channel(Found::default());
         let (presence, present) = watch::channel(Presence::Away);
         let (neighbours, known) = watch::channel(Neighbours::default());
         let (plans, planned) = watch::channel(Planned::default());
@@ -83,7 +84,8 @@ impl InCluster {
         let stop = async move { drop(unlocked.wait_for(|locked| !locked).await) };
         tasks.spawn(reports::hold(office.clone(), LOCK_TERMS, held, stop));
         tasks.spawn(ipam::run(kubernetes.clone(), cluster.objects(), holds.clone(), office.clone()));
-        let _ = faults;
+        tasks.spawn(reports::follow(Faults::of_cluster, faults, holds.clone(), office.clone()));
+        tasks.spawn(tell_faults(config.node_name.clone(), faults_here, office.clone()));
 
         if config.announce.enabled {
             let clients = config.interfaces.iter().filter(|interface| interface.roles.client);
@@ -118,7 +120,8 @@ impl InCluster {
         }
         Ok(Self {
             served,
-            problems,
+            found,
+            found_here,
             presence,
             neighbours: known,
             planned,
@@ -136,15 +139,17 @@ impl InCluster {
         self.served.send_replace(objects.clone());
     }
 
-    /// This is wrong with them.
-    pub(super) fn problems(&self, problems: &[Problem]) {
-        self.problems.send_if_modified(|known| {
-            let differs = known.as_slice() != problems;
-            if differs {
-                *known = Arc::new(problems.to_vec());
-            }
-            differs
-        });
+    /// This is wrong with them: what every gateway finds, and what this one finds alone.
+    pub(super) fn found(&self, all: &Found, here: &Found) {
+        for (sender, found) in [(&self.found, all), (&self.found_here, here)] {
+            sender.send_if_modified(|known| {
+                let differs = !Arc::ptr_eq(&known.problems, &found.problems);
+                if differs {
+                    known.clone_from(found);
+                }
+                differs
+            });
+        }
     }
 
     /// Whether the node is fit to have addresses.
@@ -214,6 +219,12 @@ impl InCluster {
         }
         self.tasks.shutdown().await;
     }
+}
+
+/// Tells the faults that only this gateway finds, whoever has the lock.
+async fn tell_faults(node_name: String, found: watch::Receiver<Found>, office: Office) {
+    let (_always, here) = watch::channel(true);
+    reports::follow(|| Faults::of_node(&node_name), found, here, office).await;
 }
 
 /// Tells the events about Services that only this gateway knows of.
