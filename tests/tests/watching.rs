@@ -10,3 +10,5 @@ mod following;
 mod outages;
 #[path = "watching/writing.rs"]
 mod writing;
+#[path = "watching/addresses.rs"]
+mod addresses;
