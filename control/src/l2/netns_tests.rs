@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use penstock_dataplane::wire::{Arp, ArpOperation, EtherAddr, EtherType, Ethernet};
 
-use super::frame::{Heard, MAX_LEN};
+use super::frame::{Claimed, Heard, MAX_LEN};
 use super::netns_lab::{GATEWAY, GATEWAY_1, Lab, PEER, Speaker, inside, until};
 use super::socket::{self, Protocol};
 use super::*;
@@ -122,8 +122,9 @@ fn netns_a_burst_has_five_rounds_1100_ms_apart() {
         let ethernet = Ethernet::parse(&frame).unwrap();
         assert_eq!(ethernet.ether_type(), EtherType::IPV6);
         if ethernet.destination() == all_nodes {
-            // Heard as a claim: hop limit, checksum and flags are checked there; S-188's flags by frame::tests.
-            assert_eq!(Heard::read(&frame, PEER).claimed, Some((V6.parse().unwrap(), GATEWAY)));
+            // What is read as an unasked claim has the right hop limit, checksum and flags.
+            let claimed = Claimed { address: V6.parse().unwrap(), ether: GATEWAY, is_answer: false };
+            assert_eq!(Heard::read(&frame, PEER).claimed, Some(claimed));
             advertisements.push(time);
         }
     }
@@ -240,6 +241,16 @@ fn netns_a_host_that_takes_an_announced_address_is_noticed() {
         .unwrap();
     let event = gateway.event();
     assert!(matches!(event, L2Event::Conflict { mac: PEER, announced: true, .. }), "{event}");
+}
+
+#[test]
+fn netns_a_gateway_whose_kernel_has_no_ipv6_announces_it_all_the_same() {
+    let Some(lab) = Lab::build("noipv6") else { return };
+    lab.gateway.sysctl("net/ipv6/conf/client0/disable_ipv6", "1").unwrap();
+    let mut gateway = Speaker::start(&lab.gateway, &["client0"], None);
+    gateway.set(BOTH, &[], false);
+    gateway.settle(2);
+    assert_eq!((lab.resolves(V4), lab.resolves(V6)), (Some(GATEWAY), Some(GATEWAY)));
 }
 
 #[test]
