@@ -149,7 +149,7 @@ mod tests {
         let object = Object { origin: None, value: Arc::new(service) };
         let objects = Objects { services: Kind::unit(key.clone(), object), ..Objects::default() };
         let decisions = decision.into_iter().map(|decision| (key.clone(), Arc::new(decision))).collect();
-        Planned { objects, plan: Arc::new(Plan { decisions, ..Plan::default() }), ..Planned::default() }
+        Planned { objects, plan: Arc::new(Plan { decisions, ..Plan::default() }), problems: Arc::default() }
     }
 
     fn decision(owner: Option<&str>, why: Reason) -> Option<Decision> {

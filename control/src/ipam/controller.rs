@@ -27,6 +27,7 @@ use crate::{
     config::Kubernetes,
     objects::{Kind, ObjectKey, ObjectKind, Objects, Subject},
     reports::{About, Book, Change, Notice, Planner, Write},
+    watch::Condition,
 };
 use imbl::ordmap::DiffItem;
 use k8s_openapi::api::core::v1::Service;
@@ -184,7 +185,9 @@ impl Controller {
         if !self.is_ready {
             if let (Some((pool, fault)), []) = (&self.fault, present.as_slice()) {
                 let outcome = Outcome::none("InvalidPools", format!("{pool}: {fault}: correct the pool"));
-                self.book.want(&about.subject, [Change::Condition(outcome.condition)]);
+                let generation = service.metadata.generation;
+                let condition = Condition { generation, ..outcome.condition };
+                self.book.want(&about.subject, [Change::Condition(condition)]);
             }
             return;
         }
@@ -211,7 +214,8 @@ impl Controller {
     /// Writes down what a Service that is or was ours is to say.
     fn say(&mut self, key: &ObjectKey, service: &Service, outcome: Outcome) {
         let subject = Subject::service(key);
-        let condition = Change::Condition(outcome.condition);
+        let generation = service.metadata.generation;
+        let condition = Change::Condition(Condition { generation, ..outcome.condition });
         let is_known = self.book.says(&subject, &condition).is_some();
         let is_told = self.book.will_say(&subject, &condition);
         let texts = outcome.addresses.iter().map(ToString::to_string).collect();

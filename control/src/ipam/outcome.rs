@@ -11,7 +11,7 @@ use crate::{
     watch::{Condition, ConditionStatus},
 };
 use k8s_openapi::api::core::v1::Service;
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 /// What a Service is to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Outcome {
 
 fn condition(holds: bool, reason: &'static str, message: String) -> Condition {
     let status = if holds { ConditionStatus::True } else { ConditionStatus::False };
-    Condition { kind: ADDRESS_ASSIGNED, status, reason: reason.to_owned(), message, generation: None }
+    Condition { kind: ADDRESS_ASSIGNED, status, reason: Cow::Borrowed(reason), message, generation: None }
 }
 
 /// It has addresses. There may be something to say about them all the same.

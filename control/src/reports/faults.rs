@@ -21,6 +21,7 @@ use crate::{
 };
 use imbl::ordmap::DiffItem;
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -108,9 +109,8 @@ impl Faults {
             }
             None => return self.book.forget(&about.subject),
         };
-        let reason = reason.to_owned();
-        let condition =
-            Change::Condition(Condition { kind: VALID, status, reason, message, generation: None });
+        let (reason, generation) = (Cow::Borrowed(reason), service.metadata.generation);
+        let condition = Change::Condition(Condition { kind: VALID, status, reason, message, generation });
         let is_told = self.book.will_say(&about.subject, &condition);
         self.book.want(&about.subject, [condition]);
         let Some(note) = notice else {

@@ -217,7 +217,7 @@ impl Table {
                 conditions.retain(|old| old.type_ != condition.kind);
                 let status = if condition.status == ConditionStatus::True { "True" } else { "False" };
                 let new = json!({"type": condition.kind, "status": status, "reason": condition.reason,
-                    "message": condition.message, "lastTransitionTime": "2026-01-01T00:00:00Z"});
+                    "message": condition.message, "observedGeneration": condition.generation, "lastTransitionTime": "2026-01-01T00:00:00Z"});
                 conditions.push(serde_json::from_value(new).unwrap());
             }),
             Change::Usage(_) | Change::Event(_) => {}

@@ -6,7 +6,7 @@ use crate::{
     watch::{Condition, ConditionStatus, Level},
 };
 use k8s_openapi::api::core::v1::Service;
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 /// Changes of one object, to be made in this order. The next ones wait until it is known what became of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,17 @@ impl Write {
 }
 
 impl Change {
+    /// Whether two conditions say the same, of whatever generation.
+    pub(super) fn says_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Condition(one), Self::Condition(other)) => {
+                let of_any = |condition: &Condition| Condition { generation: None, ..condition.clone() };
+                of_any(one) == of_any(other)
+            }
+            _ => self == other,
+        }
+    }
+
     pub(super) fn slot(&self) -> Option<Slot> {
         Some(match self {
             Self::Addresses(_) => Slot::Addresses,
@@ -93,7 +104,7 @@ impl Change {
     }
 }
 
-/// What a Service says of one of its conditions, if it says whether it is so; of whatever generation it was said.
+/// What a Service says of one of its conditions, if it says whether it is so.
 pub fn read_condition(service: &Service, kind: &'static str) -> Option<Condition> {
     let conditions = service.status.as_ref()?.conditions.as_ref()?;
     let condition = conditions.iter().find(|condition| condition.type_ == kind)?;
@@ -102,8 +113,13 @@ pub fn read_condition(service: &Service, kind: &'static str) -> Option<Condition
         "False" => ConditionStatus::False,
         _ => return None,
     };
-    let (reason, message) = (condition.reason.clone(), condition.message.clone());
-    Some(Condition { kind, status, reason, message, generation: None })
+    Some(Condition {
+        kind,
+        status,
+        reason: Cow::Owned(condition.reason.clone()),
+        message: condition.message.clone(),
+        generation: condition.observed_generation,
+    })
 }
 
 impl Notice {

@@ -11,12 +11,13 @@
 use super::RuntimeError;
 use crate::{
     config::{Config, Kubernetes},
+    fault::Problem,
     gateways::{Announcing, Feeds, Heartbeat, Identity, Neighbours, Notes, Outlets, Planned, Presence},
     ipam,
     l2::Ours,
     objects::{ObjectKey, Objects, Subject},
-    reports::{self, About, Faults, Found, Notice, Office, Terms},
-    watch::Cluster,
+    reports::{self, About, Change, ClusterLock, Desk, Faults, Found, Notice, Terms},
+    watch::{Cluster, Writer},
 };
 use std::{
     sync::Arc,
@@ -27,9 +28,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// The lock of the gateway that gives addresses.
-const LOCK: &str = "penstock-addresses";
-/// How long it lasts: whoever waits for an address can wait so long.
+/// How long the lock of the gateway that gives addresses lasts: whoever waits for an address can wait so long.
 const LOCK_TERMS: Terms = Terms { duration: Duration::from_secs(15), renewal: Duration::from_secs(3) };
 /// How long others may take to take our addresses over.
 const HANDOVER: Duration = Duration::from_secs(3);
@@ -40,8 +39,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct InCluster {
     served: watch::Sender<Objects>,
-    found: watch::Sender<Found>,
-    found_here: watch::Sender<Found>,
+    shared: watch::Sender<Found>,
+    own: watch::Sender<Found>,
     presence: watch::Sender<Presence>,
     neighbours: watch::Receiver<Neighbours>,
     planned: watch::Receiver<Planned>,
@@ -68,9 +67,9 @@ impl InCluster {
         cluster: &Cluster,
     ) -> Result<Self, RuntimeError> {
         let mut tasks = JoinSet::new();
-        let (served, follows) = watch::channel(Objects { pending: true, ..Objects::default() });
-        let (found, faults) = watch::channel(Found::default());
-        let (found_here, faults_here) = watch::channel(Found::default());
+        let (served, follows) = watch::channel(pending());
+        let (shared, faults) = watch::channel(Found { objects: pending(), ..Found::default() });
+        let (own, own_faults) = watch::channel(Found { objects: pending(), ..Found::default() });
         let (presence, present) = watch::channel(Presence::Away);
         let (neighbours, known) = watch::channel(Neighbours::default());
         let (plans, planned) = watch::channel(Planned::default());
@@ -80,12 +79,20 @@ impl InCluster {
         let (held, holds) = watch::channel(false);
         let hurry = Arc::new(Notify::new());
 
-        let office = Office::new(cluster.writer(), cluster.leases(), LOCK, &config.node_name);
+        let writer = cluster.writer();
+        let lock = ClusterLock::new(cluster.leases(), &config.node_name);
         let stop = async move { drop(unlocked.wait_for(|locked| !locked).await) };
-        tasks.spawn(reports::hold(office.clone(), LOCK_TERMS, held, stop));
-        tasks.spawn(ipam::run(kubernetes.clone(), cluster.objects(), holds.clone(), office.clone()));
-        tasks.spawn(reports::follow(Faults::of_cluster, faults, holds.clone(), office.clone()));
-        tasks.spawn(tell_faults(config.node_name.clone(), faults_here, office.clone()));
+        tasks.spawn(reports::hold(lock, LOCK_TERMS, held, stop));
+        tasks.spawn(ipam::run(kubernetes.clone(), cluster.objects(), holds.clone(), writer.clone()));
+        tasks.spawn(reports::follow(Faults::of_cluster, faults, holds.clone(), writer.clone()));
+        let (always, mine) = watch::channel(true);
+        let node = config.node_name.clone();
+        let own_writer = writer.clone();
+        tasks.spawn(async move {
+            // What this gateway finds alone it tells itself, lock or none.
+            let _always = always;
+            reports::follow(|| Faults::of_node(&node), own_faults, mine, own_writer).await;
+        });
 
         if config.announce.enabled {
             let clients = config.interfaces.iter().filter(|interface| interface.roles.client);
@@ -115,13 +122,13 @@ impl InCluster {
             let outlets = Outlets { neighbours, planned: plans, events, handed_over: over, hurry };
             let (announcing, heard) = Announcing::start(identity, feeds, outlets)?;
             tasks.spawn(announcing.run(heard));
-            tasks.spawn(tell(told, cluster.objects(), office.clone()));
-            tasks.spawn(reports::follow(Notes::default, planned.clone(), holds, office));
+            tasks.spawn(tell(told, cluster.objects(), writer.clone()));
+            tasks.spawn(reports::follow(Notes::default, planned.clone(), holds, writer));
         }
         Ok(Self {
             served,
-            found,
-            found_here,
+            shared,
+            own,
             presence,
             neighbours: known,
             planned,
@@ -134,22 +141,11 @@ impl InCluster {
         })
     }
 
-    /// These objects are served now.
-    pub(super) fn served(&self, objects: &Objects) {
+    /// These objects are served now; this every gateway finds wrong with them, and that this one alone.
+    pub(super) fn served(&self, objects: &Objects, shared: Arc<[Problem]>, own: Arc<[Problem]>) {
         self.served.send_replace(objects.clone());
-    }
-
-    /// This is wrong with them: what every gateway finds, and what this one finds alone.
-    pub(super) fn found(&self, all: &Found, here: &Found) {
-        for (sender, found) in [(&self.found, all), (&self.found_here, here)] {
-            sender.send_if_modified(|known| {
-                let differs = !Arc::ptr_eq(&known.problems, &found.problems);
-                if differs {
-                    known.clone_from(found);
-                }
-                differs
-            });
-        }
+        self.shared.send_replace(Found { objects: objects.clone(), problems: shared });
+        self.own.send_replace(Found { objects: objects.clone(), problems: own });
     }
 
     /// Whether the node is fit to have addresses.
@@ -221,23 +217,21 @@ impl InCluster {
     }
 }
 
-/// Tells the faults that only this gateway finds, whoever has the lock.
-async fn tell_faults(node_name: String, found: watch::Receiver<Found>, office: Office) {
-    let (_always, here) = watch::channel(true);
-    reports::follow(|| Faults::of_node(&node_name), found, here, office).await;
+fn pending() -> Objects {
+    Objects { pending: true, ..Objects::default() }
 }
 
 /// Tells the events about Services that only this gateway knows of.
 async fn tell(
     mut told: mpsc::UnboundedReceiver<(ObjectKey, Notice)>,
     objects: watch::Receiver<Objects>,
-    office: Office,
+    writer: Writer,
 ) {
     while let Some((key, notice)) = told.recv().await {
         let service = objects.borrow().services.get(&key).cloned();
         let Some(service) = service else { continue };
         let about = About { subject: Subject::service(&key), uid: service.value.metadata.uid.clone() };
-        if let Err(error) = office.tell(&about, &notice).await {
+        if let Err(error) = writer.change(&about, &Change::Event(notice.clone())).await {
             tracing::warn!(service = %key, reason = notice.reason, %error, "event not told: {}", notice.note);
         }
     }

@@ -6,7 +6,7 @@ use penstock::{
     fault::{Fault, Problem, Severity},
     ipam,
     objects::{ObjectKey, Subject},
-    reports::{self, Faults, Found, Office, Terms},
+    reports::{self, ClusterLock, Faults, Found, Terms},
 };
 use penstock_tests::require_cluster;
 use serde_json::{Value, json};
@@ -38,13 +38,13 @@ impl Giver {
             load_balancer_class: "penstock.dev/gateway".to_owned(),
             classless: false,
         };
-        let office = Office::new(gateway.writer(), gateway.leases(), "penstock-addresses", name);
+        let (lock, writer) = (ClusterLock::new(gateway.leases(), name), gateway.writer());
         let (held, holds) = watch::channel(false);
         let (found, faults) = watch::channel(Found::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(reports::hold(office.clone(), TERMS, held, std::future::pending()));
-        tasks.spawn(ipam::run(config, gateway.receiver(), holds.clone(), office.clone()));
-        tasks.spawn(reports::follow(Faults::of_cluster, faults, holds.clone(), office));
+        tasks.spawn(reports::hold(lock, TERMS, held, std::future::pending()));
+        tasks.spawn(ipam::run(config, gateway.receiver(), holds.clone(), writer.clone()));
+        tasks.spawn(reports::follow(Faults::of_cluster, faults, holds.clone(), writer));
         Giver { tasks, held: holds, found, gateway }
     }
 }

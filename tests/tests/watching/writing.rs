@@ -114,7 +114,7 @@ fn addresses(lab: &Lab, gateway: &Gateway) {
 }
 
 fn condition(kind: &'static str, status: ConditionStatus, message: &str) -> Condition {
-    Condition { kind, status, reason: "Test".to_owned(), message: message.to_owned(), generation: Some(1) }
+    Condition { kind, status, reason: "Test".into(), message: message.to_owned(), generation: Some(1) }
 }
 
 fn conditions(lab: &Lab, gateway: &mut Gateway) {

@@ -75,7 +75,7 @@ impl World {
     /// Status, reason and message of the condition.
     fn why(&self, name: &str) -> (bool, String, String) {
         let condition = self.table.condition(name, ours::ADDRESS_ASSIGNED).unwrap();
-        (condition.status == ConditionStatus::True, condition.reason, condition.message)
+        (condition.status == ConditionStatus::True, condition.reason.into_owned(), condition.message)
     }
 
     fn usage(&self) -> Vec<crate::ipam::Usage> {

@@ -47,7 +47,7 @@ impl World {
 
     fn valid(&self, name: &str) -> Option<(bool, String)> {
         let condition = self.table.condition(name, VALID)?;
-        Some((condition.status == ConditionStatus::True, condition.reason))
+        Some((condition.status == ConditionStatus::True, condition.reason.into_owned()))
     }
 }
 
