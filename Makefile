@@ -19,7 +19,7 @@ DEMO_FLAGS := $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(ONE_ARM
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(REQUESTS),--requests $(REQUESTS))
 
 .PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench clean cluster-binaries cluster-if-possible \
-	cluster-test differential fuzz
+	cluster-test cluster-scale differential fuzz image
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,7 +89,7 @@ CLUSTER_LDFLAGS := -s -w -X $(CLUSTER_VERSION).gitVersion=$(KUBERNETES) \
 
 cluster-binaries: ## Real Kubernetes for the tests, from Go modules (4 min once; KUBEBUILDER_ASSETS: its programs instead)
 	@.ci/deps cluster
-	@$(MAKE) --no-print-directory $(CLUSTER_BUILT)
+	@$(MAKE) --no-print-directory $(CLUSTER_BUILT) target/cluster/helm
 
 # Where there is no Go the tests against Kubernetes are skipped, aloud; not in continuous integration.
 cluster-if-possible:
@@ -100,12 +100,29 @@ $(CLUSTER_BUILT): tests/cluster/go.mod tests/cluster/go.sum tests/cluster/metall
 	cd tests/cluster && go build -trimpath -buildvcs=false -ldflags '$(CLUSTER_LDFLAGS)' -o ../../target/cluster/ ./...
 	touch $@
 
+# Real Helm, for the chart, and the Prometheus Operator's definitions.
+target/cluster/helm: $(wildcard tests/deploy/*/go.mod tests/deploy/*/go.sum)
+	cd tests/deploy/prometheus-operator && go mod download
+	cd tests/deploy/helm && go build -trimpath -buildvcs=false -ldflags '-s -w' -o ../../../$@ helm.sh/helm/v4/cmd/helm
+
 cluster-test: deps cluster-binaries ## Tests against real Kubernetes
-	PENSTOCK_CLUSTER=1 $(CARGO) test -p penstock-tests --test cluster --test differential
+	PENSTOCK_CLUSTER=1 $(CARGO) test -p penstock-tests --test cluster --test watching --test in_cluster --test deploy \
+		--test differential
+
+cluster-scale: deps cluster-binaries ## 10,000 Services with 100,000 endpoints through a real API server (minutes)
+	PENSTOCK_CLUSTER=1 $(CARGO) test --release -p penstock-tests --test in_cluster -- --ignored --nocapture scale
 
 differential: deps cluster-binaries ## Penstock against kube-proxy on random Services: N=300 SEED=random
 	PENSTOCK_CLUSTER=1 PENSTOCK_DIFFERENTIAL_N=$(or $(N),300) PENSTOCK_DIFFERENTIAL_SEED=$(SEED) \
 		$(CARGO) test -p penstock-tests --test differential -- --nocapture random
+
+# Docker with BuildKit, or podman: what keeps file capabilities on COPY.
+IMAGE ?= penstock:$(shell sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+ENGINE ?= $(shell command -v docker || command -v podman)
+
+image: ## Build the container image: IMAGE=registry.example.com/penstock:0.1.0 ENGINE=podman
+	@[ -n "$(ENGINE)" ] || { echo "make image: neither docker nor podman is installed" >&2; exit 1; }
+	DOCKER_BUILDKIT=1 $(ENGINE) build -f deploy/Dockerfile -t $(IMAGE) .
 
 clean: ## Remove what was built
 	$(CARGO) clean

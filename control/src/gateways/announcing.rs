@@ -276,7 +276,9 @@ impl Announcing {
             differs
         });
         let handed_over = presence == Presence::Leaving && self.wanted.is_empty();
-        self.outlets.handed_over.send_if_modified(|known| std::mem::replace(known, handed_over) != handed_over);
+        self.outlets
+            .handed_over
+            .send_if_modified(|known| std::mem::replace(known, handed_over) != handed_over);
     }
 
     fn wanted(&self) -> BTreeMap<IpAddr, Wanted> {

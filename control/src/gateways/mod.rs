@@ -10,7 +10,9 @@ mod heartbeat;
 mod handing;
 mod relays;
 mod notes;
+mod announcing;
 
+pub use announcing::{Announcing, Feeds, Identity, Neighbours, Outlets};
 pub use handing::Handing;
 pub use heartbeat::{Heartbeat, Presence};
 pub use live::{Beat, Gateways, LEASE_PREFIX, LEAVING, MACS, Steady};

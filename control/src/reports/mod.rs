@@ -12,6 +12,7 @@ mod desk;
 mod clerk;
 mod follow;
 mod lock;
+mod office;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -19,4 +20,5 @@ pub(crate) use book::Book;
 pub use desk::{Desk, Lock};
 pub use follow::{Planner, follow};
 pub use lock::{Terms, hold};
+pub use office::Office;
 pub use write::{About, Change, Condition, Notice, Weight, Write};

@@ -1,5 +1,6 @@
 //! Why the appliance does not start, or stops.
 
+use crate::l2::AnnouncerError;
 use penstock_dataplane::{io::af_xdp::OpenError, xdp::ClassifierError};
 
 /// See the module. Each says what to do.
@@ -54,6 +55,9 @@ pub enum RuntimeError {
         /// Which.
         index: u16,
     },
+    /// Addresses can't be announced.
+    #[error(transparent)]
+    Announcer(#[from] AnnouncerError),
     /// The classifier.
     #[error(transparent)]
     Classifier(#[from] ClassifierError),

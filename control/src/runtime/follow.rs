@@ -7,6 +7,7 @@
 
 use super::{
     Appliance, Common, Known, RuntimeError, classifier,
+    in_cluster::InCluster,
     operators::{Operators, Outcome},
     pace::Pace,
     packets,
@@ -16,25 +17,28 @@ use super::{
 };
 use crate::{
     api::Server,
-    compile::{Compiler, Environment},
+    compile::{Compiler, Environment, Relay},
     config::Config,
     fault::Problem,
+    gateways::{Neighbours, Planned},
     model::Model,
     objects::Objects,
     routes::{Change, InterfaceEvent, Routes, View, hints},
 };
 use penstock_dataplane::{
+    io::PortId,
     path::Steering,
     state::SnatPorts,
     table::{Snapshot, publish::Publisher},
+    wire::EtherAddr,
 };
 use std::{
-    collections::BTreeMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::{MissedTickBehavior, interval},
 };
 
@@ -54,6 +58,10 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let mut routes = Routes::open(named.collect()).await?;
     let mut source = Source::open(&config).await?;
     let mut control = Control::start(config, &routes)?;
+    let mut in_cluster = match (source.cluster(), control.config.cluster()) {
+        (Some(cluster), Some(kubernetes)) => Some(InCluster::start(&control.config, kubernetes, cluster)?),
+        _ => None,
+    };
 
     control.operators.serve(&control.config, &control.appliance);
     if !control.sync(&source.load(), &routes, FIRST_NEIGHBOURS).await {
@@ -68,8 +76,13 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     loop {
         let due = control.pace.due(Instant::now());
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = told_to_stop(&mut terminate, &mut interrupt) => match &mut in_cluster {
+                Some(cluster) if !cluster.is_leaving() => {
+                    tracing::info!("stopping: addresses are handed over, then flows have their time; once more: at once");
+                    cluster.leave();
+                }
+                _ => break,
+            },
             _ = hangup.recv() => {
                 tracing::info!("SIGHUP: reading the objects again");
                 control.request();
@@ -84,18 +97,47 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
                 report(&change?);
                 control.publish(&routes.view(), Instant::now()).await;
             }
+            () = changed(&mut in_cluster) => {
+                if control.meet(in_cluster.as_ref()) {
+                    control.publish(&routes.view(), Instant::now()).await;
+                }
+            }
             _ = housekeeping.tick() => {
                 if control.housekeeping(&routes.view())? {
                     control.publish(&routes.view(), Instant::now()).await;
                 }
+                if in_cluster.as_mut().is_some_and(InCluster::may_go) {
+                    break;
+                }
             }
+        }
+        if let Some(cluster) = &in_cluster {
+            control.tell(cluster);
         }
     }
     tracing::info!("stopping: the classifier is detached, established flows end here");
     serving.abort();
+    if let Some(cluster) = in_cluster {
+        cluster.end().await;
+    }
     control.stop();
     routes.close().await;
     Ok(())
+}
+
+async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// For ever, where there is no cluster.
+async fn changed(in_cluster: &mut Option<InCluster>) {
+    match in_cluster {
+        Some(cluster) => cluster.changed().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// For ever, if there is no such time.
@@ -141,8 +183,16 @@ struct Control {
     objects: Objects,
     /// What is wrong with them.
     problems: Vec<Problem>,
+    /// The same, and what is wrong with the tables made of them.
+    found: Vec<Problem>,
     /// The source has not listed everything yet.
     pending: bool,
+    /// An interface is missing.
+    lame: bool,
+    /// The other gateways.
+    neighbours: Neighbours,
+    /// Who announces what.
+    planned: Planned,
 }
 
 impl Control {
@@ -175,7 +225,11 @@ impl Control {
             pace: Pace::new(config.sync),
             objects: Objects::default(),
             problems: Vec::new(),
+            found: Vec::new(),
             pending: true,
+            lame: false,
+            neighbours: Neighbours::default(),
+            planned: Planned::default(),
             config,
         })
     }
@@ -218,23 +272,61 @@ impl Control {
         let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
         problems.splice(0..0, self.problems.iter().cloned());
         self.operators.published(&self.compiler, &problems, outcome);
+        self.found = problems;
+        self.remember();
+        self.pace.published(Instant::now(), failed);
+    }
+
+    /// Takes in what the cluster's side has found out. Whether the packet path is to know.
+    fn meet(&mut self, cluster: Option<&InCluster>) -> bool {
+        let Some(cluster) = cluster else { return false };
+        self.planned = cluster.planned();
+        self.remember();
+        let neighbours = cluster.neighbours();
+        std::mem::replace(&mut self.neighbours, neighbours.clone()) != neighbours
+    }
+
+    /// Tells the cluster's side what is served, what is wrong, and whether the node is fit.
+    fn tell(&self, cluster: &InCluster) {
+        cluster.fit(!self.pending && !self.lame);
+        cluster.problems(&self.found);
+        if !self.pending {
+            cluster.served(&self.objects);
+        }
+    }
+
+    /// Keeps what is known for whoever asks.
+    fn remember(&self) {
         let known = Known {
             node_name: self.config.node_name.clone(),
             cluster: self.config.cluster().cloned(),
             objects: self.objects.clone(),
-            problems,
-            announced: BTreeMap::new(),
+            problems: self.found.clone(),
+            plan: Arc::clone(&self.planned.plan),
         };
         *self.appliance.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
-        self.pace.published(Instant::now(), failed);
+    }
+
+    /// The machine, the configuration and the other gateways, as the compiler is to see them.
+    fn environment(&self, view: &View) -> Environment {
+        let port = |name: &str| view.interfaces.iter().find(|interface| interface.name == name);
+        let relay = |(address, (name, mac)): (&IpAddr, &(String, EtherAddr))| {
+            Some((*address, Relay { port: PortId(port(name)?.port), mac: *mac }))
+        };
+        Environment {
+            peers: self.neighbours.peers.clone(),
+            relays: self.neighbours.relays.iter().filter_map(relay).collect(),
+            ..Environment::of(&self.config, view)
+        }
     }
 
     /// Returns what is wrong, and whether the classifier has followed.
     fn publish_tables(&mut self, view: &Arc<View>) -> (Vec<Problem>, bool) {
+        let environment = self.environment(view);
         let appliance = &self.appliance;
         let mut applied = true;
         *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
-        let compiled = self.compiler.compile(&self.model, &Environment::of(&self.config, view));
+        let compiled = self.compiler.compile(&self.model, &environment);
         let target =
             classifier::state(&self.config, &compiled.captured, view, appliance.common.kernel.is_some());
         let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
@@ -263,7 +355,9 @@ impl Control {
 
     /// Frees what is out of use. True: something is, that the tables and the classifier still name.
     fn housekeeping(&mut self, view: &View) -> Result<bool, RuntimeError> {
-        self.operators.missing_interfaces(self.repair.go_on(&self.config, &self.appliance, view));
+        let missing = self.repair.go_on(&self.config, &self.appliance, view);
+        self.lame = !missing.is_empty();
+        self.operators.missing_interfaces(missing);
         let publisher = &self.appliance.publisher;
         publisher.reclaim();
         let oldest_in_use = publisher.oldest_in_use();

@@ -15,9 +15,9 @@ use crate::{
     gateways::{Announcing, Feeds, Heartbeat, Identity, Neighbours, Notes, Outlets, Planned, Presence},
     ipam,
     l2::Ours,
-    objects::{ObjectKey, Objects},
-    reports::{self, Faults, Notice, Office, Terms},
-    watch::{Cluster, Writer},
+    objects::{ObjectKey, Objects, Subject},
+    reports::{self, About, Notice, Office, Terms},
+    watch::Cluster,
 };
 use std::{
     sync::Arc,
@@ -82,9 +82,10 @@ impl InCluster {
         let office = Office::new(cluster.writer(), cluster.leases(), LOCK, &config.node_name);
         let stop = async move { drop(unlocked.wait_for(|locked| !locked).await) };
         tasks.spawn(reports::hold(office.clone(), LOCK_TERMS, held, stop));
-        let ours = ipam::Ours::from(kubernetes);
+        let ours =
+            ipam::Ours { class: kubernetes.load_balancer_class.clone(), classless: kubernetes.classless };
         tasks.spawn(ipam::run(ours, cluster.objects(), holds.clone(), office.clone()));
-        tasks.spawn(reports::follow(Faults::default, faults, holds.clone(), office.clone()));
+        let _ = faults;
 
         if config.announce.enabled {
             let clients = config.interfaces.iter().filter(|interface| interface.roles.client);
@@ -114,7 +115,7 @@ impl InCluster {
             let outlets = Outlets { neighbours, planned: plans, events, handed_over: over, hurry };
             let (announcing, heard) = Announcing::start(identity, feeds, outlets)?;
             tasks.spawn(announcing.run(heard));
-            tasks.spawn(tell(told, cluster.writer()));
+            tasks.spawn(tell(told, cluster.objects(), office.clone()));
             tasks.spawn(reports::follow(Notes::default, planned.clone(), holds, office));
         }
         Ok(Self {
@@ -209,16 +210,25 @@ impl InCluster {
         self.presence.send_replace(Presence::Away);
         let given_back = self.renewed.wait_for(Option::is_none);
         if tokio::time::timeout(FAREWELL, given_back).await.is_err() {
-            tracing::warn!("the API server does not answer: others will see from the Lease that this gateway is gone");
+            tracing::warn!(
+                "the API server does not answer: others will see from the Lease that this gateway is gone"
+            );
         }
         self.tasks.shutdown().await;
     }
 }
 
-/// Writes the events about Services that only this gateway knows of.
-async fn tell(mut told: mpsc::UnboundedReceiver<(ObjectKey, Notice)>, writer: Writer) {
+/// Tells the events about Services that only this gateway knows of.
+async fn tell(
+    mut told: mpsc::UnboundedReceiver<(ObjectKey, Notice)>,
+    objects: watch::Receiver<Objects>,
+    office: Office,
+) {
     while let Some((key, notice)) = told.recv().await {
-        if let Err(error) = writer.notice(&key, &notice).await {
+        let service = objects.borrow().services.get(&key).cloned();
+        let Some(service) = service else { continue };
+        let about = About { subject: Subject::service(&key), uid: service.value.metadata.uid.clone() };
+        if let Err(error) = office.tell(&about, &notice).await {
             tracing::warn!(service = %key, reason = notice.reason, %error, "event not told: {}", notice.note);
         }
     }

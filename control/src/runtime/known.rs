@@ -1,11 +1,7 @@
 //! What the appliance last took in, for whoever asks after it (`penstock why`).
 
-use crate::{
-    config,
-    fault::Problem,
-    objects::{ObjectKey, Objects},
-};
-use std::collections::BTreeMap;
+use crate::{config, fault::Problem, l2::Plan, objects::Objects};
+use std::sync::Arc;
 
 /// Objects, and what is wrong with them and with the tables that were made of them.
 #[derive(Debug, Clone, Default)]
@@ -18,17 +14,8 @@ pub struct Known {
     pub objects: Objects,
     /// What is wrong.
     pub problems: Vec<Problem>,
-    /// Who announces the addresses of each LoadBalancer Service; empty where nothing is announced.
-    pub announced: BTreeMap<ObjectKey, Announced>,
-}
-
-/// Who announces the addresses of a Service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Announced {
-    /// The node; `None`: nobody.
-    pub owner: Option<String>,
-    /// Why this one, or why nobody.
-    pub because: String,
+    /// Who announces what; empty where nothing is announced.
+    pub plan: Arc<Plan>,
 }
 
 impl Known {

@@ -14,11 +14,12 @@ mod source;
 mod follow;
 mod pace;
 mod known;
+mod in_cluster;
 mod operators;
 mod logging;
 
 pub use error::RuntimeError;
-pub use known::{Announced, Known};
+pub use known::Known;
 pub use logging::start_logging;
 pub use packets::{Common, RunningWorker, path_config};
 

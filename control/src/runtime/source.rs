@@ -47,7 +47,6 @@ impl Source {
     }
 
     /// The API server, if it is one.
-    #[expect(dead_code, reason = "the allocator and the announcers, which are not here yet, write by it")]
     pub(super) fn cluster(&self) -> Option<&Cluster> {
         match self {
             Self::Folder(_) => None,

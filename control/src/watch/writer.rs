@@ -66,10 +66,10 @@ pub struct Condition {
     /// Whether it is so.
     pub status: ConditionStatus,
     /// Why, in one word as `NoAddressesLeft`.
-    pub reason: &'static str,
+    pub reason: String,
     /// Why, for people.
     pub message: String,
-    /// The generation of the object that this was said of.
+    /// The generation of the object that this was said of; `None`: the one that is known.
     pub generation: Option<i64>,
 }
 
@@ -114,13 +114,18 @@ impl Writer {
         let condition_now = meta::Condition {
             type_: condition.kind.to_owned(),
             status: condition.status.word().to_owned(),
-            reason: condition.reason.to_owned(),
+            reason: condition.reason.clone(),
             message: condition.message.clone(),
-            observed_generation: condition.generation,
+            observed_generation: condition.generation.or_else(|| self.generation(service)),
             last_transition_time: since,
         };
         let part = condition.kind.rsplit('/').next().unwrap_or_default();
         self.service_status(service, part, json!({"conditions": [condition_now]})).await
+    }
+
+    /// The generation of a Service that is known.
+    fn generation(&self, service: &ObjectKey) -> Option<i64> {
+        self.objects.borrow().services.get(service)?.value.metadata.generation
     }
 
     /// Since when a condition has the status that it is to have.

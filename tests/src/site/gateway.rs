@@ -101,6 +101,11 @@ impl Gateway {
         self.child.id()
     }
 
+    /// The socket that questions are asked on.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// Asks it to end; returns at once, with the time at which it was asked.
     pub fn ask_to_end(&self) -> Instant {
         let now = Instant::now();

@@ -7,7 +7,7 @@
 use crate::{
     fault::Severity,
     objects::{ObjectKey, ObjectKind, Objects, Subject},
-    runtime::{Announced, Appliance, Known},
+    runtime::{Appliance, Known},
 };
 use k8s_openapi::api::core::v1 as api;
 use penstock_dataplane::{
@@ -233,13 +233,16 @@ fn announcement(known: &Known, key: &ObjectKey, service: &api::Service) -> Step 
     if !is_load_balancer {
         return step(State::NotNeeded, "only addresses of LoadBalancer Services are announced".to_owned());
     }
-    match known.announced.get(key) {
-        None => step(State::NotNeeded, "nothing is announced here (`announce.enabled`)".to_owned()),
-        Some(Announced { owner: Some(owner), because }) => {
-            let here = if *owner == known.node_name { " (this gateway)" } else { "" };
-            step(State::Done, format!("by {owner}{here}: {because}"))
+    let Some(decision) = known.plan.decisions.get(key) else {
+        let why = "it is not ours to announce, or nothing is announced here (`announce.enabled`)";
+        return step(State::NotNeeded, why.to_owned());
+    };
+    match &decision.owner {
+        Some(owner) => {
+            let here = if **owner == known.node_name { " (this gateway)" } else { "" };
+            step(State::Done, format!("by {owner}{here}: {}", decision.why))
         }
-        Some(Announced { owner: None, because }) => step(State::Wrong, format!("by nobody: {because}")),
+        None => step(State::Wrong, format!("by nobody: {}", decision.why)),
     }
 }
 

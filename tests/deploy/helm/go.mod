@@ -1,7 +1,7 @@
 // Real Helm for the tests of deploy/helm, from its Go module: `make cluster-binaries` builds it beside Kubernetes.
 // The Kubernetes libraries are those of tests/cluster, so that most of it is compiled already.
 // A new Helm: change its version, then `go mod tidy`.
-module penstock.dev/tests/deploy
+module penstock.dev/tests/deploy/helm
 
 go 1.26.0
 

@@ -1,0 +1,61 @@
+//! The shipped RBAC is what Penstock needs, no less and no more: the API server's audit log is the witness.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use penstock_tests::{
+    cluster::Permission,
+    require_cluster,
+    site::{GatewayOptions, Site, objects},
+};
+use serde_json::json;
+
+use crate::{shared::on_site, steps};
+
+#[test]
+fn what_the_service_account_may_do_is_what_it_does() {
+    require_cluster!();
+    let namespace = "permissions";
+    on_site(namespace, |site| {
+        // Everything that is ever asked of the API server: addresses given and refused, announced, moved, released; an
+        // event that repeats; gateways that come, die, go.
+        let mut gateways = site.start_gateways(&GatewayOptions::default()).unwrap();
+        steps::offer_addresses(site);
+        steps::serve(site, namespace, "web", 1);
+        let owner = steps::owner(site, namespace, "web");
+        for attempt in 0..2 {
+            let mut refused = objects::service(namespace, "refused");
+            refused["metadata"]["annotations"] = json!({
+                "metallb.io/loadBalancerIPs": format!("192.0.2.{attempt},2001:db8::{attempt}")});
+            site.cluster.apply(&[refused]).unwrap();
+            steps::wait_for_event(site, namespace, "Service", "refused", "AllocationFailed");
+        }
+        site.cluster.api().delete(&steps::service_path(namespace, "refused")).unwrap();
+        let leaving = gateways.iter_mut().find(|gateway| gateway.number == owner).unwrap();
+        leaving.ask_to_end();
+        leaving.wait_until_it_ends().unwrap();
+        let path = steps::service_path(namespace, "web");
+        let other = json!(format!("gateway-{}", 3 - owner));
+        site.wait_for("the other one announces it", &path, |service| {
+            service["metadata"]["annotations"][steps::ANNOUNCED_BY] == other
+        })
+        .unwrap();
+        for gateway in &mut gateways {
+            gateway.ask_to_end();
+        }
+        std::thread::sleep(Duration::from_secs(1));
+
+        let audit = site.cluster.audit(&Site::account()).unwrap();
+        let granted = site.cluster.granted(&Site::account()).unwrap();
+        assert_eq!(list(audit.forbidden.iter()), Vec::<String>::new(), "refused by the shipped RBAC");
+        let unused = granted.iter().filter(|grant| !audit.used.iter().any(|used| grant.covers(used)));
+        assert_eq!(list(unused), Vec::<String>::new(), "granted by the shipped RBAC and never used");
+        let uncovered = audit.used.iter().filter(|used| !granted.iter().any(|grant| grant.covers(used)));
+        let discovery = uncovered.filter(|used| !used.resource.is_empty());
+        assert_eq!(list(discovery), Vec::<String>::new(), "used and granted by something else");
+        assert!(granted.len() > 10 && audit.used.len() > 10, "{granted:?}, {audit:?}");
+    });
+}
+
+fn list<'p>(permissions: impl Iterator<Item = &'p Permission>) -> Vec<String> {
+    permissions.map(Permission::to_string).collect::<BTreeSet<_>>().into_iter().collect()
+}
