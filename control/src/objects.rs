@@ -67,6 +67,13 @@ impl<T> Clone for Object<T> {
     }
 }
 
+/// Whether they are the same reading of the same place, which costs no look inside.
+impl<T> PartialEq for Object<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.value, &other.value) && self.origin == other.origin
+    }
+}
+
 /// The objects of one kind. A copy costs nothing, and two of them are told apart by what differs.
 pub type Kind<T> = OrdMap<ObjectKey, Object<T>>;
 
@@ -89,13 +96,6 @@ pub struct Objects {
     pub advertisements: Kind<L2Advertisement>,
     /// What could not be read, and what was read but looks wrong.
     pub problems: Vec<Problem>,
-}
-
-/// Objects are the same if they are the same reading of them: what is inside is not compared.
-impl<T> PartialEq for Object<T> {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.value, &other.value) && self.origin == other.origin
-    }
 }
 
 /// The kinds of objects that are read.

@@ -207,6 +207,10 @@ impl Announcing {
         }
         self.outlets.planned.send_if_modified(|planned| {
             planned.objects = self.objects.clone();
+            let problems = self.planner.problems();
+            if *planned.problems != problems {
+                planned.problems = problems.into();
+            }
             if !changed.services.is_empty() {
                 planned.plan = Arc::new(plan.clone());
             }

@@ -4,9 +4,11 @@
 //! the same plan, so any of them can tell.
 
 use crate::{
+    fault::Problem,
     l2::{Decision, Plan},
     objects::{ObjectKey, Objects, Subject},
-    reports::{About, Book, Change, Condition, Notice, Planner, Write},
+    reports::{About, Book, Change, Notice, Planner, Write, read_condition},
+    watch::{Condition, ConditionStatus},
 };
 use imbl::ordmap::DiffItem;
 use k8s_openapi::api::core::v1::Service;
@@ -24,6 +26,8 @@ pub struct Planned {
     pub objects: Objects,
     /// Who announces what.
     pub plan: Arc<Plan>,
+    /// What is wrong with advertisements.
+    pub problems: Arc<[Problem]>,
 }
 
 /// See the module.
@@ -69,7 +73,7 @@ impl Notes {
     fn observe(&mut self, subject: &Subject, service: &Service) {
         let about = About { subject: subject.clone(), uid: service.metadata.uid.clone() };
         let annotation = Change::Annotation(ANNOUNCED_BY, announced_by(service).map(str::to_owned));
-        let condition = Condition::read(service, ANNOUNCED).map(Change::Condition);
+        let condition = read_condition(service, ANNOUNCED).map(Change::Condition);
         self.book.observe(&about, std::iter::once(annotation).chain(condition));
     }
 }
@@ -85,7 +89,9 @@ fn carries_traces(service: &Service) -> bool {
 }
 
 fn condition(holds: bool, reason: &'static str, message: impl Into<String>) -> Change {
-    Change::Condition(Condition { name: ANNOUNCED, holds, reason: reason.into(), message: message.into() })
+    let status = if holds { ConditionStatus::True } else { ConditionStatus::False };
+    let (reason, message) = (reason.into(), message.into());
+    Change::Condition(Condition { kind: ANNOUNCED, status, reason, message, generation: None })
 }
 
 impl Planner for Notes {
@@ -143,7 +149,7 @@ mod tests {
         let object = Object { origin: None, value: Arc::new(service) };
         let objects = Objects { services: Kind::unit(key.clone(), object), ..Objects::default() };
         let decisions = decision.into_iter().map(|decision| (key.clone(), Arc::new(decision))).collect();
-        Planned { objects, plan: Arc::new(Plan { decisions, ..Plan::default() }) }
+        Planned { objects, plan: Arc::new(Plan { decisions, ..Plan::default() }), problems: Arc::default() }
     }
 
     fn decision(owner: Option<&str>, why: Reason) -> Option<Decision> {

@@ -17,15 +17,17 @@
 
 use super::{
     allocator::Allocator,
-    ours::{self, Ours, Standing},
+    ours::{self, Standing},
     outcome::Outcome,
     pools::Pools,
     request::Request,
     waiting::Waiting,
 };
 use crate::{
+    config::Kubernetes,
     objects::{Kind, ObjectKey, ObjectKind, Objects, Subject},
     reports::{About, Book, Change, Notice, Planner, Write},
+    watch::Condition,
 };
 use imbl::ordmap::DiffItem;
 use k8s_openapi::api::core::v1::Service;
@@ -38,7 +40,7 @@ use std::{
 /// See the module.
 #[derive(Debug)]
 pub struct Controller {
-    ours: Ours,
+    cluster: Kubernetes,
     allocator: Allocator,
     /// Pools were good once.
     is_ready: bool,
@@ -63,9 +65,9 @@ struct Record {
 
 impl Controller {
     /// Knows nothing yet.
-    pub fn new(ours: Ours) -> Self {
+    pub fn new(cluster: Kubernetes) -> Self {
         Self {
-            ours,
+            cluster,
             allocator: Allocator::default(),
             is_ready: false,
             fault: None,
@@ -144,7 +146,7 @@ impl Controller {
             if self.records.get(&key).is_some_and(|record| record.uid != service.metadata.uid) {
                 ours.extend(self.forget(&key));
             }
-            match self.ours.standing(&service) {
+            match ours::standing(&self.cluster, &service) {
                 Standing::Ours => drop(ours.insert(key)),
                 Standing::Theirs => ours.extend(self.leave(&key, &service)),
                 Standing::Nobody => ours.extend(self.clear(&key, &service)),
@@ -183,7 +185,9 @@ impl Controller {
         if !self.is_ready {
             if let (Some((pool, fault)), []) = (&self.fault, present.as_slice()) {
                 let outcome = Outcome::none("InvalidPools", format!("{pool}: {fault}: correct the pool"));
-                self.book.want(&about.subject, [Change::Condition(outcome.condition)]);
+                let generation = service.metadata.generation;
+                let condition = Condition { generation, ..outcome.condition };
+                self.book.want(&about.subject, [Change::Condition(condition)]);
             }
             return;
         }
@@ -210,7 +214,8 @@ impl Controller {
     /// Writes down what a Service that is or was ours is to say.
     fn say(&mut self, key: &ObjectKey, service: &Service, outcome: Outcome) {
         let subject = Subject::service(key);
-        let condition = Change::Condition(outcome.condition);
+        let generation = service.metadata.generation;
+        let condition = Change::Condition(Condition { generation, ..outcome.condition });
         let is_known = self.book.says(&subject, &condition).is_some();
         let is_told = self.book.will_say(&subject, &condition);
         let texts = outcome.addresses.iter().map(ToString::to_string).collect();
@@ -243,8 +248,8 @@ impl Controller {
     fn clear(&mut self, key: &ObjectKey, service: &Service) -> Vec<ObjectKey> {
         let said = ours::said(service);
         let traces = said.iter().any(|change| match change {
-            Change::Addresses(texts) => self.ours.classless && !texts.is_empty(),
-            Change::Annotation(_, value) => self.ours.classless && value.is_some(),
+            Change::Addresses(texts) => self.cluster.classless && !texts.is_empty(),
+            Change::Annotation(_, value) => self.cluster.classless && value.is_some(),
             Change::Condition(_) => true,
             Change::Usage(_) | Change::Event(_) => false,
         });

@@ -25,7 +25,7 @@ mod tests;
 pub use allocator::{Allocator, Settled};
 pub use controller::Controller;
 pub use error::{FamilyError, Listed, Pending, PoolError, RequestError};
-pub use ours::{ADDRESS_ASSIGNED, Ours};
+pub use ours::ADDRESS_ASSIGNED;
 pub use pool::{Pool, Usage};
 pub use pools::Pools;
 pub use request::{Families, Request, Sharing};

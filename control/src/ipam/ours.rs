@@ -1,8 +1,9 @@
 //! Which Services get their addresses here (S-181), and what such a Service says now.
 
 use crate::{
+    config::Kubernetes,
     objects::{ObjectKey, Subject},
-    reports::{About, Change, Condition},
+    reports::{About, Change, read_condition},
 };
 use k8s_openapi::api::core::v1::Service;
 use std::net::IpAddr;
@@ -13,15 +14,6 @@ pub(super) const POOL: &str = "metallb.io/ip-allocated-from-pool";
 pub(super) const OLD_POOL: &str = "metallb.universe.tf/ip-allocated-from-pool";
 /// Whether a Service has its addresses, and why not.
 pub const ADDRESS_ASSIGNED: &str = "penstock.dev/AddressAssigned";
-
-/// Which classes are ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ours {
-    /// `spec.loadBalancerClass` of Services that are.
-    pub class: String,
-    /// Whether those without a class are.
-    pub classless: bool,
-}
 
 /// Who gives a Service its addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,14 +26,12 @@ pub(super) enum Standing {
     Nobody,
 }
 
-impl Ours {
-    pub(super) fn standing(&self, service: &Service) -> Standing {
-        let Some(spec) = service.spec.as_ref().filter(|spec| spec.type_.as_deref() == Some("LoadBalancer"))
-        else {
-            return Standing::Nobody;
-        };
-        let is_ours = spec.load_balancer_class.as_ref().map_or(self.classless, |class| *class == self.class);
-        if is_ours { Standing::Ours } else { Standing::Theirs }
+/// Who gives this Service its addresses.
+pub(super) fn standing(cluster: &Kubernetes, service: &Service) -> Standing {
+    match service.spec.as_ref().filter(|spec| spec.type_.as_deref() == Some("LoadBalancer")) {
+        None => Standing::Nobody,
+        Some(spec) if cluster.is_ours(spec.load_balancer_class.as_deref()) => Standing::Ours,
+        Some(_) => Standing::Theirs,
     }
 }
 
@@ -56,7 +46,7 @@ pub(super) fn said(service: &Service) -> Vec<Change> {
     let annotation = |name: &'static str| {
         Change::Annotation(name, annotations.and_then(|annotations| annotations.get(name)).cloned())
     };
-    let condition = Condition::read(service, ADDRESS_ASSIGNED).map(Change::Condition);
+    let condition = read_condition(service, ADDRESS_ASSIGNED).map(Change::Condition);
     let states = [Change::Addresses(ingress(service)), annotation(POOL), annotation(OLD_POOL)];
     states.into_iter().chain(condition).collect()
 }

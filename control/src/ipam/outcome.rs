@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{
     objects::ObjectKey,
-    reports::{Condition, Notice},
+    reports::Notice,
+    watch::{Condition, ConditionStatus},
 };
 use k8s_openapi::api::core::v1::Service;
 use std::{borrow::Cow, net::IpAddr};
@@ -46,7 +47,8 @@ impl Outcome {
 }
 
 fn condition(holds: bool, reason: &'static str, message: String) -> Condition {
-    Condition { name: ADDRESS_ASSIGNED, holds, reason: Cow::Borrowed(reason), message }
+    let status = if holds { ConditionStatus::True } else { ConditionStatus::False };
+    Condition { kind: ADDRESS_ASSIGNED, status, reason: Cow::Borrowed(reason), message, generation: None }
 }
 
 /// It has addresses. There may be something to say about them all the same.

@@ -78,7 +78,8 @@ impl Book {
     /// Whether the object says this, or is going to.
     pub(crate) fn will_say(&self, subject: &Subject, change: &Change) -> bool {
         let Some((page, slot)) = self.pages.get(subject).zip(change.slot()) else { return false };
-        page.wanted.get(&slot).or_else(|| page.says.get(&slot)) == Some(change)
+        let said = page.wanted.get(&slot).or_else(|| page.says.get(&slot));
+        said.is_some_and(|said| said.says_as(change))
     }
 
     /// Nothing is to be said of the object any more, or it is gone.

@@ -12,13 +12,15 @@ mod desk;
 mod clerk;
 mod follow;
 mod lock;
-mod office;
+mod faults;
+mod cluster;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub(crate) use book::Book;
+pub use cluster::ClusterLock;
 pub use desk::{Desk, Lock};
+pub use faults::{Faults, Found, VALID};
 pub use follow::{Planner, follow};
 pub use lock::{Terms, hold};
-pub use office::Office;
-pub use write::{About, Change, Condition, Notice, Weight, Write};
+pub use write::{About, Change, Notice, Write, read_condition};

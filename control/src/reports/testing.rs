@@ -2,11 +2,12 @@
 
 use super::{
     desk::Desk,
-    write::{About, Change, Condition, Notice},
+    write::{About, Change, Notice, read_condition},
 };
 use crate::{
     metallb::IpAddressPool,
     objects::{Object, ObjectKey, ObjectKind, Objects},
+    watch::{Condition, ConditionStatus},
 };
 use k8s_openapi::api::core::v1::{Namespace, Service};
 use serde_json::{Value, json};
@@ -186,7 +187,7 @@ impl Table {
     }
 
     pub(crate) fn condition(&self, name: &str, kind: &'static str) -> Option<Condition> {
-        Condition::read(&self.objects().services[&name.parse::<ObjectKey>().unwrap()].value, kind)
+        read_condition(&self.objects().services[&name.parse::<ObjectKey>().unwrap()].value, kind)
     }
 
     /// Makes a change, as an API server does.
@@ -213,10 +214,10 @@ impl Table {
             }),
             Change::Condition(condition) => self.edit_service(&name, |service| {
                 let conditions = service.status.get_or_insert_default().conditions.get_or_insert_default();
-                conditions.retain(|old| old.type_ != condition.name);
-                let status = if condition.holds { "True" } else { "False" };
-                let new = json!({"type": condition.name, "status": status, "reason": condition.reason,
-                    "message": condition.message, "lastTransitionTime": "2026-01-01T00:00:00Z"});
+                conditions.retain(|old| old.type_ != condition.kind);
+                let status = if condition.status == ConditionStatus::True { "True" } else { "False" };
+                let new = json!({"type": condition.kind, "status": status, "reason": condition.reason,
+                    "message": condition.message, "observedGeneration": condition.generation, "lastTransitionTime": "2026-01-01T00:00:00Z"});
                 conditions.push(serde_json::from_value(new).unwrap());
             }),
             Change::Usage(_) | Change::Event(_) => {}

@@ -1,6 +1,10 @@
 //! What may be written to an object, as data: whoever decides what is to be said does not know how it is done.
 
-use crate::{ipam::Usage, objects::Subject};
+use crate::{
+    ipam::Usage,
+    objects::Subject,
+    watch::{Condition, ConditionStatus, Level},
+};
 use k8s_openapi::api::core::v1::Service;
 use std::{borrow::Cow, net::IpAddr};
 
@@ -39,37 +43,15 @@ pub enum Change {
     Event(Notice),
 }
 
-/// A condition of a Service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Condition {
-    /// Its type, as `penstock.dev/AddressAssigned`.
-    pub name: &'static str,
-    /// Whether it holds.
-    pub holds: bool,
-    /// Why, in one CamelCase word.
-    pub reason: Cow<'static, str>,
-    /// Why, for people, and what to do about it.
-    pub message: String,
-}
-
 /// What an event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// Whether somebody should look at it.
-    pub weight: Weight,
+    pub level: Level,
     /// Why, in one word.
     pub reason: &'static str,
     /// For people.
     pub note: String,
-}
-
-/// The type of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
-    /// All is as it should be.
-    Normal,
-    /// Somebody should look at it.
-    Warning,
 }
 
 /// What of an object a change changes. Events change nothing.
@@ -100,40 +82,54 @@ impl Write {
 }
 
 impl Change {
+    /// Whether two conditions say the same, of whatever generation.
+    pub(super) fn says_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Condition(one), Self::Condition(other)) => {
+                let of_any = |condition: &Condition| Condition { generation: None, ..condition.clone() };
+                of_any(one) == of_any(other)
+            }
+            _ => self == other,
+        }
+    }
+
     pub(super) fn slot(&self) -> Option<Slot> {
         Some(match self {
             Self::Addresses(_) => Slot::Addresses,
             Self::Annotation(name, _) => Slot::Annotation(name),
-            Self::Condition(condition) => Slot::Condition(condition.name),
+            Self::Condition(condition) => Slot::Condition(condition.kind),
             Self::Usage(_) => Slot::Usage,
             Self::Event(_) => return None,
         })
     }
 }
 
-impl Condition {
-    /// What a Service says of this condition, if it says whether it holds.
-    pub fn read(service: &Service, name: &'static str) -> Option<Self> {
-        let conditions = service.status.as_ref()?.conditions.as_ref()?;
-        let condition = conditions.iter().find(|condition| condition.type_ == name)?;
-        let holds = match condition.status.as_str() {
-            "True" => true,
-            "False" => false,
-            _ => return None,
-        };
-        let reason = Cow::Owned(condition.reason.clone());
-        Some(Self { name, holds, reason, message: condition.message.clone() })
-    }
+/// What a Service says of one of its conditions, if it says whether it is so.
+pub fn read_condition(service: &Service, kind: &'static str) -> Option<Condition> {
+    let conditions = service.status.as_ref()?.conditions.as_ref()?;
+    let condition = conditions.iter().find(|condition| condition.type_ == kind)?;
+    let status = match condition.status.as_str() {
+        "True" => ConditionStatus::True,
+        "False" => ConditionStatus::False,
+        _ => return None,
+    };
+    Some(Condition {
+        kind,
+        status,
+        reason: Cow::Owned(condition.reason.clone()),
+        message: condition.message.clone(),
+        generation: condition.observed_generation,
+    })
 }
 
 impl Notice {
     /// Somebody should look at it.
     pub fn warning(reason: &'static str, note: impl Into<String>) -> Self {
-        Self { weight: Weight::Warning, reason, note: note.into() }
+        Self { level: Level::Warning, reason, note: note.into() }
     }
 
     /// All is as it should be.
     pub fn normal(reason: &'static str, note: impl Into<String>) -> Self {
-        Self { weight: Weight::Normal, reason, note: note.into() }
+        Self { level: Level::Normal, reason, note: note.into() }
     }
 }

@@ -167,6 +167,15 @@ fn report(change: &Change) {
     }
 }
 
+/// What was wrong with tables.
+#[derive(Debug, Default)]
+struct Findings {
+    /// What every gateway finds that has the same objects.
+    shared: Vec<Problem>,
+    /// What is wrong on this node alone.
+    own: Vec<Problem>,
+}
+
 /// Model, compiler and appliance together.
 struct Control {
     config: Config,
@@ -183,8 +192,10 @@ struct Control {
     objects: Objects,
     /// What is wrong with them.
     problems: Vec<Problem>,
-    /// The same, and what is wrong with the tables made of them.
-    found: Vec<Problem>,
+    /// What was wrong with the last tables.
+    found: Findings,
+    /// The cluster's side does not know of the last tables yet.
+    untold: bool,
     /// The source has not listed everything yet.
     pending: bool,
     /// An interface is missing.
@@ -225,7 +236,8 @@ impl Control {
             pace: Pace::new(config.sync),
             objects: Objects::default(),
             problems: Vec::new(),
-            found: Vec::new(),
+            found: Findings::default(),
+            untold: false,
             pending: true,
             lame: false,
             neighbours: Neighbours::default(),
@@ -263,16 +275,17 @@ impl Control {
 
     /// Publishes what the objects and the machine now give.
     async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
-        let (mut problems, applied) = self.publish_tables(view);
-        problems.extend(self.operators.objects(&self.model, &self.config, &self.appliance).await);
-        for problem in &problems {
+        let (shared, applied) = self.publish_tables(view);
+        let own = self.operators.objects(&self.model, &self.config, &self.appliance).await;
+        for problem in shared.iter().chain(&own) {
             tracing::warn!("{problem}");
         }
+        self.found = Findings { shared, own };
+        self.untold = true;
         let failed = !applied || self.pending;
         let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
-        problems.splice(0..0, self.problems.iter().cloned());
+        let problems: Vec<_> = self.all_problems().collect();
         self.operators.published(&self.compiler, &problems, outcome);
-        self.found = problems;
         self.remember();
         self.pace.published(Instant::now(), failed);
     }
@@ -280,19 +293,28 @@ impl Control {
     /// Takes in what the cluster's side has found out. Whether the packet path is to know.
     fn meet(&mut self, cluster: Option<&InCluster>) -> bool {
         let Some(cluster) = cluster else { return false };
-        self.planned = cluster.planned();
+        let planned = cluster.planned();
+        self.untold |= planned.problems != self.planned.problems;
+        self.planned = planned;
         self.remember();
         let neighbours = cluster.neighbours();
         std::mem::replace(&mut self.neighbours, neighbours.clone()) != neighbours
     }
 
-    /// Tells the cluster's side what is served, what is wrong, and whether the node is fit.
-    fn tell(&self, cluster: &InCluster) {
+    /// Tells the cluster's side whether the node is fit, and, if something was published, what is served and what is
+    /// wrong.
+    fn tell(&mut self, cluster: &InCluster) {
         cluster.fit(!self.pending && !self.lame);
-        cluster.problems(&self.found);
-        if !self.pending {
-            cluster.served(&self.objects);
+        if std::mem::take(&mut self.untold) && !self.pending {
+            let shared = self.problems.iter().chain(&self.found.shared).chain(self.planned.problems.iter());
+            cluster.served(&self.objects, shared.cloned().collect(), self.found.own.as_slice().into());
         }
+    }
+
+    /// All that is wrong.
+    fn all_problems(&self) -> impl Iterator<Item = &Problem> {
+        let found = self.found.shared.iter().chain(&self.found.own);
+        self.problems.iter().chain(found).chain(self.planned.problems.iter())
     }
 
     /// Keeps what is known for whoever asks.
@@ -301,7 +323,7 @@ impl Control {
             node_name: self.config.node_name.clone(),
             cluster: self.config.cluster().cloned(),
             objects: self.objects.clone(),
-            problems: self.found.clone(),
+            problems: self.all_problems().cloned().collect(),
             plan: Arc::clone(&self.planned.plan),
         };
         *self.appliance.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);

@@ -16,8 +16,8 @@ use crate::{
     ipam,
     l2::Ours,
     objects::{ObjectKey, Objects, Subject},
-    reports::{self, About, Notice, Office, Terms},
-    watch::Cluster,
+    reports::{self, About, Change, ClusterLock, Desk, Faults, Found, Notice, Terms},
+    watch::{Cluster, Writer},
 };
 use std::{
     sync::Arc,
@@ -28,9 +28,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// The lock of the gateway that gives addresses.
-const LOCK: &str = "penstock-addresses";
-/// How long it lasts: whoever waits for an address can wait so long.
+/// How long the lock of the gateway that gives addresses lasts: whoever waits for an address can wait so long.
 const LOCK_TERMS: Terms = Terms { duration: Duration::from_secs(15), renewal: Duration::from_secs(3) };
 /// How long others may take to take our addresses over.
 const HANDOVER: Duration = Duration::from_secs(3);
@@ -41,7 +39,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct InCluster {
     served: watch::Sender<Objects>,
-    problems: watch::Sender<Arc<Vec<Problem>>>,
+    shared: watch::Sender<Found>,
+    own: watch::Sender<Found>,
     presence: watch::Sender<Presence>,
     neighbours: watch::Receiver<Neighbours>,
     planned: watch::Receiver<Planned>,
@@ -68,8 +67,9 @@ impl InCluster {
         cluster: &Cluster,
     ) -> Result<Self, RuntimeError> {
         let mut tasks = JoinSet::new();
-        let (served, follows) = watch::channel(Objects { pending: true, ..Objects::default() });
-        let (problems, faults) = watch::channel(Arc::default());
+        let (served, follows) = watch::channel(pending());
+        let (shared, faults) = watch::channel(Found { objects: pending(), ..Found::default() });
+        let (own, own_faults) = watch::channel(Found { objects: pending(), ..Found::default() });
         let (presence, present) = watch::channel(Presence::Away);
         let (neighbours, known) = watch::channel(Neighbours::default());
         let (plans, planned) = watch::channel(Planned::default());
@@ -79,13 +79,20 @@ impl InCluster {
         let (held, holds) = watch::channel(false);
         let hurry = Arc::new(Notify::new());
 
-        let office = Office::new(cluster.writer(), cluster.leases(), LOCK, &config.node_name);
+        let writer = cluster.writer();
+        let lock = ClusterLock::new(cluster.leases(), &config.node_name);
         let stop = async move { drop(unlocked.wait_for(|locked| !locked).await) };
-        tasks.spawn(reports::hold(office.clone(), LOCK_TERMS, held, stop));
-        let ours =
-            ipam::Ours { class: kubernetes.load_balancer_class.clone(), classless: kubernetes.classless };
-        tasks.spawn(ipam::run(ours, cluster.objects(), holds.clone(), office.clone()));
-        let _ = faults;
+        tasks.spawn(reports::hold(lock, LOCK_TERMS, held, stop));
+        tasks.spawn(ipam::run(kubernetes.clone(), cluster.objects(), holds.clone(), writer.clone()));
+        tasks.spawn(reports::follow(Faults::of_cluster, faults, holds.clone(), writer.clone()));
+        let (always, mine) = watch::channel(true);
+        let node = config.node_name.clone();
+        let own_writer = writer.clone();
+        tasks.spawn(async move {
+            // What this gateway finds alone it tells itself, lock or none.
+            let _always = always;
+            reports::follow(|| Faults::of_node(&node), own_faults, mine, own_writer).await;
+        });
 
         if config.announce.enabled {
             let clients = config.interfaces.iter().filter(|interface| interface.roles.client);
@@ -115,12 +122,13 @@ impl InCluster {
             let outlets = Outlets { neighbours, planned: plans, events, handed_over: over, hurry };
             let (announcing, heard) = Announcing::start(identity, feeds, outlets)?;
             tasks.spawn(announcing.run(heard));
-            tasks.spawn(tell(told, cluster.objects(), office.clone()));
-            tasks.spawn(reports::follow(Notes::default, planned.clone(), holds, office));
+            tasks.spawn(tell(told, cluster.objects(), writer.clone()));
+            tasks.spawn(reports::follow(Notes::default, planned.clone(), holds, writer));
         }
         Ok(Self {
             served,
-            problems,
+            shared,
+            own,
             presence,
             neighbours: known,
             planned,
@@ -133,20 +141,11 @@ impl InCluster {
         })
     }
 
-    /// These objects are served now.
-    pub(super) fn served(&self, objects: &Objects) {
+    /// These objects are served now; this every gateway finds wrong with them, and that this one alone.
+    pub(super) fn served(&self, objects: &Objects, shared: Arc<[Problem]>, own: Arc<[Problem]>) {
         self.served.send_replace(objects.clone());
-    }
-
-    /// This is wrong with them.
-    pub(super) fn problems(&self, problems: &[Problem]) {
-        self.problems.send_if_modified(|known| {
-            let differs = known.as_slice() != problems;
-            if differs {
-                *known = Arc::new(problems.to_vec());
-            }
-            differs
-        });
+        self.shared.send_replace(Found { objects: objects.clone(), problems: shared });
+        self.own.send_replace(Found { objects: objects.clone(), problems: own });
     }
 
     /// Whether the node is fit to have addresses.
@@ -218,17 +217,21 @@ impl InCluster {
     }
 }
 
+fn pending() -> Objects {
+    Objects { pending: true, ..Objects::default() }
+}
+
 /// Tells the events about Services that only this gateway knows of.
 async fn tell(
     mut told: mpsc::UnboundedReceiver<(ObjectKey, Notice)>,
     objects: watch::Receiver<Objects>,
-    office: Office,
+    writer: Writer,
 ) {
     while let Some((key, notice)) = told.recv().await {
         let service = objects.borrow().services.get(&key).cloned();
         let Some(service) = service else { continue };
         let about = About { subject: Subject::service(&key), uid: service.value.metadata.uid.clone() };
-        if let Err(error) = office.tell(&about, &notice).await {
+        if let Err(error) = writer.change(&about, &Change::Event(notice.clone())).await {
             tracing::warn!(service = %key, reason = notice.reason, %error, "event not told: {}", notice.note);
         }
     }

@@ -76,7 +76,7 @@ impl Operators {
     }
 
     /// New tables were published, or could not be; `all` changes that came in are in them.
-    pub(super) fn published(&self, compiler: &Compiler, problems: &[Problem], outcome: Outcome) {
+    pub(super) fn published(&self, compiler: &Compiler, problems: &[&Problem], outcome: Outcome) {
         let now = Moment::now();
         self.syncs.ended(now, outcome.took, outcome.failed);
         self.syncs.tables(&TableFacts::count(compiler, problems));

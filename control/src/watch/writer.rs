@@ -27,6 +27,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::{
+    borrow::Cow,
     fmt::{self, Debug},
     net::IpAddr,
     sync::Arc,
@@ -66,7 +67,7 @@ pub struct Condition {
     /// Whether it is so.
     pub status: ConditionStatus,
     /// Why, in one word as `NoAddressesLeft`.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// Why, for people.
     pub message: String,
     /// The generation of the object that this was said of; `None`: the one that is known.
@@ -114,7 +115,7 @@ impl Writer {
         let condition_now = meta::Condition {
             type_: condition.kind.to_owned(),
             status: condition.status.word().to_owned(),
-            reason: condition.reason.clone(),
+            reason: condition.reason.clone().into_owned(),
             message: condition.message.clone(),
             observed_generation: condition.generation.or_else(|| self.generation(service)),
             last_transition_time: since,

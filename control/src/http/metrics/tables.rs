@@ -36,7 +36,7 @@ pub struct TableFacts {
 
 impl TableFacts {
     /// Counts what is compiled and what is wrong.
-    pub fn count(compiler: &Compiler, problems: &[Problem]) -> Self {
+    pub fn count(compiler: &Compiler, problems: &[&Problem]) -> Self {
         let mut facts = Self::default();
         let mut backends: BTreeSet<(IpFamily, SocketAddr)> = BTreeSet::new();
         for port in compiler.ports() {

@@ -1,10 +1,12 @@
 //! What the controller says to a table of objects, and what it leaves alone.
 
 use super::*;
-use crate::reports::{Weight, testing::Table};
+use crate::{
+    reports::testing::Table,
+    watch::{ConditionStatus, Level},
+};
 use serde_json::json;
 
-const CLASS: &str = "penstock.dev/gateway";
 const POOL_OF: &str = "metallb.io/ip-allocated-from-pool";
 
 /// A table, and a controller that follows it.
@@ -55,7 +57,7 @@ impl World {
     }
 
     fn restart(&mut self) {
-        self.controller = controller(self.controller.ours.classless);
+        self.controller = controller(self.controller.cluster.classless);
     }
 
     /// The events since the last call, oldest first.
@@ -73,7 +75,7 @@ impl World {
     /// Status, reason and message of the condition.
     fn why(&self, name: &str) -> (bool, String, String) {
         let condition = self.table.condition(name, ours::ADDRESS_ASSIGNED).unwrap();
-        (condition.holds, condition.reason.into_owned(), condition.message)
+        (condition.status == ConditionStatus::True, condition.reason.into_owned(), condition.message)
     }
 
     fn usage(&self) -> Vec<crate::ipam::Usage> {
@@ -85,7 +87,7 @@ impl World {
 }
 
 fn controller(classless: bool) -> Controller {
-    Controller::new(Ours { class: CLASS.to_owned(), classless })
+    Controller::new(super::super::tests::cluster(classless))
 }
 
 fn plain(table: &Table, name: &str) {
@@ -525,7 +527,7 @@ fn a_write_that_failed_is_asked_for_again_as_it_is_by_then() {
     let again = world.controller.finished(write, 1).unwrap();
     assert_eq!(again.changes, write.changes[1..], "what was made is not made again");
     assert_eq!(again.notices().count(), 1);
-    assert!(again.notices().all(|notice| notice.weight == Weight::Normal));
+    assert!(again.notices().all(|notice| notice.level == Level::Normal));
     // Meanwhile the pool is another one.
     world.delete_pool("p");
     world.pool("q", json!({"addresses": ["198.51.100.1/32"]}));

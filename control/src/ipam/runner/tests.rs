@@ -19,8 +19,8 @@ impl World {
     fn new(pool: &str) -> Self {
         let (table, held) = (Table::new(), watch::Sender::new(false));
         table.pool("p", json!({"addresses": [pool]}));
-        let ours = Ours { class: "penstock.dev/gateway".to_owned(), classless: false };
-        tokio::spawn(run(ours, table.subscribe(), held.subscribe(), table.clone()));
+        let cluster = crate::ipam::tests::cluster(false);
+        tokio::spawn(run(cluster, table.subscribe(), held.subscribe(), table.clone()));
         Self { table, held }
     }
 
