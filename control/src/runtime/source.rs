@@ -8,20 +8,20 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(super) enum Source {
     /// A folder.
-    Folder(Folder),
+    Folder(Box<Folder>),
     /// An API server, and its objects.
-    Cluster(Cluster, watch::Receiver<Objects>),
+    Cluster(Box<Cluster>, watch::Receiver<Objects>),
 }
 
 impl Source {
     /// Opens what the configuration names. An API server that is away is waited for, by [`Source::changed`].
     pub(super) async fn open(config: &Config) -> Result<Self, RuntimeError> {
         Ok(match &config.source {
-            config::Source::Manifests(manifests) => Self::Folder(Folder::open(&manifests.path)?),
+            config::Source::Manifests(manifests) => Self::Folder(Box::new(Folder::open(&manifests.path)?)),
             config::Source::Kubernetes(kubernetes) => {
                 let cluster = Cluster::connect(kubernetes, &config.node_name).await?;
                 let objects = cluster.objects();
-                Self::Cluster(cluster, objects)
+                Self::Cluster(Box::new(cluster), objects)
             }
         })
     }

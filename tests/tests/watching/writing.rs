@@ -34,6 +34,7 @@ fn answers_are_written_where_people_look_with_no_permission_too_many() {
     events(&lab, &mut gateway);
     leases(&lab, &gateway);
     gone(&lab, gateway);
+    refused(&lab);
 
     let audit = lab.cluster.audit(&account).unwrap();
     assert!(audit.forbidden.is_empty(), "{:?}", audit.forbidden);
@@ -246,6 +247,29 @@ fn gone(lab: &Lab, gateway: Gateway) {
     let (annotated, addresses) = ask("web");
     assert_eq!((annotated, addresses), (Ok(()), errors("web").1), "another of the same name");
     assert_eq!(lab.cluster.api().get(WEB).unwrap()["status"]["loadBalancer"], json!({}));
+}
+
+/// Who may do nothing is told what to allow, and waits for it.
+fn refused(lab: &Lab) {
+    let nobody = ServiceAccount::new(OURS, "nobody");
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "nobody", "namespace": OURS}});
+    lab.cluster.apply(&[account]).unwrap();
+    let mut gateway = lab.gateway(lab.cluster.kubeconfig_as(&lab.admin, &nobody).unwrap());
+    gateway.until("six kinds and the Leases are refused", |objects| objects.problems.len() == 7);
+    let objects = gateway.objects();
+    assert!(objects.pending);
+    let told: Vec<_> = objects.problems.iter().map(ToString::to_string).collect();
+    let of_services = told.iter().find(|told| told.contains("\"services\"")).unwrap();
+    assert!(of_services.contains("system:serviceaccount:penstock:nobody"), "{of_services}");
+    assert!(
+        of_services.contains("allow list and watch of services in the ClusterRole or Role"),
+        "{of_services}"
+    );
+    let refused = write(&gateway, |writer| async move {
+        writer.annotate_service(&key("default", "web"), "a.b/c", None).await
+    });
+    let Err(WriteError::Refused { message, .. }) = refused else { panic!("{refused:?}") };
+    assert!(message.contains("cannot patch resource \"services\""), "{message}");
 }
 
 fn leases(lab: &Lab, gateway: &Gateway) {

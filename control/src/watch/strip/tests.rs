@@ -114,14 +114,18 @@ fn what_nobody_reads_is_dropped() {
     );
     let conditions = service.status.unwrap().conditions.unwrap();
     assert_eq!(conditions.iter().map(|it| it.type_.as_str()).collect::<Vec<_>>(), ["penstock.dev/Announced"]);
-    for meta in
-        [service.metadata, slice().keep().unwrap().metadata, node("", "True").keep().unwrap().metadata]
-    {
+    for meta in [
+        service.metadata,
+        slice().keep().unwrap().metadata,
+        node("2026-01-01T00:00:00Z", "True").keep().unwrap().metadata,
+    ] {
         assert!(
             meta.managed_fields.is_none() && meta.resource_version.is_none() && meta.finalizers.is_none()
         );
         assert!(meta.uid.is_some() && meta.generation == Some(3) && meta.labels.is_some());
     }
+    let labels = slice().keep().unwrap().metadata.labels.unwrap();
+    assert_eq!(labels.keys().collect::<Vec<_>>(), ["kubernetes.io/service-name"]);
     let endpoint = &slice().keep().unwrap().endpoints.unwrap()[0];
     assert_eq!(endpoint.addresses, ["10.2.0.1"]);
     assert!(endpoint.hostname.is_none() && endpoint.target_ref.as_ref().unwrap().uid.is_none());
