@@ -115,7 +115,7 @@ fn addresses(lab: &Lab, gateway: &Gateway) {
 }
 
 fn condition(kind: &'static str, status: ConditionStatus, message: &str) -> Condition {
-    Condition { kind, status, reason: "Test", message: message.to_owned(), generation: Some(1) }
+    Condition { kind, status, reason: "Test".into(), message: message.to_owned(), generation: Some(1) }
 }
 
 fn conditions(lab: &Lab, gateway: &mut Gateway) {
