@@ -82,7 +82,7 @@ fn a_service_account_may_do_what_it_is_granted_and_the_audit_log_tells() {
     let refused = get("secrets").unwrap_err().to_string();
     assert!(refused.contains("system:serviceaccount:default:reader"), "{refused}");
 
-    let audit = cluster.audit(&account).unwrap();
+    let audit = cluster.audit(&account, 0).unwrap();
     let permission = |verb: &str, resource: &str| Permission {
         verb: verb.to_owned(),
         group: String::new(),

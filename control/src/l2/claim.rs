@@ -15,7 +15,7 @@
 use super::{
     burst::Burst,
     event::L2Event,
-    frame::Say,
+    frame::{Claimed, Say},
     probe::{Probe, Step},
 };
 use penstock_dataplane::wire::EtherAddr;
@@ -30,6 +30,8 @@ const CONFLICT_RETRY: Duration = Duration::from_secs(30);
 const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two defences against a peer.
 const CONTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the answer of a former owner to our probe may be under way; so long, it is not taken for a contest.
+const LATE_ANSWER: Duration = Duration::from_secs(1);
 /// How long the news that the address has moved may take.
 const CONTEST_DELAY: Duration = Duration::from_millis(500);
 
@@ -49,9 +51,21 @@ pub(super) struct Claim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Probing(Probe),
-    Announced { burst: Option<Burst>, periodic: Option<Instant>, defend: Option<Instant> },
+    Announced(Announced),
     Conflicting { again: Instant },
     Yielded,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Announced {
+    since: Instant,
+    /// Whether a former owner has answered our probe.
+    succeeds: bool,
+    burst: Option<Burst>,
+    /// When the next announcement without a reason is due.
+    periodic: Option<Instant>,
+    /// When the next defence against a peer is due.
+    defend: Option<Instant>,
 }
 
 /// What goes for all claims.
@@ -84,7 +98,7 @@ impl Claim {
     pub(super) fn due(&self) -> Option<Instant> {
         match self.state {
             State::Probing(probe) => Some(probe.due()),
-            State::Announced { burst, periodic, defend } => {
+            State::Announced(Announced { burst, periodic, defend, .. }) => {
                 burst.map(|burst| burst.due()).into_iter().chain(periodic).chain(defend).min()
             }
             State::Conflicting { again } => Some(again),
@@ -94,7 +108,12 @@ impl Claim {
 
     /// Whether questions for it are answered.
     pub(super) fn is_announced(&self) -> bool {
-        matches!(self.state, State::Announced { .. })
+        matches!(self.state, State::Announced(_))
+    }
+
+    /// Whether it is left to a stranger.
+    pub(super) fn is_conflicting(&self) -> bool {
+        matches!(self.state, State::Conflicting { .. })
     }
 
     /// Does what is due.
@@ -107,21 +126,11 @@ impl Claim {
                 }
                 Step::Silence => self.announce(None, now, manners, actions),
             },
-            State::Announced { burst, periodic, defend } => {
-                let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-                let round = is_due(burst.map(|burst| burst.due()));
-                let (again, defence) = (is_due(periodic), is_due(defend));
-                if !(round || again || defence) {
-                    return;
+            State::Announced(announced) => {
+                if let Some(next) = self.round(announced, now, manners) {
+                    self.state = State::Announced(next);
+                    actions.push(Action::Say(Say::Announce(self.address)));
                 }
-                actions.push(Action::Say(Say::Announce(self.address)));
-                let burst = if defence { Some(Burst::start(now)) } else { burst };
-                let burst = if defence || round { burst.and_then(|burst| burst.sent(now)) } else { burst };
-                let periodic = if again { manners.gratuitous.map(|every| now + every) } else { periodic };
-                if defence {
-                    self.defended = Some(now);
-                }
-                self.state = State::Announced { burst, periodic, defend: defend.filter(|_| !defence) };
             }
             State::Conflicting { again } if again <= now => {
                 self.probe_again(now);
@@ -131,10 +140,28 @@ impl Claim {
         }
     }
 
+    /// The rounds of announcing that are due now are one: what follows, if one is.
+    fn round(&mut self, announced: Announced, now: Instant, manners: Manners) -> Option<Announced> {
+        let Announced { mut burst, mut periodic, mut defend, .. } = announced;
+        let is_due = |at: &mut Instant| *at <= now;
+        let defence = defend.take_if(is_due).is_some();
+        let again = periodic.take_if(is_due).is_some();
+        if defence {
+            self.defended = Some(now);
+            burst = Some(Burst::start(now));
+        }
+        if again {
+            periodic = manners.gratuitous.map(|every| now + every);
+        }
+        let round = burst.take_if(|burst| burst.due() <= now);
+        burst = burst.or_else(|| round?.sent(now));
+        (round.is_some() || again).then_some(Announced { burst, periodic, defend, ..announced })
+    }
+
     /// It is the interface's address that has changed: the neighbours are to be told.
     pub(super) fn refresh(&mut self, now: Instant) {
         match &mut self.state {
-            State::Announced { burst, .. } => *burst = Some(Burst::start(now)),
+            State::Announced(announced) => announced.burst = Some(Burst::start(now)),
             State::Probing(_) | State::Conflicting { .. } | State::Yielded => {}
         }
     }
@@ -162,33 +189,43 @@ impl Claim {
     /// Another host says that it has the address.
     pub(super) fn heard(
         &mut self,
-        mac: EtherAddr,
+        claimed: Claimed,
         is_peer: bool,
         now: Instant,
         manners: Manners,
         actions: &mut Vec<Action>,
     ) {
+        let mac = claimed.ether;
         match (&mut self.state, is_peer) {
             (State::Probing(_), true) => self.announce(Some(mac), now, manners, actions),
             (State::Probing(_), false) => {
                 self.state = State::Conflicting { again: now + CONFLICT_RETRY };
                 self.tell_of_stranger(mac, CONFLICT_RETRY, false, now, actions);
             }
-            (State::Announced { .. }, true) if !manners.defending => {
+            (State::Announced(announced), true)
+                if claimed.is_answer && now < announced.since + LATE_ANSWER =>
+            {
+                if !std::mem::replace(&mut announced.succeeds, true) {
+                    let (address, interface) = (self.address, self.interface.clone());
+                    let former = Some(mac);
+                    actions.push(Action::Tell(L2Event::Announced { address, interface, former }));
+                }
+            }
+            (State::Announced(_), true) if !manners.defending => {
                 self.state = State::Yielded;
                 let (address, interface) = (self.address, self.interface.clone());
                 actions.push(Action::Tell(L2Event::Yielded { address, interface, mac }));
             }
-            (State::Announced { defend, .. }, true) => {
+            (State::Announced(announced), true) => {
                 let rested = self.defended.map(|last| last + CONTEST_INTERVAL);
-                defend.get_or_insert((now + CONTEST_DELAY).max(rested.unwrap_or(now)));
+                announced.defend.get_or_insert((now + CONTEST_DELAY).max(rested.unwrap_or(now)));
                 if self.contested.is_none_or(|last| now >= last + CONTEST_INTERVAL) {
                     self.contested = Some(now);
                     let (address, interface) = (self.address, self.interface.clone());
                     actions.push(Action::Tell(L2Event::Contested { address, interface, mac }));
                 }
             }
-            (State::Announced { .. }, false) => {
+            (State::Announced(_), false) => {
                 if self.tell_of_stranger(mac, DEFEND_INTERVAL, true, now, actions) {
                     actions.push(Action::Say(Say::Announce(self.address)));
                 }
@@ -205,7 +242,8 @@ impl Claim {
         actions: &mut Vec<Action>,
     ) {
         let periodic = manners.gratuitous.map(|every| now + every);
-        self.state = State::Announced { burst: Some(Burst::start(now)), periodic, defend: None };
+        let (burst, succeeds) = (Some(Burst::start(now)), former.is_some());
+        self.state = State::Announced(Announced { since: now, succeeds, burst, periodic, defend: None });
         self.stranger = None;
         let (address, interface) = (self.address, self.interface.clone());
         actions.push(Action::Tell(L2Event::Announced { address, interface, former }));

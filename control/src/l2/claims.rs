@@ -79,10 +79,12 @@ impl Claims {
             wanted.into_iter().map(|(address, wanted)| (*address, wanted.never_announced)).collect();
         for (address, never_announced) in wanted {
             let key = (address, port);
-            if self.claims.contains_key(&key) {
-                self.with(key, |claim, _, _| claim.set_again(now));
-            } else {
-                self.put(key, Claim::new(address, &name, never_announced, now));
+            match self.claims.get(&key) {
+                None => self.put(key, Claim::new(address, &name, never_announced, now)),
+                Some(claim) if claim.is_conflicting() => {
+                    self.with(key, |claim, _, _| claim.set_again(now));
+                }
+                Some(_) => {}
             }
         }
     }
@@ -138,13 +140,13 @@ impl Claims {
         let is_own = |ether: EtherAddr| self.macs.contains(&Some(ether));
         let asked = heard.asked.filter(|(_, asker)| !is_own(asker.ether));
         // Two interfaces of ours may be on one wire.
-        let claimed = heard.claimed.filter(|(_, ether)| !is_own(*ether));
-        if let Some((address, ether)) = claimed
-            && self.claims.contains_key(&(address, port))
+        let claimed = heard.claimed.filter(|claimed| !is_own(claimed.ether));
+        if let Some(claimed) = claimed
+            && self.claims.contains_key(&(claimed.address, port))
         {
-            let is_peer = self.peers.contains(&ether);
-            self.with((address, port), |claim, manners, actions| {
-                claim.heard(ether, is_peer, now, manners, actions);
+            let is_peer = self.peers.contains(&claimed.ether);
+            self.with((claimed.address, port), |claim, manners, actions| {
+                claim.heard(claimed, is_peer, now, manners, actions);
             });
         }
         if let Some((address, asker)) = asked

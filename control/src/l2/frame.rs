@@ -36,7 +36,18 @@ pub(super) struct Heard {
     /// Who has this address?
     pub(super) asked: Option<(IpAddr, Asker)>,
     /// This address is at that link-layer address.
-    pub(super) claimed: Option<(IpAddr, EtherAddr)>,
+    pub(super) claimed: Option<Claimed>,
+}
+
+/// Somebody has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claimed {
+    /// The address.
+    pub(super) address: IpAddr,
+    /// Who.
+    pub(super) ether: EtherAddr,
+    /// It says so because it was asked, as a former owner does by our probe.
+    pub(super) is_answer: bool,
 }
 
 impl Heard {
@@ -48,7 +59,7 @@ impl Heard {
             return Self::default();
         }
         let heard = match ethernet.ether_type() {
-            EtherType::ARP if to == own || to.is_broadcast() => arp(ethernet.payload()),
+            EtherType::ARP if to == own || to.is_broadcast() => arp(ethernet.payload(), to == own),
             EtherType::IPV6 => nd(&ethernet),
             _ => return Self::default(),
         };
@@ -56,16 +67,18 @@ impl Heard {
     }
 }
 
-fn arp(payload: &[u8]) -> Result<Heard, ParseError> {
+fn arp(payload: &[u8], is_for_us: bool) -> Result<Heard, ParseError> {
     let Arp { operation, sender_ether: ether, sender, target, .. } = Arp::parse(payload)?;
     // To answer a group would be to answer for somebody else.
     if !ether.is_unicast() {
         return Ok(Heard::default());
     }
     let asked = operation == ArpOperation::Request && sender != target;
+    let is_answer = operation == ArpOperation::Reply && is_for_us;
+    let address = IpAddr::from(sender);
     Ok(Heard {
-        asked: asked.then(|| (target.into(), Asker { ether, address: sender.into() })),
-        claimed: (!sender.is_unspecified()).then(|| (sender.into(), ether)),
+        asked: asked.then(|| (target.into(), Asker { ether, address })),
+        claimed: (!address.is_unspecified()).then_some(Claimed { address, ether, is_answer }),
     })
 }
 
@@ -98,7 +111,9 @@ fn nd(ethernet: &Ethernet<'_>) -> Result<Heard, ParseError> {
         let ether = told.target_ether.unwrap_or(ethernet.source());
         // What answers a question goes to who asked it (RFC 4861 §7.1.2).
         if !(destination.is_multicast() && told.solicited) && ether.is_unicast() {
-            heard.claimed = Some((told.target.into(), ether));
+            // The answer to our probe goes to all nodes, too; it is told apart by not replacing what they know.
+            let is_answer = !destination.is_multicast() || !told.replace;
+            heard.claimed = Some(Claimed { address: told.target.into(), ether, is_answer });
         }
     }
     Ok(heard)

@@ -27,6 +27,8 @@ mod socket;
 mod links;
 mod announcer;
 #[cfg(test)]
+mod netns_lab;
+#[cfg(test)]
 mod netns_tests;
 
 pub use advertisement::{Advertisement, Interfaces};

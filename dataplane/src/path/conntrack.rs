@@ -131,18 +131,16 @@ fn is_limited<F: Family>(packet: &Packet<F>, mtu: u16) -> bool {
 
 /// TTL and MTU, as a router checks them. What is too long but may be cut passes, and is cut as it leaves.
 fn check_limits<F: Family>(packet: &Packet<F>, mtu: u16) -> Result<(), Refused> {
+    if !is_limited(packet, mtu) {
+        return Ok(());
+    }
     if packet.hop_limit <= 1 {
         return Err(Refused::Answer(Answer::TimeExceeded));
     }
-    if packet.layout.ip_bytes() > mtu {
-        if packet.dont_fragment {
-            return Err(Refused::Answer(Answer::TooBig { mtu }));
-        }
-        if !can_split(packet, mtu) {
-            return Err(Refused::Drop(DropReason::TooBig));
-        }
+    if packet.dont_fragment {
+        return Err(Refused::Answer(Answer::TooBig { mtu }));
     }
-    Ok(())
+    if can_split(packet, mtu) { Ok(()) } else { Err(Refused::Drop(DropReason::TooBig)) }
 }
 
 enum Next {

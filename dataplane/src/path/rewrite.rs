@@ -55,9 +55,7 @@ pub(super) fn translate_whole<F: Family>(
     translation: &Translation<'_, F>,
 ) {
     let Translation { tuple, deltas, .. } = translation;
-    let l3 = packet.layout.l3_mut(frame);
-    F::translate(l3, tuple.source, tuple.destination, deltas.header);
-    if let Some(l4) = l3.get_mut(packet.layout.header_len()..) {
+    if let Some(l4) = translate_header(packet, frame, translation) {
         let is_udp = tuple.transport == Transport::Udp;
         translate_ports(l4, is_udp, tuple.source_port, tuple.destination_port, deltas.transport);
     }
@@ -66,15 +64,25 @@ pub(super) fn translate_whole<F: Family>(
 /// Translates any packet.
 pub(super) fn translate<F: Family>(packet: &Packet<F>, frame: &mut [u8], translation: &Translation<'_, F>) {
     let Translation { tuple, deltas, .. } = translation;
-    let l3 = packet.layout.l3_mut(frame);
-    F::translate(l3, tuple.source, tuple.destination, deltas.header);
-    if packet.part == Part::Later {
-        return;
-    }
-    if let Some(l4) = l3.get_mut(packet.layout.header_len()..) {
+    if let Some(l4) = translate_header(packet, frame, translation)
+        && packet.part != Part::Later
+    {
         let whole = l4.len();
         set_tuple(l4, whole, tuple, deltas.transport);
     }
+}
+
+/// Translates the IP header. What is behind it.
+#[inline(always)]
+fn translate_header<'f, F: Family>(
+    packet: &Packet<F>,
+    frame: &'f mut [u8],
+    translation: &Translation<'_, F>,
+) -> Option<&'f mut [u8]> {
+    let Translation { tuple, deltas, .. } = translation;
+    let l3 = packet.layout.l3_mut(frame);
+    F::translate(l3, tuple.source, tuple.destination, deltas.header);
+    l3.get_mut(packet.layout.header_len()..)
 }
 
 /// Replaces the ports of a transport header and repairs its checksum, where the bytes reach that far (those quoted by

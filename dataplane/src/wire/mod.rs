@@ -42,10 +42,7 @@ pub use icmp::{Icmp, IcmpError, IcmpKind, IcmpMessage};
 pub use icmpv6::Icmpv6;
 pub use ip::{Fragment, IpProtocol, NetworkHeader};
 pub use nd::{ND_HOP_LIMIT, NeighbourAdvertisement, NeighbourSolicitation, solicited_node};
-pub use ports::{
-    PortsAndFlags, apply_checksum, ports, ports_and_flags, set_destination_port, set_ports, set_source_port,
-    translate_ports,
-};
+pub use ports::{PortsAndFlags, apply_checksum, ports, ports_and_flags, set_ports, translate_ports};
 pub use sctp::{Sctp, SctpChunk, SctpChunks};
 pub use tcp::{Tcp, TcpFlags};
 pub use tcp_options::{TcpOption, TcpOptions};

@@ -3,7 +3,7 @@
 //! The quote in an ICMP error has at least eight bytes of the upper layer (RFC 792), so these work there too, where
 //! the full views cannot.
 
-use super::bytes::{be16, be32, put};
+use super::bytes::{be16, be32};
 use super::{Checksum, Delta, Tcp, TcpFlags, Udp};
 use std::hint::select_unpredictable;
 
@@ -79,18 +79,6 @@ pub fn ports_and_flags(l4: &[u8], is_udp: bool) -> Option<PortsAndFlags> {
     let acknowledged = u32::from(flags.contains(TcpFlags::ACK)).wrapping_neg();
     let acknowledgement = be32(l4, select(0, Tcp::ACKNOWLEDGEMENT)) & acknowledged;
     Some(PortsAndFlags { source, destination, flags, acknowledgement })
-}
-
-/// Replaces the source port, and no checksum.
-#[inline]
-pub fn set_source_port(l4: &mut [u8], port: u16) {
-    put(l4, field::SOURCE, port.to_be_bytes());
-}
-
-/// Replaces the destination port, and no checksum.
-#[inline]
-pub fn set_destination_port(l4: &mut [u8], port: u16) {
-    put(l4, field::DESTINATION, port.to_be_bytes());
 }
 
 /// Replaces both ports, and no checksum. Bytes too short to have them stay as they are.

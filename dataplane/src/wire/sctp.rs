@@ -94,8 +94,7 @@ impl<'a> Sctp<'a> {
     /// before the checksum has none to repair.
     pub fn apply_ports(l4: &mut [u8], whole: usize, source: u16, destination: u16) {
         let old: [u8; 4] = array(l4, field::PORTS);
-        super::set_source_port(l4, source);
-        super::set_destination_port(l4, destination);
+        super::set_ports(l4, source, destination);
         if l4.len() < field::LEN {
             return;
         }

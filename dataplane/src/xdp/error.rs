@@ -15,7 +15,7 @@ pub enum ClassifierError {
     #[error("the XDP classifier could not be loaded: {}{}", detail(.0), permission_hint(.0))]
     Load(#[from] aya::EbpfError),
     /// The kernel did not take the program.
-    #[error("the XDP classifier was refused by the kernel: {}{}", detail(.0), verifier_hint(.0))]
+    #[error("the XDP classifier was refused by the kernel{}: {}", verifier_hint(.0), detail(.0))]
     Verify(#[source] ProgramError),
     /// The kernel lacks something.
     #[error(

@@ -92,9 +92,15 @@ impl Cluster {
         Ok(file)
     }
 
-    /// What `account` asked for since the cluster began.
-    pub fn audit(&self, account: &ServiceAccount) -> Result<Audit> {
-        let log = fs::read_to_string(self.audit_log()).context("cannot read the audit log")?;
+    /// How much there is in the audit log now, for [`Cluster::audit`].
+    pub fn audit_mark(&self) -> usize {
+        fs::metadata(self.audit_log()).map_or(0, |data| usize::try_from(data.len()).unwrap_or(0))
+    }
+
+    /// What `account` asked for since `mark`; 0 is the beginning of the cluster.
+    pub fn audit(&self, account: &ServiceAccount, mark: usize) -> Result<Audit> {
+        let log = fs::read(self.audit_log()).context("cannot read the audit log")?;
+        let log = String::from_utf8_lossy(log.get(mark..).unwrap_or_default());
         let user = account.user();
         let mut audit = Audit::default();
         for line in log.lines() {

@@ -103,9 +103,7 @@ impl Cluster {
         cluster.write_kubeconfig("admin.kubeconfig", ADDRESS)?;
         cluster.start_process(Process::Proxy)?;
         cluster.wait_until("the API server", Api::is_ready)?;
-        if !cluster.options.controllers.is_empty() {
-            cluster.start_process(Process::Controllers)?;
-        }
+        cluster.start_controllers()?;
         Ok(cluster)
     }
 

@@ -19,15 +19,19 @@ use super::{
 };
 
 impl Cluster {
-    /// The API server is gone, until [`Cluster::start_api_server`].
+    /// The API server is gone, until [`Cluster::start_api_server`]. So are the controllers, which otherwise come back to it
+    /// half a minute late.
     pub fn stop_api_server(&mut self) {
-        self.kill_process(Process::ApiServer);
+        for process in [Process::Controllers, Process::ApiServer] {
+            self.kill_process(process);
+        }
     }
 
-    /// Starts it again, on the same store, and waits until it is ready.
+    /// Starts them again, on the same store, and waits until the API server is ready.
     pub fn start_api_server(&mut self) -> Result<()> {
         self.start_process(Process::ApiServer)?;
-        self.wait_until("the API server", Api::is_ready)
+        self.wait_until("the API server", Api::is_ready)?;
+        self.start_controllers()
     }
 
     /// Counts the store's revision on, and makes it forget all earlier ones. Watches that are open go on; those that are
@@ -54,10 +58,8 @@ impl Cluster {
 
     /// Takes the store back to `snapshot`, with everything of Kubernetes' own restarted.
     pub fn restore(&mut self, snapshot: &Path) -> Result<()> {
-        let has_controllers = self.has_process(Process::Controllers);
-        for process in [Process::Controllers, Process::ApiServer, Process::Etcd] {
-            self.kill_process(process);
-        }
+        self.stop_api_server();
+        self.kill_process(Process::Etcd);
         self.restored += 1;
         let data = self.etcd_folder();
         self.etcdctl(&[
@@ -68,11 +70,7 @@ impl Cluster {
             &data.to_string_lossy(),
         ])?;
         self.start_process(Process::Etcd)?;
-        self.start_api_server()?;
-        if has_controllers {
-            self.start_process(Process::Controllers)?;
-        }
-        Ok(())
+        self.start_api_server()
     }
 
     pub(super) fn etcd_folder(&self) -> PathBuf {

@@ -71,8 +71,9 @@ impl Cluster {
         }
     }
 
-    pub(super) fn has_process(&self, which: Process) -> bool {
-        self.children.iter().any(|(process, _)| *process == which)
+    /// If there are to be any.
+    pub(super) fn start_controllers(&mut self) -> Result<()> {
+        if self.options.controllers.is_empty() { Ok(()) } else { self.start_process(Process::Controllers) }
     }
 
     /// An error, with its log's end, if a program has ended by itself.

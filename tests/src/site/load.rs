@@ -1,7 +1,7 @@
 //! Requests at a steady rate from the client, each on a connection of its own and none tried twice.
 //!
-//! * In: the addresses, asked in turn, and how many requests a second. The rate does not wait for answers: a thread that
-//!   is late catches up, so a stall costs as many requests as would have come.
+//! * In: the addresses, asked in turn, and how many requests a second. The rate waits for no answer
+//!   while there are threads left; a thread that is late catches up.
 //! * Out: how many were answered by whom, which failed and why, and how long the slowest took.
 
 use std::{
@@ -21,9 +21,8 @@ use penstock::{demo::get, netns::Namespace};
 /// How long a connection, or an answer, may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Threads that ask: enough for a stall of [`PATIENCE`] at 200 requests a second would be 600, so a stall shows as
-/// requests that came late.
-const THREADS: u64 = 32;
+/// Threads that ask: so many requests can wait at the same time.
+const THREADS: u64 = 128;
 
 /// What became of the requests.
 #[derive(Debug, Clone, Default)]

@@ -24,6 +24,7 @@ mod overheard;
 pub mod objects;
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -126,9 +127,42 @@ impl Site {
         Gateway::start(number, &self.network, kubeconfig, options)
     }
 
-    /// Starts all gateways.
+    /// Starts all gateways, and waits until each has renewed its Lease: from then on they share the addresses.
     pub fn start_gateways(&self, options: &GatewayOptions) -> Result<Vec<Gateway>> {
-        (1..=self.network.gateways.len()).map(|number| self.start_gateway(number as u8, options)).collect()
+        let began = self.renewals()?;
+        let gateways: Result<Vec<_>> = (1..=self.network.gateways.len())
+            .map(|number| self.start_gateway(number as u8, options))
+            .collect();
+        let gateways = gateways?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = self.renewals()?;
+            if gateways.iter().all(|gateway| now.get(&gateway.name()) > began.get(&gateway.name())) {
+                // What the API server has, both have at once.
+                std::thread::sleep(Duration::from_millis(300));
+                return Ok(gateways);
+            }
+            if Instant::now() > deadline {
+                let logs = gateways.iter().map(Gateway::last_lines).collect::<Vec<_>>();
+                bail!(
+                    "not every gateway has renewed its Lease after {PATIENCE:?}: {now:?}\n{}",
+                    logs.join("\n--\n")
+                );
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// When each gateway renewed its Lease last, as the API server writes times.
+    fn renewals(&self) -> Result<BTreeMap<String, String>> {
+        let path = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", Site::namespace());
+        let list = self.cluster.api().get(&path)?;
+        let leases = list["items"].as_array().into_iter().flatten();
+        let read = leases.filter_map(|lease| {
+            let gateway = lease["metadata"]["name"].as_str()?.strip_prefix("penstock-gateway-")?;
+            Some((gateway.to_owned(), lease["spec"]["renewTime"].as_str()?.to_owned()))
+        });
+        Ok(read.collect())
     }
 
     /// The object at `path`, once `is_so`.

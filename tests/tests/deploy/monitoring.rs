@@ -130,7 +130,7 @@ fn netns_dashboard_and_alerts_understand_the_metrics() {
     lab.manifests.write("broken.yaml", &[broken]).unwrap();
     prometheus
         .wait_for("alert of the object", |prometheus| !told(prometheus, "PenstockObjectsWrong").is_empty());
-    lab.kill_appliance().unwrap();
+    lab.appliance.child().signal(nix::sys::signal::Signal::SIGKILL);
     prometheus.wait_for("alert of the gateway", |prometheus| {
         !told(prometheus, "PenstockGatewayDown").is_empty()
             && !told(prometheus, "PenstockNoGateway").is_empty()

@@ -64,7 +64,7 @@ fn a_gateway_that_is_asked_to_stop_hands_over_at_once_and_loses_nothing() {
         ));
         outcome.all_answered().unwrap_or_else(|error| panic!("{error:#}\n{}", steps::logs(site)));
         assert!(slowest <= PLANNED, "handed over after {slowest:?}\n{}", steps::logs(site));
-        assert_eq!(steps::owner(site, namespace, "web"), other);
+        steps::wait_for_owner(site, namespace, "web", other);
     });
 }
 
@@ -111,7 +111,7 @@ fn is_replaced(site: &Site, namespace: &str, options: &GatewayOptions, limit: Du
         steps::logs(site)
     );
     steps::wait_until_served(site, &targets).unwrap();
-    assert_eq!(steps::owner(site, namespace, "web"), other);
+    steps::wait_for_owner(site, namespace, "web", other);
 
     // Back again: a gateway that joins takes nothing from one that serves, or takes it over whole.
     let load = Load::start(site.client(), &targets, 50).unwrap();

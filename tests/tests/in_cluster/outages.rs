@@ -49,8 +49,18 @@ fn an_api_server_that_is_away_and_comes_back_without_its_history_is_not_noticed(
         let outcome = load.stop();
         for target in &targets {
             let sightings = heard.of(target.ip());
-            let others = sightings.iter().filter(|one| one.mac != Network::gateway_mac(owner));
-            assert_eq!(others.count(), 0, "{target} changed hands\n{}", steps::logs(site));
+            let others: Vec<_> =
+                sightings.iter().filter(|one| one.mac != Network::gateway_mac(owner)).collect();
+            assert!(
+                others.is_empty(),
+                "{target} of gateway-{owner} changed hands, {:?} and {:?} after the end of the API server, which was back \
+                 after {:?}: {:?}, …\n{}",
+                others[0].at - began,
+                others[others.len() - 1].at - began,
+                back - began,
+                &others[..others.len().min(3)],
+                steps::logs(site)
+            );
             let asked = sightings.iter().filter(|one| one.is_announcement && one.at > began && one.at < back);
             assert!(asked.count() >= 3, "{target} was not announced meanwhile");
         }

@@ -16,35 +16,24 @@ fn what_the_service_account_may_do_is_what_it_does() {
     require_cluster!();
     let namespace = "permissions";
     on_site(namespace, |site| {
+        let mark = site.cluster.audit_mark();
         // Everything that is ever asked of the API server: addresses given and refused, announced, moved, released; an
         // event that repeats; gateways that come, die, go.
         let mut gateways = site.start_gateways(&GatewayOptions::default()).unwrap();
         steps::offer_addresses(site);
         steps::serve(site, namespace, "web", 1);
         let owner = steps::owner(site, namespace, "web");
-        for attempt in 0..2 {
-            let mut refused = objects::service(namespace, "refused");
-            refused["metadata"]["annotations"] = json!({
-                "metallb.io/loadBalancerIPs": format!("192.0.2.{attempt},2001:db8::{attempt}")});
-            site.cluster.apply(&[refused]).unwrap();
-            steps::wait_for_event(site, namespace, "Service", "refused", "AllocationFailed");
-        }
-        site.cluster.api().delete(&steps::service_path(namespace, "refused")).unwrap();
+        refuse_twice(site, namespace);
         let leaving = gateways.iter_mut().find(|gateway| gateway.number == owner).unwrap();
         leaving.ask_to_end();
         leaving.wait_until_it_ends().unwrap();
-        let path = steps::service_path(namespace, "web");
-        let other = json!(format!("gateway-{}", 3 - owner));
-        site.wait_for("the other one announces it", &path, |service| {
-            service["metadata"]["annotations"][steps::ANNOUNCED_BY] == other
-        })
-        .unwrap();
+        steps::wait_for_owner(site, namespace, "web", 3 - owner);
         for gateway in &mut gateways {
             gateway.ask_to_end();
         }
         std::thread::sleep(Duration::from_secs(1));
 
-        let audit = site.cluster.audit(&Site::account()).unwrap();
+        let audit = site.cluster.audit(&Site::account(), mark).unwrap();
         let granted = site.cluster.granted(&Site::account()).unwrap();
         assert_eq!(list(audit.forbidden.iter()), Vec::<String>::new(), "refused by the shipped RBAC");
         let unused = granted.iter().filter(|grant| !audit.used.iter().any(|used| grant.covers(used)));
@@ -54,6 +43,26 @@ fn what_the_service_account_may_do_is_what_it_does() {
         assert_eq!(list(discovery), Vec::<String>::new(), "used and granted by something else");
         assert!(granted.len() > 10 && audit.used.len() > 10, "{granted:?}, {audit:?}");
     });
+}
+
+/// A Service that is refused an address, gets one, and is refused the first again, which is the same event.
+fn refuse_twice(site: &Site, namespace: &str) {
+    let path = steps::service_path(namespace, "refused");
+    let request = |addresses: Option<&str>| {
+        let annotations = json!({"metallb.io/loadBalancerIPs": addresses});
+        site.cluster.api().patch(&path, &json!({"metadata": {"annotations": annotations}})).unwrap();
+    };
+    site.cluster.apply(&[objects::service(namespace, "refused")]).unwrap();
+    let events = format!(
+        "/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.name%3Drefused,reason%3DAllocationFailed"
+    );
+    for times in 1..=2 {
+        steps::addresses(site, namespace, "refused");
+        request(Some("192.0.2.9,2001:db8::9"));
+        site.wait_for("it is refused again", &events, |list| list["items"][0]["count"] == times).unwrap();
+        request(None);
+    }
+    site.cluster.api().delete(&path).unwrap();
 }
 
 fn list<'p>(permissions: impl Iterator<Item = &'p Permission>) -> Vec<String> {

@@ -91,6 +91,15 @@ pub fn owner(site: &Site, namespace: &str, name: &str) -> u8 {
     number(&service.unwrap()).unwrap()
 }
 
+/// Until the annotation names gateway `number`.
+pub fn wait_for_owner(site: &Site, namespace: &str, name: &str, number: u8) {
+    let by = Network::gateway_name(number);
+    let is_so = |service: &Value| service["metadata"]["annotations"][ANNOUNCED_BY] == by.as_str();
+    let path = service_path(namespace, name);
+    site.wait_for(&format!("{by} announces it"), &path, is_so)
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", logs(site)));
+}
+
 /// The reasons of the events on an object, each with its note.
 pub fn events(site: &Site, namespace: &str, kind: &str, name: &str) -> Vec<(String, String)> {
     let list =

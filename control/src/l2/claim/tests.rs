@@ -44,8 +44,13 @@ impl World {
     }
 
     fn hears(&mut self, mac: EtherAddr, ms: u64) -> Vec<String> {
+        self.hears_claim(mac, false, ms)
+    }
+
+    fn hears_claim(&mut self, ether: EtherAddr, is_answer: bool, ms: u64) -> Vec<String> {
         let mut actions = Vec::new();
-        self.claim.heard(mac, mac == PEER, self.at(ms), self.manners, &mut actions);
+        let claimed = Claimed { address: self.claim.address, ether, is_answer };
+        self.claim.heard(claimed, ether == PEER, self.at(ms), self.manners, &mut actions);
         actions.iter().map(shown).collect()
     }
 }
@@ -104,6 +109,22 @@ fn a_former_owner_lets_it_go_on_at_once() {
         assert_eq!(world.hears(PEER, 2), ["owner after 02:00:00:00:00:07", "announce"]);
         assert_eq!(world.until(1200), ["1102 announce"]);
     }
+}
+
+#[test]
+fn a_former_owner_may_be_late() {
+    let mut world = World::new(false);
+    world.manners.defending = false;
+    assert_eq!(world.until(40), ["0 probe", "30 owner", "30 announce"]);
+    assert_eq!(world.hears_claim(PEER, true, 41), ["owner after 02:00:00:00:00:07"]);
+    assert_eq!(world.hears_claim(PEER, true, 42), [""; 0], "once");
+    assert!(world.claim.is_announced());
+    assert_eq!(world.until(1200), ["1130 announce"], "nobody is spoken against");
+    // What comes unasked is no answer, nor is what comes too late.
+    let mut world = World::new(false);
+    world.until(40);
+    assert_eq!(world.hears_claim(PEER, false, 41), ["contested 02:00:00:00:00:07"]);
+    assert_eq!(World::announced().hears_claim(PEER, true, 10_000), ["contested 02:00:00:00:00:07"]);
 }
 
 #[test]

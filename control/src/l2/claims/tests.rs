@@ -1,7 +1,10 @@
 //! Many claims: interfaces, loss, peers.
 
 use super::*;
-use crate::l2::{Interfaces, L2Event, frame::Asker};
+use crate::l2::{
+    Interfaces, L2Event,
+    frame::{Asker, Claimed},
+};
 
 const OWN: [EtherAddr; 2] = [EtherAddr([2, 0, 0, 0, 0, 1]), EtherAddr([2, 0, 0, 0, 0, 2])];
 const CLIENT: EtherAddr = EtherAddr([2, 0, 0, 0, 0, 7]);
@@ -73,8 +76,8 @@ impl World {
     }
 
     fn hears(&mut self, port: Port, address: &str, ether: EtherAddr) -> Vec<(Port, Action)> {
-        let claimed = Heard { asked: None, claimed: Some((ip(address), ether)) };
-        self.claims.heard(port, claimed, self.now);
+        let claimed = Claimed { address: ip(address), ether, is_answer: false };
+        self.claims.heard(port, Heard { asked: None, claimed: Some(claimed) }, self.now);
         std::mem::take(&mut self.claims.actions)
     }
 }

@@ -34,6 +34,11 @@ fn advertisement_in(frame: &[u8]) -> (EtherAddr, Ipv6Addr, Ipv6Addr, NeighbourAd
     (ethernet.destination(), source, destination, NeighbourAdvertisement::parse(l4).unwrap())
 }
 
+/// Only a claim, of the other host.
+fn claims(address: &str, is_answer: bool) -> Heard {
+    Heard { asked: None, claimed: Some(Claimed { address: ip(address), ether: THEIRS, is_answer }) }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -99,10 +104,10 @@ fn an_arp_request_asks_and_claims() {
     let frame = |to, arp| arp_frame(THEIRS, to, arp).unwrap();
     let request = Arp::request(THEIRS, [192, 0, 2, 1].into(), [192, 0, 2, 10].into());
     let asker = Asker { ether: THEIRS, address: ip("192.0.2.1") };
-    let both = Heard { asked: Some((ip("192.0.2.10"), asker)), claimed: Some((ip("192.0.2.1"), THEIRS)) };
+    let both = Heard { asked: Some((ip("192.0.2.10"), asker)), claimed: claims("192.0.2.1", false).claimed };
     assert_eq!(Heard::read(&frame(EtherAddr::BROADCAST, request), OWN), both);
     assert_eq!(Heard::read(&frame(OWN, request), OWN), both);
-    // S-189 has these two: for another host, or for a group that is not all.
+    // For another host, or for a group that is not all.
     assert_eq!(Heard::read(&frame(THIRD, request), OWN), Heard::default());
     assert_eq!(Heard::read(&frame(EtherAddr([1, 0, 0x5e, 0, 0, 1]), request), OWN), Heard::default());
     let from_all = Arp::request(EtherAddr::BROADCAST, request.sender, request.target);
@@ -113,11 +118,15 @@ fn an_arp_request_asks_and_claims() {
 #[test]
 fn arp_replies_and_announcements_only_claim() {
     let request = Arp::request(OWN, [192, 0, 2, 1].into(), [192, 0, 2, 10].into());
-    let claims = Heard { asked: None, claimed: Some((ip("192.0.2.10"), THEIRS)) };
     let reply = arp_frame(THEIRS, OWN, request.reply(THEIRS)).unwrap();
-    assert_eq!(Heard::read(&reply, OWN), claims);
+    assert_eq!(Heard::read(&reply, OWN), claims("192.0.2.10", true));
+    let to_all = arp_frame(THEIRS, EtherAddr::BROADCAST, request.reply(THEIRS)).unwrap();
+    assert_eq!(Heard::read(&to_all, OWN), claims("192.0.2.10", false));
     let announcement = Arp::announcement(THEIRS, [192, 0, 2, 10].into());
-    assert_eq!(Heard::read(&arp_frame(THEIRS, EtherAddr::BROADCAST, announcement).unwrap(), OWN), claims);
+    assert_eq!(
+        Heard::read(&arp_frame(THEIRS, EtherAddr::BROADCAST, announcement).unwrap(), OWN),
+        claims("192.0.2.10", false)
+    );
 }
 
 #[test]
@@ -166,14 +175,14 @@ fn solicitations_are_heard_by_the_rules_of_rfc_4861() {
 
 #[test]
 fn advertisements_claim() {
-    let told = |solicited, destination: Ipv6Addr| {
-        let frame = advertisement(THEIRS, OWN, v6("2001:db8::10"), destination, solicited, true).unwrap();
+    let told = |solicited, replace, destination: Ipv6Addr| {
+        let frame = advertisement(THEIRS, OWN, v6("2001:db8::10"), destination, solicited, replace).unwrap();
         Heard::read(&frame, OWN)
     };
-    let claims = Heard { asked: None, claimed: Some((ip("2001:db8::10"), THEIRS)) };
-    assert_eq!(told(false, ALL_NODES), claims);
-    assert_eq!(told(true, v6("fe80::1")), claims);
-    assert_eq!(told(true, ALL_NODES), Heard::default());
+    assert_eq!(told(false, true, ALL_NODES), claims("2001:db8::10", false));
+    assert_eq!(told(false, false, ALL_NODES), claims("2001:db8::10", true), "as a gateway answers a probe");
+    assert_eq!(told(true, true, v6("fe80::1")), claims("2001:db8::10", true));
+    assert_eq!(told(true, true, ALL_NODES), Heard::default());
 }
 
 proptest::proptest! {

@@ -169,7 +169,7 @@ fn both_addresses_of_a_service_are_on_one_node() {
     assert_eq!(world.decision("web").why, Reason::Only);
 }
 
-// S-186
+// S-186, S-229
 #[test]
 fn without_a_usable_endpoint_nobody_announces() {
     let mut world = World::new();
@@ -177,7 +177,7 @@ fn without_a_usable_endpoint_nobody_announces() {
     assert_eq!(world.owner("web"), "no endpoint is ready or serving");
     world.endpoints("web", "n1", json!({"ready": false, "serving": true}));
     assert_eq!(world.owner("web"), "gw-c");
-    // S-229 in the whole: nil is not true.
+    // What is not said is not true.
     world.endpoints("web", "n1", json!({"ready": false}));
     assert_eq!(world.owner("web"), "no endpoint is ready or serving");
     // A slice of the other family counts as well.

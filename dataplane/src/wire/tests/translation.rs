@@ -38,8 +38,7 @@ fn translate<F: Family>(bytes: &mut [u8], old: Tuple<F::Addr>, new: Tuple<F::Add
     F::set_destination(bytes, new.destination);
     F::apply_header_delta(bytes, header);
     let l4 = &mut bytes[at..];
-    set_source_port(l4, new.ports.0);
-    set_destination_port(l4, new.ports.1);
+    set_ports(l4, new.ports.0, new.ports.1);
     if tcp { Tcp::apply_checksum(l4, upper) } else { Udp::apply_checksum(l4, upper) }
 }
 

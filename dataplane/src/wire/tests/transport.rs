@@ -71,8 +71,7 @@ both_families! {
         let at = usize::from(F::parse(&bytes).unwrap().header_len);
         let l4 = &mut bytes[at..];
         assert_eq!(ports(l4), Some((40000, 443)));
-        set_source_port(l4, 61000);
-        set_destination_port(l4, 8443);
+        set_ports(l4, 61000, 8443);
         let tcp = Tcp::parse(l4).unwrap();
         assert_eq!((tcp.source_port(), tcp.destination_port()), (61000, 8443));
         assert_eq!(ports(&l4[..4]), Some((61000, 8443)));
