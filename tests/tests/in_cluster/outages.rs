@@ -29,6 +29,9 @@ fn an_api_server_that_is_away_and_comes_back_without_its_history_is_not_noticed(
         steps::offer_addresses(site);
         let targets = steps::serve(site, namespace, "web", 2);
         let owner = steps::owner(site, namespace, "web");
+        // What was begun before, as an address that changes hands, is over.
+        std::thread::sleep(Duration::from_secs(2));
+        steps::wait_for_owner(site, namespace, "web", owner);
         let heard = Overheard::start(site.client(), "eth0").unwrap();
         let load = Load::start(site.client(), &targets, RATE).unwrap();
 
