@@ -4,7 +4,7 @@
 //! [`Plan`], which says for every Service who announces it and why, and which addresses this node announces where.
 //! The second half does ([`Announcer`]): it asks whether somebody has an address, announces it, answers for it, and
 //! notices others who do. What it does about one address on one interface is plain data and a clock that is handed in
-//! ([`claim`]); sockets are at the end.
+//! (`claim`); sockets are at the end.
 //!
 //! The semantics are MetalLB's, whose objects these are. Where this differs, the file concerned says so and why.
 

@@ -2,7 +2,7 @@
 //!
 //! In: what somebody plans to say of objects ([`Planner`]: the [`Controller`](crate::ipam::Controller) of addresses, and
 //! the [`Faults`] found in objects). Out: [`Change`]s made at a [`Desk`]: addresses, annotations, conditions, events. Planners
-//! are pure; a [`Book`] knows what each object says already and what is being written, so that nothing is written twice and
+//! are pure; a `Book` knows what each object says already and what is being written, so that nothing is written twice and
 //! nothing overtakes; [`follow`] makes it all happen while this gateway holds the [`Lock`], 16 objects at a time, and
 //! whatever fails again after a growing pause.
 
