@@ -3,9 +3,10 @@
 use anyhow::{Context, Result, ensure};
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-/// What is due now: what a data path and its source of objects must do. The others (validation on writes, allocation,
-/// endpoint production, discovery, announcing) belong to controllers that come later.
-pub(crate) const DUE: [RangeInclusive<u16>; 3] = [46..=62, 73..=166, 192..=217];
+/// What is due now: what a data path, its source of objects, and those who give and announce addresses must do. The
+/// others (validation on writes, allocation of cluster IPs and ports, endpoint production, discovery) belong to
+/// controllers that come later.
+pub(crate) const DUE: [RangeInclusive<u16>; 5] = [46..=62, 73..=166, 175..=191, 192..=217, 224..=230];
 
 /// Whether an item is due.
 pub(crate) fn is_due(item: u16) -> bool {
@@ -56,7 +57,7 @@ mod tests {
         let items = read(include_str!("items.txt")).unwrap();
         assert_eq!(items.len(), 230);
         assert_eq!((items.keys().min(), items.keys().max()), (Some(&1), Some(&230)));
-        assert_eq!(items.keys().filter(|item| is_due(**item)).count(), 17 + 94 + 26);
+        assert_eq!(items.keys().filter(|item| is_due(**item)).count(), 17 + 94 + 17 + 26 + 7);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! A ring that is too small for a burst: what it has no room for is counted on its socket, to the datagram.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     sync::{

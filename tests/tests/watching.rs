@@ -8,5 +8,9 @@ mod gateway;
 mod following;
 #[path = "watching/outages.rs"]
 mod outages;
+#[path = "watching/leasing.rs"]
+mod leasing;
 #[path = "watching/writing.rs"]
 mod writing;
+#[path = "watching/addresses.rs"]
+mod addresses;

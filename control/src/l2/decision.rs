@@ -108,6 +108,8 @@ impl Reason {
     }
 }
 
+/// `{:#}` names the candidates of an election, too. That is not for conditions of Services: a gateway that comes or goes
+/// would have all of them written anew.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -150,11 +152,14 @@ impl fmt::Display for Reason {
                 "externalTrafficPolicy is Local, and none of the gateways {} has a usable endpoint",
                 listed(candidates)
             ),
-            Self::Only => f.write_str("the only candidate"),
-            Self::Preferred { score, candidates } => {
+            Self::Only if f.alternate() => f.write_str("the only candidate"),
+            Self::Preferred { score, candidates } if f.alternate() => {
                 write!(f, "won by preference {score} among {}", listed(candidates))
             }
-            Self::Hash { candidates } => write!(f, "won by hash among {}", listed(candidates)),
+            Self::Hash { candidates } if f.alternate() => {
+                write!(f, "won by hash among {}", listed(candidates))
+            }
+            Self::Only | Self::Preferred { .. } | Self::Hash { .. } => f.write_str("elected"),
             Self::Shared { address, with } => {
                 write!(f, "shares {address} with {with}, whose announcer counts for both")
             }

@@ -40,15 +40,22 @@ pub fn elect<'a>(candidates: impl IntoIterator<Item = &'a Candidate>, first: IpA
     }
     let winner = match best.as_slice() {
         [only] => only,
-        _ => best.iter().min_by_key(|candidate| order(&candidate.node, first))?,
+        _ => {
+            let text = text(first);
+            best.iter().min_by_key(|candidate| order(&candidate.node, &text))?
+        }
     };
     Some(Elected { winner, equals: best.len() - 1 })
 }
 
+/// An address as it goes into the hash: IPv4-mapped ones are written as IPv4, as Go does.
+fn text(address: IpAddr) -> String {
+    address.to_canonical().to_string()
+}
+
 /// The place of a node in the order for an address: low comes first.
-fn order(node: &str, first: IpAddr) -> [u8; 32] {
-    // IPv4-mapped addresses are written as IPv4, as Go does.
-    Sha256::digest(format!("{node}#{}", first.to_canonical())).into()
+fn order(node: &str, address: &str) -> [u8; 32] {
+    Sha256::new().chain_update(node).chain_update("#").chain_update(address).finalize().into()
 }
 
 #[cfg(test)]
@@ -115,7 +122,7 @@ mod tests {
         for (address, order_of_nodes) in ORDERS {
             let mut left = candidates("gw-a gw-b gw-c gw-d");
             for (node, start) in order_of_nodes {
-                assert_eq!(order(node, address.parse().unwrap())[..4], start, "{node}#{address}");
+                assert_eq!(order(node, address)[..4], start, "{node}#{address}");
                 let elected = elect(&left, address.parse().unwrap()).unwrap();
                 assert_eq!((&*elected.winner.node, elected.equals), (node, left.len() - 1), "{address}");
                 left.retain(|candidate| &*candidate.node != node);
@@ -153,7 +160,8 @@ mod tests {
     }
 
     #[test]
-    fn mapped_addresses_are_written_as_ipv4() {
-        assert_eq!(order("n", "::ffff:192.0.2.1".parse().unwrap()), order("n", "192.0.2.1".parse().unwrap()));
+    fn addresses_are_written_as_go_does() {
+        assert_eq!(text("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1");
+        assert_eq!(text("2001:db8:0:0:1::1".parse().unwrap()), "2001:db8::1:0:0:1");
     }
 }

@@ -98,6 +98,7 @@ impl Ground {
 
     /// The pool that has all of these addresses.
     pub(super) fn pool(&self, addresses: &[IpAddr]) -> Option<Arc<str>> {
+        let _first = addresses.first()?;
         self.pools.with(addresses).map(|pool| pool.name.as_str().into())
     }
 

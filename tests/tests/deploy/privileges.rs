@@ -133,7 +133,7 @@ fn as_in_a_pod(scene: &Scene, program: &Path) -> PathBuf {
     scene.script(
         "pod",
         &format!(
-            "[ \"$1\" = run ] || exec {program} \"$@\"\n\
+            "case $1 in run|doctor) ;; *) exec {program} \"$@\" ;; esac\n\
              mount --bind {folder} {folder}\n\
              mount -o remount,bind,suid,exec {folder}\n\
              mount --bind {folder}/tun /dev/net/tun\n\
@@ -172,6 +172,22 @@ fn netns_the_appliance_serves_with_the_privileges_of_its_pod() {
     let log = appliance.child().output();
     assert!(log.contains("go back to the kernel") && !log.contains("there is no way to give"), "{log}");
     appliance.stop().unwrap();
+    // The init container, on the same machine.
+    let script = as_in_a_pod(&scene, &program);
+    let config = scene.world.folder.path().join("penstock.yaml");
+    let examined = scene.world.gateway.run(&[
+        &script.to_string_lossy(),
+        "doctor",
+        "--init",
+        "--config",
+        &config.to_string_lossy(),
+    ]);
+    let examined = examined.unwrap();
+    assert!(
+        examined.contains("CAP_IPC_LOCK lifts the limit") || examined.contains("unlimited"),
+        "{examined}"
+    );
+    assert!(examined.contains("/dev/net/tun") && examined.contains("0 failures"), "{examined}");
     assert!(!scene.world.gateway.ip("-d link show client0").unwrap().contains("prog/xdp"), "detached");
 }
 

@@ -52,8 +52,8 @@ fn services_of_others_are_not_touched() {
         let _gateways = site.start_gateways(&GatewayOptions::default()).unwrap();
         steps::offer_addresses(site);
         // A live MetalLB's, which has no class, and somebody else's; both with an address of ours, even.
-        let classless = foreign(site, namespace, "classless", None);
-        let other = foreign(site, namespace, "other", Some("example.com/balancer"));
+        let classless = foreign(site, namespace, "classless", None, "10.1.8.200");
+        let other = foreign(site, namespace, "other", Some("example.com/balancer"), "10.1.8.201");
         let bare = objects::service(namespace, "bare");
         let bare = without_class(bare);
         site.cluster.apply(&[bare]).unwrap();
@@ -89,11 +89,11 @@ fn services_without_a_class_are_served_by_setting() {
 }
 
 /// A Service that somebody else has given an address.
-fn foreign(site: &Site, namespace: &str, name: &str, class: Option<&str>) -> Value {
+fn foreign(site: &Site, namespace: &str, name: &str, class: Option<&str>, address: &str) -> Value {
     let mut service = objects::service(namespace, name);
     service["spec"]["loadBalancerClass"] = json!(class);
     site.cluster.apply(&[service]).unwrap();
-    let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": "10.1.8.200"}]}}});
+    let status = json!({"status": {"loadBalancer": {"ingress": [{"ip": address}]}}});
     let path = steps::service_path(namespace, name);
     site.cluster.api().patch(&format!("{path}/status"), &status).unwrap()
 }

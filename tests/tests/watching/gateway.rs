@@ -87,6 +87,11 @@ impl Gateway {
         self.connected.as_ref().unwrap().leases()
     }
 
+    /// The objects, as they come.
+    pub(crate) fn receiver(&self) -> tokio::sync::watch::Receiver<Objects> {
+        self.connected.as_ref().unwrap().objects()
+    }
+
     /// Does something in the gateway's namespace.
     pub(crate) fn ask<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
         self.runtime.block_on(self.runtime.spawn(work)).unwrap()

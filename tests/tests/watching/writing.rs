@@ -1,17 +1,16 @@
 //! What is written, as others read it, with the permissions that the header of `watch` lists and no more.
 
-use super::gateway::{Gateway, Lab, OURS, key, pool, service};
+use super::{
+    gateway::{Gateway, Lab, OURS, key, pool, service},
+    leasing::leases,
+};
 use penstock::{
     ipam::Usage,
-    watch::{Condition, ConditionStatus, Event, Leases, Level, Reference, Renewal, WriteError, Writer},
+    watch::{Condition, ConditionStatus, Event, Level, Reference, WriteError, Writer},
 };
 use penstock_tests::{cluster::ServiceAccount, require_cluster};
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Duration};
 
 const WEB: &str = "/api/v1/namespaces/default/services/web";
 
@@ -36,7 +35,7 @@ fn answers_are_written_where_people_look_with_no_permission_too_many() {
     gone(&lab, gateway);
     refused(&lab);
 
-    let audit = lab.cluster.audit(&account).unwrap();
+    let audit = lab.cluster.audit(&account, 0).unwrap();
     assert!(audit.forbidden.is_empty(), "{:?}", audit.forbidden);
     for granted in lab.cluster.granted(&account).unwrap() {
         assert!(audit.used.iter().any(|used| granted.covers(used)), "nobody needs to {granted}");
@@ -115,7 +114,7 @@ fn addresses(lab: &Lab, gateway: &Gateway) {
 }
 
 fn condition(kind: &'static str, status: ConditionStatus, message: &str) -> Condition {
-    Condition { kind, status, reason: "Test", message: message.to_owned(), generation: Some(1) }
+    Condition { kind, status, reason: "Test".into(), message: message.to_owned(), generation: Some(1) }
 }
 
 fn conditions(lab: &Lab, gateway: &mut Gateway) {
@@ -270,92 +269,4 @@ fn refused(lab: &Lab) {
     });
     let Err(WriteError::Refused { message, .. }) = refused else { panic!("{refused:?}") };
     assert!(message.contains("cannot patch resource \"services\""), "{message}");
-}
-
-fn leases(lab: &Lab, gateway: &Gateway) {
-    let path = format!("/apis/coordination.k8s.io/v1/namespaces/{OURS}/leases");
-    let leases = gateway.leases();
-    let renewal = Renewal {
-        holder: "gateway-1".to_owned(),
-        duration: Duration::from_millis(3500),
-        annotations: BTreeMap::from([("penstock.dev/macs".to_owned(), "02:00:00:00:00:01".to_owned())]),
-    };
-    let renew = |leases: &Leases| {
-        let (leases, renewal) = (leases.clone(), renewal.clone());
-        gateway.ask(async move { leases.renew("penstock-gateway-gateway-1", &renewal).await }).unwrap();
-    };
-    renew(&leases);
-    let lease = lab.cluster.api().get(&format!("{path}/penstock-gateway-gateway-1")).unwrap();
-    assert_eq!(lease["spec"]["leaseDurationSeconds"], 4);
-    assert_eq!(lease["metadata"]["labels"]["app.kubernetes.io/part-of"], "penstock");
-    let mut seen = leases.seen();
-    let mut changed = || {
-        let before = seen.borrow_and_update().get("penstock-gateway-gateway-1").map(|lease| lease.changed);
-        renew(&leases);
-        let begun = Instant::now();
-        loop {
-            let now = seen.borrow().get("penstock-gateway-gateway-1").cloned();
-            match now {
-                Some(now) if Some(now.changed) != before => break now,
-                _ => assert!(begun.elapsed() < Duration::from_secs(10), "not seen: {now:?}"),
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    };
-    let first = changed();
-    assert_eq!((first.holder.as_str(), first.duration), ("gateway-1", Duration::from_secs(4)));
-    assert_eq!(first.annotations["penstock.dev/macs"], "02:00:00:00:00:01");
-    assert!(changed().changed > first.changed);
-
-    locks(lab, gateway, &path);
-    let (name, others) = ("penstock-gateway-gateway-1", leases.clone());
-    gateway.ask(async move { others.release(name).await }).unwrap();
-    assert!(lab.cluster.api().get(&format!("{path}/{name}")).is_err());
-    let others = leases.clone();
-    gateway.ask(async move { others.release(name).await }).unwrap();
-}
-
-/// Two holders of one lock: never both, and the second after the first is silent for long enough.
-fn locks(lab: &Lab, gateway: &Gateway, path: &str) {
-    let other = lab.gateway(lab.admin.clone());
-    let (first, second) = (gateway.leases(), other.leases());
-    let duration = Duration::from_secs(2);
-    let name = "penstock-addresses";
-    let take = |leases: &Leases, holder: &'static str| {
-        let leases = leases.clone();
-        gateway.ask(async move { leases.acquire(name, holder, duration).await }).unwrap()
-    };
-    assert!(take(&first, "one"));
-    assert!(!take(&second, "two"), "it is held");
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(3) {
-        assert!(take(&first, "one"), "renewed");
-        assert!(!take(&second, "two"), "it is still held");
-        std::thread::sleep(Duration::from_millis(300));
-    }
-    let silent = Instant::now();
-    while !take(&second, "two") {
-        assert!(silent.elapsed() < Duration::from_secs(10), "a lock is taken over");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    assert!(silent.elapsed() > Duration::from_millis(1500), "not too early: {:?}", silent.elapsed());
-    assert!(!take(&first, "one"), "it has been taken over");
-    let lease = lab.cluster.api().get(&format!("{path}/{name}")).unwrap();
-    assert_eq!(
-        (&lease["spec"]["holderIdentity"], &lease["spec"]["leaseTransitions"]),
-        (&json!("two"), &json!(1))
-    );
-
-    // The first one's release leaves it to the second; the second's frees it at once.
-    for leases in [first.clone(), second.clone()] {
-        assert!(lab.cluster.api().get(&format!("{path}/{name}")).is_ok());
-        gateway.ask(async move { leases.release(name).await }).unwrap();
-    }
-    let freed = Instant::now();
-    while !take(&first, "one") {
-        assert!(freed.elapsed() < Duration::from_secs(1), "a lock that was released is free");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let leases = first.clone();
-    gateway.ask(async move { leases.release(name).await }).unwrap();
 }

@@ -240,9 +240,9 @@ fn announcement(known: &Known, key: &ObjectKey, service: &api::Service) -> Step 
     match &decision.owner {
         Some(owner) => {
             let here = if **owner == known.node_name { " (this gateway)" } else { "" };
-            step(State::Done, format!("by {owner}{here}: {}", decision.why))
+            step(State::Done, format!("by {owner}{here}: {:#}", decision.why))
         }
-        None => step(State::Wrong, format!("by nobody: {}", decision.why)),
+        None => step(State::Wrong, format!("by nobody: {:#}", decision.why)),
     }
 }
 

@@ -123,6 +123,7 @@ fn without_an_address_of_a_pool_there_is_nothing_to_announce() {
     let mut world = World::new();
     world.service("web", "", "n1");
     assert_eq!(world.owner("web"), "it has no address yet");
+    assert_eq!(world.decision("web").pool, None);
     world.service("web", "198.51.100.1", "n1");
     assert!(world.owner("web").starts_with("its addresses are not in one IPAddressPool"));
     world.pool("q", json!(["198.51.100.0/24"]));
@@ -136,7 +137,8 @@ fn without_an_address_of_a_pool_there_is_nothing_to_announce() {
 fn the_hash_elects_among_live_gateways_and_preference_comes_first() {
     let mut world = World::new();
     world.service("web", "192.0.2.10", "n1");
-    assert_eq!(world.decision("web").why.to_string(), "won by hash among gw-a, gw-b, gw-c, gw-d");
+    assert_eq!(format!("{:#}", world.decision("web").why), "won by hash among gw-a, gw-b, gw-c, gw-d");
+    assert_eq!(world.decision("web").why.to_string(), "elected", "what others do changes no condition");
     world.live.remove("gw-c");
     assert_eq!(world.owner("web"), "gw-b");
     world.live.remove("gw-d");
@@ -145,7 +147,7 @@ fn the_hash_elects_among_live_gateways_and_preference_comes_first() {
     world.advertise("all", json!({"preferredNodeSelectors": [prefer(2, "gw-b"), prefer(1, "gw-a")]}));
     world.advertise("more", json!({"preferredNodeSelectors": [prefer(2, "gw-a")]}));
     assert_eq!(world.owner("web"), "gw-a");
-    assert_eq!(world.decision("web").why.to_string(), "won by preference 3 among gw-a, gw-b");
+    assert_eq!(format!("{:#}", world.decision("web").why), "won by preference 3 among gw-a, gw-b");
     // A preference counts only for nodes that its advertisement allows.
     world.advertise(
         "more",
@@ -202,7 +204,7 @@ fn for_the_local_policy_only_nodes_with_an_endpoint_announce() {
     world.service("web", "192.0.2.10", "n1 gw-a gw-d");
     world.service_with("web", "192.0.2.10", json!({"externalTrafficPolicy": "Local"}), json!({}));
     assert_eq!(world.owner("web"), "gw-d");
-    assert_eq!(world.decision("web").why.to_string(), "won by hash among gw-a, gw-d");
+    assert_eq!(format!("{:#}", world.decision("web").why), "won by hash among gw-a, gw-d");
     world.endpoints("web", "gw-a", json!({"ready": true}));
     assert_eq!(world.owner("web"), "gw-a");
     world.endpoints("web", "gw-a", json!({"ready": false}));
