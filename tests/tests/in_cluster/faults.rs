@@ -87,7 +87,7 @@ fn clashes(site: &Site, namespace: &str) {
 }
 
 /// Addresses that nobody can send to. What the rules refuse the API server refuses too (it does not where the object is of
-/// an older one); a group is all that it lets through, and takes nobody's requests.
+/// an older one); a group is all that it lets through, and it costs its own Service alone.
 fn nonsense_slice(site: &Site, namespace: &str) {
     for (address, is_taken) in
         [("127.0.0.1", false), ("169.254.1.1", false), ("0.0.0.0", false), ("239.1.2.3", true)]
@@ -95,7 +95,7 @@ fn nonsense_slice(site: &Site, namespace: &str) {
         let slice = json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
             "metadata": {"name": "nonsense", "namespace": namespace,
-                "labels": {"kubernetes.io/service-name": "good"}},
+                "labels": {"kubernetes.io/service-name": "sharer"}},
             "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
             "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
         });
