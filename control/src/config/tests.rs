@@ -289,6 +289,7 @@ fn objects_come_from_a_cluster_or_from_a_folder() {
         "kubernetes: {}\nmanifests: {path: /srv}",
         "kubernetes: objects come from `manifests` or from `kubernetes`; leave one out",
     );
+    refused("announce: {enabled: true}", "announce.enabled: true: gateways elect by Leases");
     refused("kubernetes: {namespace: ''}", "kubernetes.namespace: \"\": must not be empty");
     refused("announce: {leaseDuration: 500ms}", "announce.leaseDuration: 500ms: must be at least 1s");
     refused(

@@ -55,6 +55,9 @@ pub enum RuntimeError {
         /// Which.
         index: u16,
     },
+    /// A part of the cluster's side has ended by itself.
+    #[error("a task has died; this is a defect: please report its panic message from the log: {0}")]
+    TaskDied(#[source] tokio::task::JoinError),
     /// Addresses can't be announced.
     #[error(transparent)]
     Announcer(#[from] AnnouncerError),

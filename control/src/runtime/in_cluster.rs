@@ -190,6 +190,14 @@ impl InCluster {
         self.leaving.is_some()
     }
 
+    /// An error if a part has died: a gateway that is seen to be alive and announces nothing would be worse than none.
+    pub(super) fn check(&mut self) -> Result<(), RuntimeError> {
+        match self.tasks.try_join_next() {
+            Some(Err(error)) => Err(RuntimeError::TaskDied(error)),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
     /// Whether it may go: everything is handed over, and flows have had their time. Where there is nobody to hand anything
     /// to, there is nothing to wait for.
     pub(super) fn may_go(&mut self) -> bool {

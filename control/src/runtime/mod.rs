@@ -1,9 +1,10 @@
 //! `penstock run`: the appliance.
 //!
-//! Starts in this order: routes and neighbours, manifests, classifier and workers (`packets`), the first tables, the
-//! control socket. From then on `follow` turns every change of manifests, routes and addresses into new tables, at the
-//! pace of `pace`, `repair` looks after interfaces that come and go, and `follow` tells `operators` how it went. What is wrong with an object is reported on it; what is wrong with
-//! the machine ends the start with an error that says what to do. A stop detaches the classifier first.
+//! Starts in this order: routes and neighbours, the source of objects, classifier and workers (`packets`), the first
+//! tables, the control socket. From then on `follow` turns every change of objects, routes and addresses into new tables,
+//! at the pace of `pace`, by `control`; `repair` looks after interfaces that come and go, `operators` are told how it went,
+//! and `in_cluster` is what a gateway does in a cluster beside. What is wrong with an object is reported on it; what is
+//! wrong with the machine ends the start with an error that says what to do. A stop detaches the classifier first.
 
 mod error;
 mod packets;
@@ -11,6 +12,7 @@ mod repair;
 mod classifier;
 mod survey;
 mod source;
+mod control;
 mod follow;
 mod pace;
 mod known;

@@ -73,6 +73,13 @@ pub(super) fn announce(raw: raw::Announce, source: &Source, faults: &mut Faults)
         relay: duration("relay", raw.relay, RELAY),
         drain: duration("drain", raw.drain, DRAIN),
     };
+    if announce.enabled && !matches!(source, Source::Kubernetes(_)) {
+        faults.value(
+            "announce.enabled",
+            true,
+            "gateways elect by Leases, so this needs `kubernetes`; leave it out",
+        );
+    }
     if announce.lease_duration < SHORTEST_LEASE {
         let shown = format!("{:?}", announce.lease_duration);
         faults.value("announce.leaseDuration", shown, "must be at least 1s, as Leases count whole seconds");

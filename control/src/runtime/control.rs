@@ -1,0 +1,284 @@
+//! Model, compiler and appliance together: what the loop of [`follow`](super::follow) does at each turn.
+//!
+//! Every change, of a manifest, a route, a neighbour or an address, leads through the same [`Control::publish`]: model,
+//! compile, publish. Removals reach the classifier before the workers' tables change, additions after, so that no packet
+//! is sent to a worker that does not know it.
+
+use super::{
+    Appliance, Common, Known, RuntimeError, classifier,
+    in_cluster::InCluster,
+    operators::{Operators, Outcome},
+    pace::Pace,
+    packets,
+    repair::Repair,
+    survey::Survey,
+};
+use crate::{
+    compile::{Compiler, Environment, Relay},
+    config::Config,
+    fault::Problem,
+    gateways::{Neighbours, Planned},
+    model::Model,
+    objects::Objects,
+    routes::{Routes, View, hints},
+};
+use penstock_dataplane::{
+    io::PortId,
+    path::Steering,
+    state::SnatPorts,
+    table::{Snapshot, publish::Publisher},
+    wire::EtherAddr,
+};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+/// What was wrong with tables.
+#[derive(Debug, Default)]
+struct Findings {
+    /// What every gateway finds that has the same objects.
+    shared: Vec<Problem>,
+    /// What is wrong on this node alone.
+    own: Vec<Problem>,
+}
+
+/// Model, compiler and appliance together.
+pub(super) struct Control {
+    pub(super) config: Config,
+    model: Model,
+    compiler: Compiler,
+    pub(super) appliance: Arc<Appliance>,
+    survey: Survey,
+    repair: Repair,
+    /// The newest generation.
+    generation: u64,
+    pub(super) operators: Operators,
+    pub(super) pace: Pace,
+    /// The objects as they were taken in last.
+    objects: Objects,
+    /// What is wrong with them.
+    problems: Vec<Problem>,
+    /// What was wrong with the last tables.
+    found: Findings,
+    /// The cluster's side does not know of the last tables yet.
+    untold: bool,
+    /// The source has not listed everything yet.
+    pub(super) pending: bool,
+    /// An interface is missing.
+    lame: bool,
+    /// The other gateways.
+    neighbours: Neighbours,
+    /// Who announces what.
+    planned: Planned,
+}
+
+impl Control {
+    /// Starts the packet side with empty tables.
+    pub(super) fn start(config: Config, routes: &Routes) -> Result<Self, RuntimeError> {
+        let view = routes.view();
+        warn_of_hints(&config, &view);
+        let (publisher, readers) = Publisher::new(Snapshot::default(), config.workers.count);
+        let common = Common::new(&config);
+        let repair = Repair::new(&view);
+        let (classifier, workers) = packets::start(&config, &view.interfaces, &common, readers)?;
+        let appliance = Appliance {
+            publisher,
+            workers,
+            common,
+            steering: Steering::new(SnatPorts::new(config.snat.ports.clone(), 0, 1), 0, 1),
+            classifier: Mutex::new(classifier),
+            interfaces: config.interfaces.iter().map(|interface| interface.name.clone()).collect(),
+            view: RwLock::new(view),
+            known: RwLock::default(),
+        };
+        Ok(Self {
+            model: Model::default(),
+            compiler: Compiler::new(),
+            appliance: Arc::new(appliance),
+            survey: Survey::default(),
+            repair,
+            generation: 0,
+            operators: Operators::new(&config),
+            pace: Pace::new(config.sync),
+            objects: Objects::default(),
+            problems: Vec::new(),
+            found: Findings::default(),
+            untold: false,
+            pending: true,
+            lame: false,
+            neighbours: Neighbours::default(),
+            planned: Planned::default(),
+            config,
+        })
+    }
+
+    /// Objects have changed: they will be taken in when it is time.
+    pub(super) fn request(&mut self) {
+        self.pace.request();
+        self.operators.queued();
+    }
+
+    /// Takes in the objects as they are now, asks for the neighbours of new backends, and publishes. Returns whether
+    /// all neighbours were known in time.
+    pub(super) async fn sync(&mut self, objects: &Objects, routes: &Routes, patience: Duration) -> bool {
+        let begun = Instant::now();
+        self.pace.begin();
+        self.problems = objects.problems.clone();
+        self.problems.extend(self.model.update(objects));
+        for problem in &self.problems {
+            tracing::warn!("{problem}");
+        }
+        self.pending = objects.pending;
+        self.objects = objects.clone();
+        let mut targets = self.compiler.targets();
+        targets.extend(self.model.endpoint_addresses());
+        routes.set_targets(targets);
+        let settled = routes.settled(patience).await;
+        self.publish(&routes.view(), begun).await;
+        self.pace.end(Instant::now());
+        settled
+    }
+
+    /// Publishes what the objects and the machine now give.
+    pub(super) async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
+        let (shared, applied) = self.publish_tables(view);
+        let own = self.operators.objects(&self.model, &self.config, &self.appliance).await;
+        for problem in shared.iter().chain(&own) {
+            tracing::warn!("{problem}");
+        }
+        self.found = Findings { shared, own };
+        self.untold = true;
+        let failed = !applied || self.pending;
+        let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
+        let problems: Vec<_> = self.all_problems().collect();
+        self.operators.published(&self.compiler, &problems, outcome);
+        self.remember();
+        self.pace.published(Instant::now(), failed);
+    }
+
+    /// Takes in what the cluster's side has found out. Whether the packet path is to know.
+    pub(super) fn meet(&mut self, cluster: Option<&InCluster>) -> bool {
+        let Some(cluster) = cluster else { return false };
+        let planned = cluster.planned();
+        self.untold |= planned.problems != self.planned.problems;
+        self.planned = planned;
+        self.remember();
+        let neighbours = cluster.neighbours();
+        std::mem::replace(&mut self.neighbours, neighbours.clone()) != neighbours
+    }
+
+    /// Tells the cluster's side whether the node is fit, and, if something was published, what is served and what is
+    /// wrong.
+    pub(super) fn tell(&mut self, cluster: &InCluster) {
+        cluster.fit(!self.pending && !self.lame);
+        if std::mem::take(&mut self.untold) && !self.pending {
+            let shared = self.problems.iter().chain(&self.found.shared).chain(self.planned.problems.iter());
+            cluster.served(&self.objects, shared.cloned().collect(), self.found.own.as_slice().into());
+        }
+    }
+
+    /// All that is wrong.
+    fn all_problems(&self) -> impl Iterator<Item = &Problem> {
+        let found = self.found.shared.iter().chain(&self.found.own);
+        self.problems.iter().chain(found).chain(self.planned.problems.iter())
+    }
+
+    /// Keeps what is known for whoever asks.
+    fn remember(&self) {
+        let known = Known {
+            node_name: self.config.node_name.clone(),
+            cluster: self.config.cluster().cloned(),
+            objects: self.objects.clone(),
+            problems: self.all_problems().cloned().collect(),
+            plan: Arc::clone(&self.planned.plan),
+        };
+        *self.appliance.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
+    }
+
+    /// The machine, the configuration and the other gateways, as the compiler is to see them.
+    fn environment(&self, view: &View) -> Environment {
+        let port = |name: &str| view.interfaces.iter().find(|interface| interface.name == name);
+        let relay = |(address, (name, mac)): (&IpAddr, &(String, EtherAddr))| {
+            Some((*address, Relay { port: PortId(port(name)?.port), mac: *mac }))
+        };
+        Environment {
+            peers: self.neighbours.peers.clone(),
+            relays: self.neighbours.relays.iter().filter_map(relay).collect(),
+            ..Environment::of(&self.config, view)
+        }
+    }
+
+    /// Returns what is wrong, and whether the classifier has followed.
+    fn publish_tables(&mut self, view: &Arc<View>) -> (Vec<Problem>, bool) {
+        let environment = self.environment(view);
+        let appliance = &self.appliance;
+        let mut applied = true;
+        *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
+        let compiled = self.compiler.compile(&self.model, &environment);
+        let target =
+            classifier::state(&self.config, &compiled.captured, view, appliance.common.kernel.is_some());
+        let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = classifier.shrink(&target) {
+            applied = false;
+            tracing::error!(%error, "the classifier keeps addresses that are gone; this is tried again");
+        }
+        let generation = appliance.publisher.publish(compiled.snapshot);
+        self.compiler.published(generation);
+        self.generation = generation;
+        if let Err(error) = classifier.grow(&target) {
+            applied = false;
+            tracing::error!(%error, "the classifier lacks new addresses; this is tried again");
+        }
+        if !compiled.changes.is_empty() {
+            tracing::info!(
+                generation,
+                added = compiled.changes.added.services.len(),
+                removed = compiled.changes.removed.services.len(),
+                changed = compiled.changes.changed.len(),
+                "published"
+            );
+        }
+        (compiled.problems, applied)
+    }
+
+    /// Frees what is out of use. True: something is, that the tables and the classifier still name.
+    pub(super) fn housekeeping(&mut self, view: &View) -> Result<bool, RuntimeError> {
+        let missing = self.repair.go_on(&self.config, &self.appliance, view);
+        self.lame = !missing.is_empty();
+        self.operators.missing_interfaces(missing);
+        let publisher = &self.appliance.publisher;
+        publisher.reclaim();
+        let oldest_in_use = publisher.oldest_in_use();
+        self.compiler.release(oldest_in_use);
+        let unused = self.survey.unused();
+        if let Some(unused) = &unused {
+            self.compiler.forget(unused);
+        }
+        // Workers that still use older tables may open flows to what has gone since.
+        if oldest_in_use >= self.generation {
+            self.survey.start(&self.appliance, || self.compiler.lingering());
+        }
+        match self.appliance.workers.iter().find(|worker| worker.handle.has_died()) {
+            Some(worker) => Err(RuntimeError::WorkerDied { index: worker.index }),
+            None => Ok(unused.is_some()),
+        }
+    }
+
+    /// Detaches the classifier. The workers stop when the last question about them is answered.
+    pub(super) fn stop(self) {
+        let mut classifier = self.appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
+        for interface in &self.config.interfaces {
+            if let Err(error) = classifier.detach(&interface.name) {
+                tracing::warn!(interface = interface.name, %error, "the classifier was not detached");
+            }
+        }
+    }
+}
+
+fn warn_of_hints(config: &Config, view: &View) {
+    for hint in hints::hints(&hints::Intent::of(config), &hints::Node::read(&view.interfaces)) {
+        tracing::warn!("{hint}");
+    }
+}
