@@ -4,14 +4,14 @@ use crate::{
     fault::{Origin, Problem},
     metallb::{IpAddressPool, L2Advertisement},
 };
-use imbl::OrdMap;
+use imbl::{OrdMap, ordmap::DiffItem};
 use k8s_openapi::Resource;
 use k8s_openapi::api::{
     core::v1::{Namespace, Node, Service},
     discovery::v1::EndpointSlice,
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
 /// Namespace and name; the namespace of a Node, or of a Namespace, is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -76,6 +76,14 @@ impl<T> PartialEq for Object<T> {
 
 /// The objects of one kind. A copy costs nothing, and two of them are told apart by what differs.
 pub type Kind<T> = OrdMap<ObjectKey, Object<T>>;
+
+/// The keys of what one of them has and the other has not, or not the same.
+pub fn changed_keys<T>(old: &Kind<T>, new: &Kind<T>) -> BTreeSet<ObjectKey> {
+    let differences = old.diff(new).map(|item| match item {
+        DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => key,
+    });
+    differences.cloned().collect()
+}
 
 /// All objects of a source at one moment. A copy is cheap: sources hand out one for each moment.
 #[derive(Debug, Clone, Default)]

@@ -6,13 +6,12 @@
 use crate::{
     fault::Problem,
     l2::{Decision, Plan},
-    objects::{ObjectKey, Objects, Subject},
+    objects::{ObjectKey, Objects, Subject, changed_keys},
     reports::{About, Book, Change, Notice, Planner, Write, read_condition},
     watch::{Condition, ConditionStatus},
 };
-use imbl::ordmap::DiffItem;
 use k8s_openapi::api::core::v1::Service;
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 /// The annotation that names the node which announces a Service's addresses.
 pub const ANNOUNCED_BY: &str = "penstock.dev/announced-by";
@@ -102,7 +101,7 @@ impl Planner for Notes {
             return Vec::new();
         }
         let last = std::mem::replace(&mut self.last, now.clone());
-        let mut keys: BTreeSet<_> = last.objects.services.diff(&now.objects.services).map(key).collect();
+        let mut keys = changed_keys(&last.objects.services, &now.objects.services);
         if !Arc::ptr_eq(&last.plan, &now.plan) {
             let (before, after) = (&last.plan.decisions, &now.plan.decisions);
             keys.extend(before.keys().filter(|key| !after.contains_key(*key)).cloned());
@@ -116,21 +115,8 @@ impl Planner for Notes {
         self.book.writes()
     }
 
-    fn finished(&mut self, write: &Write, done: usize) -> Option<Write> {
-        self.book.finished(write, done)
-    }
-
-    fn review(&mut self) -> Vec<Write> {
-        self.book.distrust();
-        self.book.writes()
-    }
-}
-
-fn key<V>(item: DiffItem<'_, '_, ObjectKey, V>) -> ObjectKey {
-    match item {
-        DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => {
-            key.clone()
-        }
+    fn book(&mut self) -> &mut Book {
+        &mut self.book
     }
 }
 

@@ -25,11 +25,10 @@ use super::{
 };
 use crate::{
     config::Kubernetes,
-    objects::{Kind, ObjectKey, ObjectKind, Objects, Subject},
+    objects::{ObjectKey, ObjectKind, Objects, Subject, changed_keys},
     reports::{About, Book, Change, Notice, Planner, Write},
     watch::Condition,
 };
-use imbl::ordmap::DiffItem;
 use k8s_openapi::api::core::v1::Service;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -80,12 +79,12 @@ impl Controller {
 
     /// The keys of Services that differ from those of last time.
     fn changed(&self, objects: &Objects) -> BTreeSet<ObjectKey> {
-        keys(&self.objects.services, &objects.services)
+        changed_keys(&self.objects.services, &objects.services)
     }
 
     /// Whether all Services are to be settled again.
     fn take_pools(&mut self, objects: &Objects) -> bool {
-        let differ = keys(&self.objects.pools, &objects.pools);
+        let differ = changed_keys(&self.objects.pools, &objects.pools);
         if differ.is_empty() && self.is_ready {
             return false;
         }
@@ -123,7 +122,7 @@ impl Controller {
 
     /// Whether all Services are to be settled again.
     fn take_namespaces(&mut self, objects: &Objects) -> bool {
-        if keys(&self.objects.namespaces, &objects.namespaces).is_empty() {
+        if changed_keys(&self.objects.namespaces, &objects.namespaces).is_empty() {
             return false;
         }
         let labels = |namespace: &k8s_openapi::api::core::v1::Namespace| {
@@ -333,22 +332,9 @@ impl Planner for Controller {
         self.book.writes()
     }
 
-    fn finished(&mut self, write: &Write, done: usize) -> Option<Write> {
-        self.book.finished(write, done)
+    fn book(&mut self) -> &mut Book {
+        &mut self.book
     }
-
-    fn review(&mut self) -> Vec<Write> {
-        self.book.distrust();
-        self.book.writes()
-    }
-}
-
-/// The keys of what differs.
-fn keys<T>(old: &Kind<T>, new: &Kind<T>) -> BTreeSet<ObjectKey> {
-    let differences = old.diff(new).map(|item| match item {
-        DiffItem::Add(key, _) | DiffItem::Remove(key, _) | DiffItem::Update { new: (key, _), .. } => key,
-    });
-    differences.cloned().collect()
 }
 
 fn cluster_ip(service: &Service) -> &str {

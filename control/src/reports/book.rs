@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Book {
+pub struct Book {
     pages: BTreeMap<Subject, Page>,
     /// Objects that something may have to be written of.
     open: BTreeSet<Subject>,

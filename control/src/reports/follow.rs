@@ -1,6 +1,6 @@
 //! Brings what somebody plans together with who makes it, while the lock is ours.
 
-use super::{clerk::Clerk, desk::Desk, write::Write};
+use super::{book::Book, clerk::Clerk, desk::Desk, write::Write};
 use std::time::Duration;
 use tokio::{
     sync::watch,
@@ -20,11 +20,19 @@ pub trait Planner: Send {
     /// Takes in what there is now.
     fn update(&mut self, input: &Self::Input) -> Vec<Write>;
 
+    /// What it knows of objects, and wants them to say.
+    fn book(&mut self) -> &mut Book;
+
     /// A write was tried, and its first `done` changes were made. What is to be written of that object now.
-    fn finished(&mut self, write: &Write, done: usize) -> Option<Write>;
+    fn finished(&mut self, write: &Write, done: usize) -> Option<Write> {
+        self.book().finished(write, done)
+    }
 
     /// Trusts what was read more than what was written.
-    fn review(&mut self) -> Vec<Write>;
+    fn review(&mut self) -> Vec<Write> {
+        self.book().distrust();
+        self.book().writes()
+    }
 }
 
 /// Goes on until the source of either is gone. A planner lives as long as the lock is held without a break.

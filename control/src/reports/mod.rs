@@ -17,7 +17,7 @@ mod cluster;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use book::Book;
+pub use book::Book;
 pub use cluster::ClusterLock;
 pub use desk::{Desk, Lock};
 pub use faults::{Faults, Found, VALID};

@@ -6,6 +6,7 @@
 
 use crate::{
     fault::Severity,
+    ipam::ADDRESS_ASSIGNED,
     objects::{ObjectKey, ObjectKind, Objects, Subject},
     runtime::{Appliance, Known},
 };
@@ -245,9 +246,6 @@ fn announcement(known: &Known, key: &ObjectKey, service: &api::Service) -> Step 
         None => step(State::Wrong, format!("by nobody: {:#}", decision.why)),
     }
 }
-
-/// The condition that says whether a Service has its addresses.
-const ADDRESS_ASSIGNED: &str = "penstock.dev/AddressAssigned";
 
 #[cfg(test)]
 mod tests;
