@@ -22,7 +22,7 @@ use nix::sched::{CloneFlags, setns};
 use penstock_dataplane::wire::EtherAddr;
 use tokio::sync::{mpsc::UnboundedReceiver, oneshot};
 
-use super::{Announcer, Interfaces, L2Event, Wanted};
+use super::{Announcer, Before, Interfaces, L2Event, Wanted};
 use crate::netns::{Bridge, Namespace, Owner, VethOptions, create_bridge, create_veth};
 
 pub(super) const GATEWAY: EtherAddr = EtherAddr([2, 0, 0, 0, 0, 1]);
@@ -162,10 +162,10 @@ impl Speaker {
     }
 
     /// Announces these addresses on these interfaces; none are all.
-    pub(super) fn set(&self, addresses: &str, interfaces: &[&str], never_announced: bool) {
+    pub(super) fn set(&self, addresses: &str, interfaces: &[&str], before: Before) {
         let names: BTreeSet<_> = interfaces.iter().map(|name| (*name).to_owned()).collect();
         let interfaces = if names.is_empty() { Interfaces::All } else { Interfaces::Named(names) };
-        let wanted = Wanted { interfaces, never_announced };
+        let wanted = Wanted { interfaces, before };
         let all = addresses.split_whitespace().map(|address| (address.parse().unwrap(), wanted.clone()));
         self.announcer.set(all.collect::<BTreeMap<_, _>>());
     }
@@ -189,7 +189,7 @@ impl Speaker {
     pub(super) fn settle(&mut self, count: usize) {
         for _ in 0..count {
             let event = self.event();
-            assert!(matches!(event, L2Event::Announced { former: None, .. }), "{event}");
+            assert!(matches!(event, L2Event::Announced { .. }), "{event}");
         }
     }
 }

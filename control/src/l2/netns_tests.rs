@@ -12,13 +12,14 @@ use super::*;
 const V4: &str = "192.0.2.10";
 const V6: &str = "2001:db8::10";
 const BOTH: &str = "192.0.2.10 2001:db8::10";
+const GONE: Before = Before::OneThatIsGone;
 
 // S-189, S-190, S-191
 #[test]
 fn netns_the_kernel_of_a_client_learns_the_announcer_until_it_stops() {
     let Some(lab) = Lab::build("learn") else { return };
     let mut gateway = Speaker::start(&lab.gateway, &["client0", "client1"], None);
-    gateway.set(BOTH, &["client0"], false);
+    gateway.set(BOTH, &["client0"], GONE);
     gateway.settle(2);
     for address in [V4, V6] {
         assert_eq!(lab.resolves(address), Some(GATEWAY), "{address}");
@@ -30,9 +31,9 @@ fn netns_the_kernel_of_a_client_learns_the_announcer_until_it_stops() {
     let groups = || lab.gateway.ip("maddress show dev client0").unwrap();
     assert!(groups().contains("ff02::1:ff00:10") && groups().contains("33:33:ff:00:00:10"), "{}", groups());
 
-    gateway.set(V6, &["client0"], false);
+    gateway.set(V6, &["client0"], GONE);
     assert_eq!((lab.resolves(V4), lab.resolves(V6)), (None, Some(GATEWAY)));
-    gateway.set("", &[], false);
+    gateway.set("", &[], GONE);
     assert_eq!(lab.resolves(V6), None);
     until("the group is left", || !groups().contains("ff00:10"));
     assert_eq!(gateway.has_event(), None);
@@ -43,11 +44,11 @@ fn netns_the_kernel_of_a_client_learns_the_announcer_until_it_stops() {
 fn netns_questions_on_another_interface_are_not_answered() {
     let Some(lab) = Lab::build("only") else { return };
     let mut gateway = Speaker::start(&lab.gateway, &["client0", "client1"], None);
-    gateway.set("198.51.100.10", &["client0"], false);
+    gateway.set("198.51.100.10", &["client0"], GONE);
     gateway.settle(1);
     // The client asks on eth1, which is another wire.
     assert_eq!(lab.resolves("198.51.100.10"), None);
-    gateway.set("198.51.100.10", &[], false);
+    gateway.set("198.51.100.10", &[], GONE);
     gateway.settle(1);
     until("an answer on client1", || lab.resolves("198.51.100.10") == Some(GATEWAY_1));
 }
@@ -94,7 +95,7 @@ fn netns_a_burst_has_five_rounds_1100_ms_apart() {
     let lasts = Duration::from_millis(7500);
     let (arp, nd) = (listen(&lab, Protocol::Arp, lasts), listen(&lab, Protocol::Nd, lasts));
     let mut gateway = Speaker::start(&lab.gateway, &["client0"], None);
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
 
     let (mut requests, mut replies, mut probes) = (Vec::new(), Vec::new(), 0);
@@ -136,12 +137,12 @@ fn netns_a_burst_has_five_rounds_1100_ms_apart() {
 fn netns_a_burst_ends_when_the_address_is_lost() {
     let Some(lab) = Lab::build("lost") else { return };
     let mut gateway = Speaker::start(&lab.gateway, &["client0"], None);
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
     let arp = listen(&lab, Protocol::Arp, Duration::from_millis(2500));
     let nd = listen(&lab, Protocol::Nd, Duration::from_millis(2500));
     std::thread::sleep(Duration::from_millis(50));
-    gateway.set("", &[], false);
+    gateway.set("", &[], GONE);
     let late = |(time, _): &&(Duration, Vec<u8>)| *time > Duration::from_millis(200);
     assert_eq!(arp.join().unwrap().iter().filter(late).count(), 0);
     assert_eq!(nd.join().unwrap().iter().filter(late).count(), 0);
@@ -152,7 +153,7 @@ fn netns_a_burst_ends_when_the_address_is_lost() {
 fn netns_everything_owned_is_announced_periodically_if_asked_for() {
     let Some(lab) = Lab::build("again") else { return };
     let mut gateway = Speaker::start(&lab.gateway, &["client0"], Some(Duration::from_millis(200)));
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
     std::thread::sleep(Duration::from_secs(5));
     let lasts = Duration::from_millis(1100);
@@ -169,7 +170,7 @@ fn netns_an_address_is_taken_over_from_a_gateway_that_is_there() {
     for (speaker, other) in [(&old, GATEWAY), (&new, PEER)] {
         speaker.announcer.set_peers([other].into());
     }
-    old.set(BOTH, &[], false);
+    old.set(BOTH, &[], GONE);
     old.settle(2);
     for address in [V4, V6] {
         assert_eq!(lab.resolves(address), Some(PEER));
@@ -177,11 +178,13 @@ fn netns_an_address_is_taken_over_from_a_gateway_that_is_there() {
     // The old one has lost its API server, and does not know of it.
     old.announcer.set_defending(false);
     let begin = Instant::now();
-    new.set(BOTH, &[], false);
+    new.set(BOTH, &[], GONE);
     for _ in 0..2 {
         let event = new.event();
-        assert!(matches!(event, L2Event::Announced { former: Some(PEER), .. }), "{event}");
+        assert!(matches!(event, L2Event::TakingOver { mac: PEER, .. }), "{event}");
     }
+    new.announcer.proceed([V4, V6].map(|address| address.parse().unwrap()).into());
+    new.settle(2);
     assert!(begin.elapsed() < Duration::from_millis(150), "{:?}", begin.elapsed());
     for _ in 0..2 {
         let event = old.event();
@@ -194,7 +197,7 @@ fn netns_an_address_is_taken_over_from_a_gateway_that_is_there() {
     // It is connected again, and still believes that the addresses are its own.
     old.announcer.set_defending(true);
     let event = old.event();
-    assert!(matches!(event, L2Event::Announced { former: Some(GATEWAY), .. }), "{event}");
+    assert!(matches!(event, L2Event::TakingOver { mac: GATEWAY, .. }), "{event}");
     let contested = |event| matches!(event, L2Event::Contested { .. });
     until("the other notices", || new.has_event().is_some_and(contested));
 }
@@ -205,9 +208,9 @@ fn netns_what_a_host_has_is_not_announced_until_it_has_it_no_more() {
     lab.peer.ip("address add 192.0.2.10/24 dev client0").unwrap();
     lab.peer.ip("address add 2001:db8::10/64 dev client0 nodad").unwrap();
     let mut gateway = Speaker::start(&lab.gateway, &["client0"], None);
-    for never_announced in [true, false] {
-        gateway.set("", &[], false);
-        gateway.set(BOTH, &[], never_announced);
+    for before in [Before::Nobody, GONE] {
+        gateway.set("", &[], GONE);
+        gateway.set(BOTH, &[], before);
         for _ in 0..2 {
             let event = gateway.event();
             assert!(matches!(event, L2Event::Conflict { mac: PEER, announced: false, .. }), "{event}");
@@ -217,7 +220,7 @@ fn netns_what_a_host_has_is_not_announced_until_it_has_it_no_more() {
         }
     }
     lab.peer.ip("address flush dev client0").unwrap();
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
     for address in [V4, V6] {
         assert_eq!(lab.resolves(address), Some(GATEWAY));
@@ -228,7 +231,7 @@ fn netns_what_a_host_has_is_not_announced_until_it_has_it_no_more() {
 fn netns_a_host_that_takes_an_announced_address_is_noticed() {
     let Some(lab) = Lab::build("thief") else { return };
     let mut gateway = Speaker::start(&lab.gateway, &["client0"], None);
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
     // Duplicate address detection of a kernel is told that the address is in use.
     lab.peer.sysctl("net/ipv6/conf/client0/accept_dad", "1").unwrap();
@@ -248,7 +251,7 @@ fn netns_a_gateway_whose_kernel_has_no_ipv6_announces_it_all_the_same() {
     let Some(lab) = Lab::build("noipv6") else { return };
     lab.gateway.sysctl("net/ipv6/conf/client0/disable_ipv6", "1").unwrap();
     let mut gateway = Speaker::start(&lab.gateway, &["client0"], None);
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
     assert_eq!((lab.resolves(V4), lab.resolves(V6)), (Some(GATEWAY), Some(GATEWAY)));
 }
@@ -257,7 +260,7 @@ fn netns_a_gateway_whose_kernel_has_no_ipv6_announces_it_all_the_same() {
 fn netns_interfaces_are_followed() {
     let Some(lab) = Lab::build("links") else { return };
     let mut gateway = Speaker::start(&lab.gateway, &["client0", "later0"], None);
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
     assert_eq!(lab.resolves(V4), Some(GATEWAY));
 

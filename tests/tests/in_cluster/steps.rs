@@ -25,11 +25,17 @@ pub fn offer_addresses(site: &Site) {
         .unwrap();
 }
 
-/// A Deployment of `replicas` and a Service for it, applied and served. Returns where.
+/// A Deployment of `replicas` and a Service for it, applied, every Pod ready, and served. Returns where.
+/// Only then is a snapshot of the store sure to have every Pod that serves: one that it lacks ends with the restore.
 pub fn serve(site: &Site, namespace: &str, name: &str, replicas: u8) -> Vec<SocketAddr> {
     site.cluster
         .apply(&[objects::deployment(namespace, name, replicas, "1"), objects::service(namespace, name)])
         .unwrap();
+    let deployment = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
+    site.wait_for("every Pod is ready", &deployment, |deployment| {
+        deployment["status"]["availableReplicas"] == replicas
+    })
+    .unwrap();
     let targets = addresses(site, namespace, name);
     wait_until_served(site, &targets).unwrap();
     targets
