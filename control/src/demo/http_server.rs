@@ -43,7 +43,7 @@ impl HttpServer {
     }
 
     fn wait_until_it_listens(&mut self, backend: &Backend) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let listens = |address| {
             let to = SocketAddr::new(address, HttpServer::PORT);
             backend.namespace.enter(move || TcpStream::connect_timeout(&to, Duration::from_secs(1)).is_ok())

@@ -31,7 +31,8 @@ pub(super) const PEER: EtherAddr = EtherAddr([2, 0, 0, 0, 0, 2]);
 const CLIENT: EtherAddr = EtherAddr([2, 0, 0, 0, 0, 3]);
 const CLIENT_1: EtherAddr = EtherAddr([2, 0, 0, 0, 1, 3]);
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long anything may take on a busy machine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Lab {
     pub(super) gateway: Namespace,
@@ -101,6 +102,13 @@ impl Lab {
         }
     }
 
+    /// Waits until the client's kernel finds `expected` for `address`. It asks for three seconds, in which a gateway may
+    /// get no core, and an order to a gateway takes its time.
+    #[track_caller]
+    pub(super) fn expect(&self, address: &str, expected: Option<EtherAddr>) {
+        until(&format!("{address} at {expected:?}"), || self.resolves(address) == expected);
+    }
+
     /// What the client's kernel takes to be the link-layer address of `address`, without asking anybody.
     pub(super) fn knows(&self, address: &str) -> Option<EtherAddr> {
         mac_in(&self.client.ip(&format!("neigh show {address} dev eth0")).unwrap())
@@ -120,6 +128,7 @@ fn mac_in(shown: &str) -> Option<EtherAddr> {
     words.next()?.parse().ok()
 }
 
+#[track_caller]
 pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
