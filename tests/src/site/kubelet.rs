@@ -24,8 +24,8 @@ use serde_json::{Value, json};
 use super::Network;
 use crate::cluster::Api;
 
-/// How long a Pod serves after it has been deleted.
-const PRE_STOP: Duration = Duration::from_millis(1500);
+/// How long a Pod serves after it has been deleted: longer than a busy machine keeps the news of it from a gateway.
+const PRE_STOP: Duration = Duration::from_secs(4);
 
 /// Between two looks at the Pods.
 const PERIOD: Duration = Duration::from_millis(100);

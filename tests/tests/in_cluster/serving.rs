@@ -86,7 +86,7 @@ fn a_rollout_of_every_pod_costs_no_request() {
         steps::offer_addresses(site);
         let targets = steps::serve(site, namespace, "web", 3);
         let old: BTreeSet<String> = site.kubelet().pods().into_values().collect();
-        let load = Load::start(site.client(), &targets, RATE).unwrap();
+        let load = Load::start_patient(site.client(), &targets, RATE).unwrap();
         std::thread::sleep(Duration::from_secs(1));
 
         site.cluster.apply(&[objects::deployment(namespace, "web", 3, "2")]).unwrap();

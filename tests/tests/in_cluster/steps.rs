@@ -12,8 +12,7 @@ use serde_json::Value;
 
 use crate::shared::GATEWAYS;
 
-/// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub use penstock_tests::PATIENCE;
 
 /// The annotation that names the gateway which announces a Service.
 pub const ANNOUNCED_BY: &str = "penstock.dev/announced-by";
