@@ -3,7 +3,12 @@
 //! An endpoint counts if it is ready, or nobody says otherwise, or it is said to serve. That is not what the packet path
 //! asks of one (there, what is not said to serve does), so slices are read here as they come from the API. A slice of any
 //! family counts for all addresses of its Service.
+//!
+//! Where only nodes with an endpoint of their own may announce, those with a ready one come first, and those whose last
+//! one is ending only if there is no other. MetalLB knows no such order: there an address leaves a node when its last
+//! endpoint is gone, and what comes until it is elsewhere is refused.
 
+use super::election::Candidate;
 use crate::{
     model::differences,
     objects::{Kind, ObjectKey},
@@ -23,6 +28,8 @@ pub(super) struct Usable {
     pub(super) any: bool,
     /// The nodes that have one; one without a node is local to nobody.
     pub(super) nodes: BTreeSet<Arc<str>>,
+    /// Those of them that have a ready one.
+    pub(super) ready: BTreeSet<Arc<str>>,
 }
 
 impl Usable {
@@ -30,15 +37,21 @@ impl Usable {
         let mut usable = Self::default();
         for endpoint in slice.endpoints.iter().flatten().filter(|endpoint| is_usable(endpoint)) {
             usable.any = true;
-            usable.nodes.extend(endpoint.node_name.as_deref().map(Arc::from));
+            let node = endpoint.node_name.as_deref().map(Arc::from);
+            usable.ready.extend(node.clone().filter(|_| is_ready(endpoint)));
+            usable.nodes.extend(node);
         }
         usable
     }
 }
 
 fn is_usable(endpoint: &Endpoint) -> bool {
-    let Some(conditions) = &endpoint.conditions else { return true };
-    conditions.ready.unwrap_or(true) || conditions.serving.unwrap_or(false)
+    is_ready(endpoint)
+        || endpoint.conditions.as_ref().and_then(|conditions| conditions.serving).unwrap_or(false)
+}
+
+fn is_ready(endpoint: &Endpoint) -> bool {
+    endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
 }
 
 /// The endpoints of all Services, followed as they change.
@@ -109,9 +122,14 @@ impl Endpoints {
         self.usable(service).any(|usable| usable.any)
     }
 
-    /// Whether a Service has a usable endpoint on this node.
-    pub(super) fn on(&self, service: &ObjectKey, node: &str) -> bool {
-        self.usable(service).any(|usable| usable.nodes.contains(node))
+    /// Those of the candidates that have a ready endpoint of a Service; if none has, those with one that still serves.
+    pub(super) fn local_to(&self, service: &ObjectKey, candidates: &[Candidate]) -> Vec<Candidate> {
+        let on = |nodes: fn(&Usable) -> &BTreeSet<Arc<str>>| -> Vec<Candidate> {
+            let has = |node: &str| self.usable(service).any(|usable| nodes(usable).contains(node));
+            candidates.iter().filter(|candidate| has(&candidate.node)).cloned().collect()
+        };
+        let ready = on(|usable| &usable.ready);
+        if ready.is_empty() { on(|usable| &usable.nodes) } else { ready }
     }
 }
 
