@@ -15,6 +15,7 @@ mod outages;
 mod faults;
 mod restarts;
 mod permissions;
+mod numbers;
 mod scale;
 
 use std::io::Write;
