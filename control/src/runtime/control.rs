@@ -12,6 +12,7 @@ use super::{
     packets,
     repair::Repair,
     survey::Survey,
+    told::Logged,
 };
 use crate::{
     compile::{Compiler, Environment, Relay},
@@ -65,6 +66,8 @@ pub(super) struct Control {
     problems: Vec<Problem>,
     /// What was wrong with the last tables.
     found: Findings,
+    /// What the log says is wrong.
+    told: Logged,
     /// The cluster's side does not know of the last tables yet.
     untold: bool,
     /// The source has not listed everything yet.
@@ -108,6 +111,7 @@ impl Control {
             objects: Objects::default(),
             problems: Vec::new(),
             found: Findings::default(),
+            told: Logged::default(),
             untold: false,
             pending: true,
             lame: false,
@@ -130,9 +134,7 @@ impl Control {
         self.pace.begin();
         self.problems = objects.problems.clone();
         self.problems.extend(self.model.update(objects));
-        for problem in &self.problems {
-            tracing::warn!("{problem}");
-        }
+        self.told.objects.tell(&self.problems);
         self.pending = objects.pending;
         self.objects = objects.clone();
         let mut targets = self.compiler.targets();
@@ -148,9 +150,8 @@ impl Control {
     pub(super) async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
         let (shared, applied) = self.publish_tables(view);
         let own = self.operators.objects(&self.model, &self.config, &self.appliance).await;
-        for problem in shared.iter().chain(&own) {
-            tracing::warn!("{problem}");
-        }
+        self.told.shared.tell(&shared);
+        self.told.own.tell(&own);
         self.found = Findings { shared, own };
         self.untold = true;
         let failed = !applied || self.pending;

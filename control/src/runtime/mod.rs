@@ -16,6 +16,8 @@ mod control;
 mod follow;
 mod pace;
 mod known;
+mod told;
+mod numbers;
 mod in_cluster;
 mod operators;
 mod logging;
