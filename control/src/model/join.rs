@@ -1,17 +1,16 @@
 //! All objects, joined by Service, kept up to date.
 //!
 //! Cost of an update: the reading and joining of what changed, where the source has kept what did not; a comparison of
-//! key and pointer an object besides, where it made its maps anew.
+//! key and pointer an object besides, where it made its maps anew. Who reads the model finds what changed in the same way.
 
 use super::{Node, Reading, Service, Slice};
 use crate::{
     fault::{Fault, Origin, Problem, Severity},
     objects::{self, Object, ObjectKey, ObjectKind, Objects, Subject},
 };
-use imbl::ordmap::DiffItem;
+use imbl::{OrdMap, ordmap::DiffItem};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
 };
 
@@ -32,7 +31,9 @@ pub struct Model {
     nodes: Kind<k8s_openapi::api::core::v1::Node, Node>,
     /// Slices by the Service they are of, whether or not it exists yet.
     slices_of: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
-    joined: BTreeMap<ObjectKey, Arc<Joined>>,
+    joined: OrdMap<ObjectKey, Arc<Joined>>,
+    /// Those of them with a healthCheckNodePort.
+    health_checked: BTreeMap<ObjectKey, Arc<Joined>>,
 }
 
 impl Model {
@@ -80,22 +81,28 @@ impl Model {
         };
         match self.services.get(&key) {
             Some(service) => {
-                let joined = Joined { service: Arc::clone(service), slices };
-                self.joined.insert(key, Arc::new(joined));
+                let joined = Arc::new(Joined { service: Arc::clone(service), slices });
+                match service.health_check_node_port {
+                    Some(_) => drop(self.health_checked.insert(key.clone(), Arc::clone(&joined))),
+                    None => drop(self.health_checked.remove(&key)),
+                }
+                self.joined.insert(key, joined);
             }
-            None => drop(self.joined.remove(&key)),
+            None => {
+                self.health_checked.remove(&key);
+                self.joined.remove(&key);
+            }
         }
     }
 
     /// The Services to be proxied, in order of their names. One that did not change is the same `Arc` as before.
-    pub fn services(&self) -> &BTreeMap<ObjectKey, Arc<Joined>> {
+    pub fn services(&self) -> &OrdMap<ObjectKey, Arc<Joined>> {
         &self.joined
     }
 
-    /// The addresses of all endpoints, whether they may get flows now or later.
-    pub fn endpoint_addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let slices = self.joined.values().flat_map(|joined| &joined.slices);
-        slices.flat_map(|slice| &slice.endpoints).map(|endpoint| endpoint.addr)
+    /// Those of them that have a healthCheckNodePort.
+    pub fn health_checked(&self) -> &BTreeMap<ObjectKey, Arc<Joined>> {
+        &self.health_checked
     }
 
     /// The names of all Nodes.

@@ -5,7 +5,8 @@
 //! is sent to a worker that does not know it.
 
 use super::{
-    Appliance, Common, Known, RuntimeError, classifier,
+    Appliance, Common, Known, RuntimeError,
+    classifier::Target,
     in_cluster::InCluster,
     operators::{Operators, Outcome},
     pace::Pace,
@@ -18,6 +19,7 @@ use crate::{
     config::Config,
     fault::Problem,
     gateways::{Neighbours, Planned},
+    http::TableFacts,
     model::Model,
     objects::Objects,
     routes::{Routes, View, hints},
@@ -49,6 +51,8 @@ pub(super) struct Control {
     pub(super) config: Config,
     model: Model,
     compiler: Compiler,
+    /// What the classifier is to know.
+    target: Target,
     pub(super) appliance: Arc<Appliance>,
     survey: Survey,
     repair: Repair,
@@ -96,6 +100,7 @@ impl Control {
         Ok(Self {
             model: Model::default(),
             compiler: Compiler::new(),
+            target: Target::default(),
             appliance: Arc::new(appliance),
             survey: Survey::default(),
             repair,
@@ -122,7 +127,7 @@ impl Control {
 
     /// Takes in the objects as they are now, asks for the neighbours of new backends, and publishes. Returns whether
     /// all neighbours were known in time.
-    pub(super) async fn sync(&mut self, objects: &Objects, routes: &Routes, patience: Duration) -> bool {
+    pub(super) async fn sync(&mut self, objects: &Objects, routes: &mut Routes, patience: Duration) -> bool {
         let begun = Instant::now();
         self.pace.begin();
         self.problems = objects.problems.clone();
@@ -132,9 +137,8 @@ impl Control {
         }
         self.pending = objects.pending;
         self.objects = objects.clone();
-        let mut targets = self.compiler.targets();
-        targets.extend(self.model.endpoint_addresses());
-        routes.set_targets(targets);
+        self.compiler.take(&self.model, &(&self.config).into());
+        routes.set_targets(self.compiler.targets());
         let settled = routes.settled(patience).await;
         self.publish(&routes.view(), begun).await;
         self.pace.end(Instant::now());
@@ -152,8 +156,7 @@ impl Control {
         self.untold = true;
         let failed = !applied || self.pending;
         let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
-        let problems: Vec<_> = self.all_problems().collect();
-        self.operators.published(&self.compiler, &problems, outcome);
+        self.operators.published(TableFacts::of(&self.compiler, self.all_problems()), outcome);
         self.remember();
         self.pace.published(Instant::now(), failed);
     }
@@ -217,17 +220,17 @@ impl Control {
         let mut applied = true;
         *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
         let compiled = self.compiler.compile(&self.model, &environment);
-        let target =
-            classifier::state(&self.config, &compiled.captured, view, appliance.common.kernel.is_some());
+        let gives_back = appliance.common.kernel.is_some();
+        let target = self.target.update(&self.config, compiled.captured, view, gives_back);
         let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = classifier.shrink(&target) {
+        if let Err(error) = classifier.shrink(target) {
             applied = false;
             tracing::error!(%error, "the classifier keeps addresses that are gone; this is tried again");
         }
         let generation = appliance.publisher.publish(compiled.snapshot);
         self.compiler.published(generation);
         self.generation = generation;
-        if let Err(error) = classifier.grow(&target) {
+        if let Err(error) = classifier.grow(target) {
             applied = false;
             tracing::error!(%error, "the classifier lacks new addresses; this is tried again");
         }

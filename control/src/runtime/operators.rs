@@ -2,7 +2,6 @@
 
 use super::Appliance;
 use crate::{
-    compile::Compiler,
     config::Config,
     fault::Problem,
     http::{
@@ -76,10 +75,10 @@ impl Operators {
     }
 
     /// New tables were published, or could not be; `all` changes that came in are in them.
-    pub(super) fn published(&self, compiler: &Compiler, problems: &[&Problem], outcome: Outcome) {
+    pub(super) fn published(&self, facts: TableFacts, outcome: Outcome) {
         let now = Moment::now();
         self.syncs.ended(now, outcome.took, outcome.failed);
-        self.syncs.tables(&TableFacts::count(compiler, problems));
+        self.syncs.tables(&facts);
         if outcome.all && !outcome.failed {
             self.health.updated(now);
         }
