@@ -6,21 +6,19 @@
 
 use super::{
     Appliance, Common, Known, RuntimeError,
-    classifier::Target,
     in_cluster::InCluster,
     operators::{Operators, Outcome},
     pace::Pace,
     packets,
+    pipeline::{Made, Pipeline},
     repair::Repair,
     survey::Survey,
 };
 use crate::{
-    compile::{Compiler, Environment, Relay},
+    compile::{Environment, Relay},
     config::Config,
     fault::Problem,
     gateways::{Neighbours, Planned},
-    http::TableFacts,
-    model::Model,
     objects::Objects,
     routes::{Routes, View, hints},
 };
@@ -49,10 +47,7 @@ struct Findings {
 /// Model, compiler and appliance together.
 pub(super) struct Control {
     pub(super) config: Config,
-    model: Model,
-    compiler: Compiler,
-    /// What the classifier is to know.
-    target: Target,
+    pipeline: Pipeline,
     pub(super) appliance: Arc<Appliance>,
     survey: Survey,
     repair: Repair,
@@ -98,9 +93,7 @@ impl Control {
             known: RwLock::default(),
         };
         Ok(Self {
-            model: Model::default(),
-            compiler: Compiler::new(),
-            target: Target::default(),
+            pipeline: Pipeline::default(),
             appliance: Arc::new(appliance),
             survey: Survey::default(),
             repair,
@@ -131,14 +124,13 @@ impl Control {
         let begun = Instant::now();
         self.pace.begin();
         self.problems = objects.problems.clone();
-        self.problems.extend(self.model.update(objects));
+        self.problems.extend(self.pipeline.take(&self.config, objects));
         for problem in &self.problems {
             tracing::warn!("{problem}");
         }
         self.pending = objects.pending;
         self.objects = objects.clone();
-        self.compiler.take(&self.model, &(&self.config).into());
-        routes.set_targets(self.compiler.targets());
+        routes.set_targets(self.pipeline.targets());
         let settled = routes.settled(patience).await;
         self.publish(&routes.view(), begun).await;
         self.pace.end(Instant::now());
@@ -148,7 +140,7 @@ impl Control {
     /// Publishes what the objects and the machine now give.
     pub(super) async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
         let (shared, applied) = self.publish_tables(view);
-        let own = self.operators.objects(&self.model, &self.config, &self.appliance).await;
+        let own = self.operators.objects(&self.pipeline, &self.config, &self.appliance).await;
         for problem in shared.iter().chain(&own) {
             tracing::warn!("{problem}");
         }
@@ -156,7 +148,7 @@ impl Control {
         self.untold = true;
         let failed = !applied || self.pending;
         let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
-        self.operators.published(TableFacts::of(&self.compiler, self.all_problems()), outcome);
+        self.operators.published(self.pipeline.facts(self.all_problems()), outcome);
         self.remember();
         self.pace.published(Instant::now(), failed);
     }
@@ -219,31 +211,31 @@ impl Control {
         let appliance = &self.appliance;
         let mut applied = true;
         *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
-        let compiled = self.compiler.compile(&self.model, &environment);
         let gives_back = appliance.common.kernel.is_some();
-        let target = self.target.update(&self.config, compiled.captured, view, gives_back);
+        let Made { snapshot, changes, problems, classifier: target } =
+            self.pipeline.make(&self.config, &environment, view, gives_back);
         let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = classifier.shrink(target) {
             applied = false;
             tracing::error!(%error, "the classifier keeps addresses that are gone; this is tried again");
         }
-        let generation = appliance.publisher.publish(compiled.snapshot);
-        self.compiler.published(generation);
+        let generation = appliance.publisher.publish(snapshot);
         self.generation = generation;
         if let Err(error) = classifier.grow(target) {
             applied = false;
             tracing::error!(%error, "the classifier lacks new addresses; this is tried again");
         }
-        if !compiled.changes.is_empty() {
+        self.pipeline.published(generation);
+        if !changes.is_empty() {
             tracing::info!(
                 generation,
-                added = compiled.changes.added.services.len(),
-                removed = compiled.changes.removed.services.len(),
-                changed = compiled.changes.changed.len(),
+                added = changes.added.services.len(),
+                removed = changes.removed.services.len(),
+                changed = changes.changed.len(),
                 "published"
             );
         }
-        (compiled.problems, applied)
+        (problems, applied)
     }
 
     /// Frees what is out of use. True: something is, that the tables and the classifier still name.
@@ -254,14 +246,14 @@ impl Control {
         let publisher = &self.appliance.publisher;
         publisher.reclaim();
         let oldest_in_use = publisher.oldest_in_use();
-        self.compiler.release(oldest_in_use);
+        self.pipeline.release(oldest_in_use);
         let unused = self.survey.unused();
         if let Some(unused) = &unused {
-            self.compiler.forget(unused);
+            self.pipeline.forget(unused);
         }
         // Workers that still use older tables may open flows to what has gone since.
         if oldest_in_use >= self.generation {
-            self.survey.start(&self.appliance, || self.compiler.lingering());
+            self.survey.start(&self.appliance, || self.pipeline.lingering());
         }
         match self.appliance.workers.iter().find(|worker| worker.handle.has_died()) {
             Some(worker) => Err(RuntimeError::WorkerDied { index: worker.index }),
