@@ -196,7 +196,8 @@ async fn changed_within(folder: &mut Folder, limit: Duration) -> bool {
     tokio::time::timeout(limit, folder.changed()).await.is_ok()
 }
 
-const SOON: Duration = Duration::from_secs(5);
+/// On a busy machine.
+const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn changes_are_seen_however_they_are_made() {

@@ -35,6 +35,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long workers may take to change to new tables: a poll, which takes them microseconds when they have a core.
+const SWITCH: Duration = Duration::from_millis(100);
+
 /// What was wrong with tables.
 #[derive(Debug, Default)]
 struct Findings {
@@ -162,6 +165,16 @@ impl Control {
         self.remember();
         let neighbours = cluster.neighbours();
         std::mem::replace(&mut self.neighbours, neighbours.clone()) != neighbours
+    }
+
+    /// Waits until all workers use what was published last, and tells the cluster's side that they know its neighbours.
+    pub(super) async fn introduce(&self, cluster: Option<&InCluster>) {
+        let Some(cluster) = cluster else { return };
+        let end = Instant::now() + SWITCH;
+        while self.appliance.publisher.oldest_in_use() < self.generation && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        cluster.uses(&self.neighbours);
     }
 
     /// Tells the cluster's side whether the node is fit, and, if something was published, what is served and what is

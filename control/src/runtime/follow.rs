@@ -76,6 +76,7 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
             () = changed(&mut in_cluster) => {
                 if control.meet(in_cluster.as_ref()) {
                     control.publish(&routes.view(), Instant::now()).await;
+                    control.introduce(in_cluster.as_ref()).await;
                 }
             }
             _ = housekeeping.tick() => {

@@ -23,7 +23,7 @@ fn a_wrong_object_is_told_so_and_everything_else_is_served() {
         let mut gateways = site.start_gateways(&GatewayOptions::default()).unwrap();
         steps::offer_addresses(site);
         let targets = steps::serve(site, namespace, "good", 1);
-        let load = Load::start(site.client(), &targets, 20).unwrap();
+        let load = Load::start_patient(site.client(), &targets, 20).unwrap();
         let taken = targets[0].ip().to_string();
 
         refused_requests(site, namespace, &taken);

@@ -16,8 +16,7 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
-/// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use penstock_tests::PATIENCE;
 
 /// Where the tests' Leases and pools are.
 pub(crate) const OURS: &str = "penstock";
