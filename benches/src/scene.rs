@@ -194,7 +194,7 @@ fn fill<F: Numbered>(tables: &mut Tables<F>) {
             source_ranges: None,
         })));
     }
-    tables.services = Arc::new(services);
+    tables.services = services.into_iter().collect();
     let hop = |number: u32| {
         let link = Link {
             port: PortId(1),
@@ -204,7 +204,7 @@ fn fill<F: Numbered>(tables: &mut Tables<F>) {
         };
         NextHop { link: Some(link), source: None, mtu: 1500 }
     };
-    tables.next_hops = Arc::new((0..BACKENDS).map(hop).collect());
+    tables.next_hops = (0..BACKENDS).map(hop).collect();
     tables.snat_addresses = Arc::from([F::addr(POOL, 1)]);
 }
 
