@@ -5,7 +5,7 @@
 
 use super::packet::{Packet, Part};
 use crate::{
-    state::{Deltas, Direction, Flow, Tuple},
+    state::{Deltas, Direction, Record, Tuple},
     table::{Link, Transport},
     wire::{Delta, Family, Sctp, Sum, translate_ports},
 };
@@ -25,8 +25,8 @@ pub(super) struct Translation<'t, F: Family> {
 
 impl<'t, F: Family> Translation<'t, F> {
     #[inline]
-    pub(super) fn of(flow: &Flow<F>, direction: Direction, link: &'t Link, mtu: u16) -> Self {
-        Self { tuple: flow.translated(direction), deltas: flow.deltas[direction as usize], link, mtu }
+    pub(super) fn of(flow: &Record<F>, direction: Direction, link: &'t Link, mtu: u16) -> Self {
+        Self { tuple: flow.translated(direction), deltas: flow.deltas(direction), link, mtu }
     }
 }
 
