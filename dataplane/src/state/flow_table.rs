@@ -10,12 +10,7 @@
 use super::{
     Direction, Entry, Flow, FlowState, Millis, Record, Timeouts, Tuple, index::Index, record::Account,
 };
-use crate::{
-    pages,
-    prefetch::prefetch,
-    table::hash::{fold, words},
-    wire::Family,
-};
+use crate::{pages, prefetch::prefetch, table::hash::fold, wire::Family};
 
 /// The number of a flow in its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,19 +105,11 @@ impl<F: Family> FlowTable<F> {
     }
 
     /// The hash of a tuple in this table.
-    #[inline]
+    #[inline(always)]
     pub fn hash(&self, tuple: &Tuple<F>) -> u64 {
-        let (a, b) = words::<F>(tuple.source);
-        let (c, d) = words::<F>(tuple.destination);
-        let ports = u64::from(tuple.source_port) << 24 | u64::from(tuple.destination_port) << 8;
-        let ports = ports | tuple.transport as u64;
-        let addresses = if F::ADDR_LEN == 4 {
-            // Both IPv4 addresses fit in one word.
-            a << 32 | c
-        } else {
-            fold(a ^ self.seed[0], b ^ self.seed[1])
-                ^ fold(c ^ self.seed[2], d ^ self.seed[3]).rotate_left(17)
-        };
+        let ports = u64::from(tuple.source_port) | u64::from(tuple.destination_port) << 16;
+        let ports = ports | (tuple.transport as u64) << 32;
+        let addresses = F::mix(tuple.source, tuple.destination, &self.seed);
         let mixed = fold(addresses ^ self.seed[0], ports ^ self.seed[1]);
         fold(mixed ^ self.seed[2], self.seed[3] | 1)
     }
