@@ -5,21 +5,21 @@
 //! is sent to a worker that does not know it.
 
 use super::{
-    Appliance, Common, Known, RuntimeError, classifier,
+    Appliance, Common, Known, RuntimeError,
     in_cluster::InCluster,
     operators::{Operators, Outcome},
     pace::Pace,
     packets,
+    pipeline::{Made, Pipeline},
     repair::Repair,
     survey::Survey,
     told::Logged,
 };
 use crate::{
-    compile::{Compiler, Environment, Relay},
+    compile::{Environment, Relay},
     config::Config,
     fault::Problem,
     gateways::{Neighbours, Planned},
-    model::Model,
     objects::Objects,
     routes::{Routes, View, hints},
 };
@@ -51,8 +51,7 @@ struct Findings {
 /// Model, compiler and appliance together.
 pub(super) struct Control {
     pub(super) config: Config,
-    model: Model,
-    compiler: Compiler,
+    pipeline: Pipeline,
     pub(super) appliance: Arc<Appliance>,
     survey: Survey,
     repair: Repair,
@@ -100,8 +99,7 @@ impl Control {
             known: RwLock::default(),
         };
         Ok(Self {
-            model: Model::default(),
-            compiler: Compiler::new(),
+            pipeline: Pipeline::default(),
             appliance: Arc::new(appliance),
             survey: Survey::default(),
             repair,
@@ -129,17 +127,15 @@ impl Control {
 
     /// Takes in the objects as they are now, asks for the neighbours of new backends, and publishes. Returns whether
     /// all neighbours were known in time.
-    pub(super) async fn sync(&mut self, objects: &Objects, routes: &Routes, patience: Duration) -> bool {
+    pub(super) async fn sync(&mut self, objects: &Objects, routes: &mut Routes, patience: Duration) -> bool {
         let begun = Instant::now();
         self.pace.begin();
         self.problems = objects.problems.clone();
-        self.problems.extend(self.model.update(objects));
+        self.problems.extend(self.pipeline.take(&self.config, objects));
         self.told.objects.tell(&self.problems);
         self.pending = objects.pending;
         self.objects = objects.clone();
-        let mut targets = self.compiler.targets();
-        targets.extend(self.model.endpoint_addresses());
-        routes.set_targets(targets);
+        routes.set_targets(self.pipeline.targets());
         let settled = routes.settled(patience).await;
         self.publish(&routes.view(), begun).await;
         self.pace.end(Instant::now());
@@ -149,15 +145,14 @@ impl Control {
     /// Publishes what the objects and the machine now give.
     pub(super) async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
         let (shared, applied) = self.publish_tables(view);
-        let own = self.operators.objects(&self.model, &self.config, &self.appliance).await;
+        let own = self.operators.objects(&self.pipeline, &self.config, &self.appliance).await;
         self.told.shared.tell(&shared);
         self.told.own.tell(&own);
         self.found = Findings { shared, own };
         self.untold = true;
         let failed = !applied || self.pending;
         let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
-        let problems: Vec<_> = self.all_problems().collect();
-        self.operators.published(&self.compiler, &problems, outcome);
+        self.operators.published(self.pipeline.facts(self.all_problems()), outcome);
         self.remember();
         self.pace.published(Instant::now(), failed);
     }
@@ -230,31 +225,31 @@ impl Control {
         let appliance = &self.appliance;
         let mut applied = true;
         *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
-        let compiled = self.compiler.compile(&self.model, &environment);
-        let target =
-            classifier::state(&self.config, &compiled.captured, view, appliance.common.kernel.is_some());
+        let gives_back = appliance.common.kernel.is_some();
+        let Made { snapshot, changes, problems, classifier: target } =
+            self.pipeline.make(&self.config, &environment, view, gives_back);
         let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = classifier.shrink(&target) {
+        if let Err(error) = classifier.shrink(target) {
             applied = false;
             tracing::error!(%error, "the classifier keeps addresses that are gone; this is tried again");
         }
-        let generation = appliance.publisher.publish(compiled.snapshot);
-        self.compiler.published(generation);
+        let generation = appliance.publisher.publish(snapshot);
         self.generation = generation;
-        if let Err(error) = classifier.grow(&target) {
+        if let Err(error) = classifier.grow(target) {
             applied = false;
             tracing::error!(%error, "the classifier lacks new addresses; this is tried again");
         }
-        if !compiled.changes.is_empty() {
+        self.pipeline.published(generation);
+        if !changes.is_empty() {
             tracing::info!(
                 generation,
-                added = compiled.changes.added.services.len(),
-                removed = compiled.changes.removed.services.len(),
-                changed = compiled.changes.changed.len(),
+                added = changes.added.services.len(),
+                removed = changes.removed.services.len(),
+                changed = changes.changed.len(),
                 "published"
             );
         }
-        (compiled.problems, applied)
+        (problems, applied)
     }
 
     /// Frees what is out of use. True: something is, that the tables and the classifier still name.
@@ -265,14 +260,14 @@ impl Control {
         let publisher = &self.appliance.publisher;
         publisher.reclaim();
         let oldest_in_use = publisher.oldest_in_use();
-        self.compiler.release(oldest_in_use);
+        self.pipeline.release(oldest_in_use);
         let unused = self.survey.unused();
         if let Some(unused) = &unused {
-            self.compiler.forget(unused);
+            self.pipeline.forget(unused);
         }
         // Workers that still use older tables may open flows to what has gone since.
         if oldest_in_use >= self.generation {
-            self.survey.start(&self.appliance, || self.compiler.lingering());
+            self.survey.start(&self.appliance, || self.pipeline.lingering());
         }
         match self.appliance.workers.iter().find(|worker| worker.handle.has_died()) {
             Some(worker) => Err(RuntimeError::WorkerDied { index: worker.index }),

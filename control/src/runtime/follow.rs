@@ -41,7 +41,7 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
 
     let numbers = source.cluster().map(|cluster| Numbers::new(cluster, &control.appliance));
     control.operators.serve(&control.config, &control.appliance, numbers);
-    if !control.sync(&source.load(), &routes, FIRST_NEIGHBOURS).await {
+    if !control.sync(&source.load(), &mut routes, FIRST_NEIGHBOURS).await {
         tracing::warn!("some backends have no next hop yet; `penstock show backends` tells which and why");
     }
     let server = Server::open(&control.config.socket)?;
@@ -68,7 +68,7 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
             () = until(due) => {
                 // The first objects may come long after the start.
                 let patience = if control.pending { FIRST_NEIGHBOURS } else { NEW_NEIGHBOURS };
-                control.sync(&source.load(), &routes, patience).await;
+                control.sync(&source.load(), &mut routes, patience).await;
             }
             change = routes.changed() => {
                 report(&change?);

@@ -18,6 +18,7 @@ mod pace;
 mod known;
 mod told;
 mod numbers;
+mod pipeline;
 mod in_cluster;
 mod operators;
 mod logging;
@@ -26,6 +27,7 @@ pub use error::RuntimeError;
 pub use known::Known;
 pub use logging::start_logging;
 pub use packets::{Common, RunningWorker, path_config};
+pub use pipeline::{Made, Pipeline};
 
 use crate::{
     config::Config,

@@ -54,7 +54,7 @@ pub fn compile(data: &[u8]) {
 
 /// Compiles, and again once there are ways to the backends.
 fn known(compiler: &mut Compiler, model: &Model) -> Compiled {
-    compiler.compile(model, &environment(BTreeSet::new(), 1500, None, true));
+    compiler.compile(model, &environment([], 1500, None, true));
     compiler.compile(model, &environment(compiler.targets(), 1500, None, true))
 }
 

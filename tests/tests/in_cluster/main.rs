@@ -11,6 +11,7 @@ mod steps;
 mod workloads;
 mod serving;
 mod handover;
+mod local;
 mod outages;
 mod faults;
 mod restarts;

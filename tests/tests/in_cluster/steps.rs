@@ -71,6 +71,15 @@ pub fn ask(site: &Site, target: SocketAddr) -> Result<String> {
     Ok(answer.with_context(|| format!("GET http://{target}/"))?.body)
 }
 
+/// What curl gets from the client.
+pub fn curl(site: &Site, target: SocketAddr, path: &str) -> String {
+    let limit = PATIENCE.as_secs().to_string();
+    let url = format!("http://{target}{path}");
+    let answer =
+        site.client().run(&["curl", "--silent", "--show-error", "--fail", "--max-time", &limit, &url]);
+    answer.unwrap_or_else(|error| panic!("{error}\n{}", logs(site))).trim().to_owned()
+}
+
 /// Until every target answers.
 pub fn wait_until_served(site: &Site, targets: &[SocketAddr]) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;

@@ -30,9 +30,9 @@ fn all_is_listed_before_anything_is_served_and_changes_are_seen_at_once() {
     assert!(objects.nodes.contains_key(&key("", "node-1")));
     assert_eq!(objects.slices.len(), 1, "{:?}", objects.slices);
     let kept = &objects.slices[&key("default", "web-1")].value;
-    assert_eq!(kept.ports.as_ref().unwrap()[0].name.as_deref(), Some(""), "the API server fills it in");
-    let endpoint = &kept.endpoints.as_ref().unwrap()[0];
-    assert_eq!(endpoint.target_ref.as_ref().unwrap().name.as_deref(), Some("web-pod"));
+    let kept = kept.slice().unwrap();
+    assert_eq!(kept.ports[0].name, "", "the API server fills it in");
+    assert_eq!(kept.endpoints[0].target.as_deref(), Some("web-pod"));
     assert_eq!(addresses(&objects, "web-1"), ["10.2.0.1"]);
 
     // One change after the other, each seen before the next is made.

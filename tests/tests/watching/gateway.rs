@@ -165,6 +165,7 @@ pub(crate) fn pool(name: &str, addresses: &str) -> Value {
 /// The addresses of a slice's endpoints.
 pub(crate) fn addresses(objects: &Objects, name: &str) -> Vec<String> {
     let slice = objects.slices.get(&key("default", name));
-    let endpoints = slice.and_then(|slice| slice.value.endpoints.as_deref()).unwrap_or_default();
-    endpoints.iter().flat_map(|endpoint| endpoint.addresses.clone()).collect()
+    let endpoints =
+        slice.and_then(|slice| slice.value.slice()).into_iter().flat_map(|slice| &slice.endpoints);
+    endpoints.map(|endpoint| endpoint.addr.to_string()).collect()
 }

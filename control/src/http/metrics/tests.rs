@@ -162,7 +162,7 @@ fn facts(services: &[(&str, bool, bool)]) -> TableFacts {
     let config = Config::from_yaml("interfaces: [{name: eth0}]", "test", "n1").unwrap();
     let mut compiler = Compiler::new();
     compiler.compile(&model, &Environment::of(&config, &View::default()));
-    TableFacts::count(&compiler, &[])
+    TableFacts::of(&compiler, [])
 }
 
 const INTERNAL: &str = "ports: [{port: 80}], internalTrafficPolicy: Local";

@@ -11,7 +11,7 @@ fn labelled(labels: &str, text: &str) -> Reading<Slice> {
     );
     let object: api::EndpointSlice =
         serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    Slice::read(&ObjectKey::new("default", "web-1"), &object)
+    Slice::read(&object)
 }
 
 #[track_caller]
