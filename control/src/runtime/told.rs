@@ -61,6 +61,6 @@ mod tests {
         assert_eq!(told.differences(&[a.clone(), away.clone()]), (vec![&a], vec![]));
         told.tell(&[a.clone(), away.clone()]);
         assert_eq!(told.differences(&[a.clone(), away]), (vec![], vec![]));
-        assert_eq!(told.differences(&[b.clone()]), (vec![&b], vec![&a]));
+        assert_eq!(told.differences(std::slice::from_ref(&b)), (vec![&b], vec![&a]));
     }
 }
