@@ -30,6 +30,7 @@ use penstock_dataplane::{
     wire::EtherAddr,
 };
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
@@ -42,9 +43,9 @@ const SWITCH: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 struct Findings {
     /// What every gateway finds that has the same objects.
-    shared: Vec<Problem>,
+    shared: Arc<[Problem]>,
     /// What is wrong on this node alone.
-    own: Vec<Problem>,
+    own: Arc<[Problem]>,
 }
 
 /// Model, compiler and appliance together.
@@ -61,7 +62,7 @@ pub(super) struct Control {
     /// The objects as they were taken in last.
     objects: Objects,
     /// What is wrong with them.
-    problems: Vec<Problem>,
+    problems: Arc<[Problem]>,
     /// What was wrong with the last tables.
     found: Findings,
     /// The cluster's side does not know of the last tables yet.
@@ -104,7 +105,7 @@ impl Control {
             operators: Operators::new(&config),
             pace: Pace::new(config.sync),
             objects: Objects::default(),
-            problems: Vec::new(),
+            problems: Arc::default(),
             found: Findings::default(),
             untold: false,
             pending: true,
@@ -126,11 +127,9 @@ impl Control {
     pub(super) async fn sync(&mut self, objects: &Objects, routes: &mut Routes, patience: Duration) -> bool {
         let begun = Instant::now();
         self.pace.begin();
-        self.problems = objects.problems.clone();
-        self.problems.extend(self.pipeline.take(&self.config, objects));
-        for problem in &self.problems {
-            tracing::warn!("{problem}");
-        }
+        let mut problems = objects.problems.clone();
+        problems.extend(self.pipeline.take(&self.config, objects));
+        replace(&mut self.problems, problems);
         self.pending = objects.pending;
         self.objects = objects.clone();
         routes.set_targets(self.pipeline.targets());
@@ -144,14 +143,15 @@ impl Control {
     pub(super) async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
         let (shared, applied) = self.publish_tables(view);
         let own = self.operators.objects(&self.pipeline, &self.config, &self.appliance).await;
-        for problem in shared.iter().chain(&own) {
-            tracing::warn!("{problem}");
-        }
-        self.found = Findings { shared, own };
+        replace(&mut self.found.shared, shared);
+        replace(&mut self.found.own, own);
         self.untold = true;
         let failed = !applied || self.pending;
         let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
-        self.operators.published(self.pipeline.facts(self.all_problems()), outcome);
+        self.operators.published(
+            self.pipeline.facts(self.all_problems().into_iter().flat_map(|found| found.iter())),
+            outcome,
+        );
         self.remember();
         self.pace.published(Instant::now(), failed);
     }
@@ -182,15 +182,14 @@ impl Control {
     pub(super) fn tell(&mut self, cluster: &InCluster) {
         cluster.fit(!self.pending && !self.lame);
         if std::mem::take(&mut self.untold) && !self.pending {
-            let shared = self.problems.iter().chain(&self.found.shared).chain(self.planned.problems.iter());
-            cluster.served(&self.objects, shared.cloned().collect(), self.found.own.as_slice().into());
+            let shared = self.problems.iter().chain(&*self.found.shared).chain(&*self.planned.problems);
+            cluster.served(&self.objects, shared.cloned().collect(), Arc::clone(&self.found.own));
         }
     }
 
-    /// All that is wrong.
-    fn all_problems(&self) -> impl Iterator<Item = &Problem> {
-        let found = self.found.shared.iter().chain(&self.found.own);
-        self.problems.iter().chain(found).chain(self.planned.problems.iter())
+    /// All that is wrong, by who found it.
+    fn all_problems(&self) -> [&Arc<[Problem]>; 4] {
+        [&self.problems, &self.found.shared, &self.found.own, &self.planned.problems]
     }
 
     /// Keeps what is known for whoever asks.
@@ -199,7 +198,7 @@ impl Control {
             node_name: self.config.node_name.clone(),
             cluster: self.config.cluster().cloned(),
             objects: self.objects.clone(),
-            problems: self.all_problems().cloned().collect(),
+            problems: self.all_problems().map(Arc::clone),
             plan: Arc::clone(&self.planned.plan),
         };
         *self.appliance.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
@@ -283,6 +282,18 @@ impl Control {
             }
         }
     }
+}
+
+/// Replaces what was wrong by what is, and logs what is new.
+fn replace(known: &mut Arc<[Problem]>, now: Vec<Problem>) {
+    if **known == *now {
+        return;
+    }
+    let before: BTreeSet<_> = known.iter().collect();
+    for problem in now.iter().filter(|problem| !before.contains(problem)) {
+        tracing::warn!("{problem}");
+    }
+    *known = now.into();
 }
 
 fn warn_of_hints(config: &Config, view: &View) {

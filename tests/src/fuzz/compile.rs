@@ -16,7 +16,7 @@ use penstock_dataplane::{
     table::{Endpoints, Service, Snapshot, Tables},
     wire::Family,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Between one content of the file and the next.
 const NEXT: &[u8] = b"\n%%%\n";
