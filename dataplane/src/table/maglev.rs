@@ -101,6 +101,7 @@ impl<F: Family> Ring<F> {
 }
 
 /// One backend's walk over the slots: offset, offset + skip, … modulo the size, which visits each slot once.
+#[derive(Clone, Copy)]
 struct Walk {
     next: u32,
     skip: u32,
@@ -113,24 +114,23 @@ struct Walk {
 fn populate<F: Family>(backends: &[Backend<F>], size: u32) -> Box<[u16]> {
     let mut walks: Vec<Walk> = backends.iter().map(|backend| walk(backend, size)).collect();
     let mut slots = vec![EMPTY; size as usize].into_boxed_slice();
-    let few = size.isqrt();
-    let mut turns = (0..walks.len()).cycle();
-    for (_, index) in (few..size).zip(turns.by_ref()) {
-        let walk = &mut walks[index];
-        while slots[walk.next as usize] != EMPTY {
-            walk.step(size);
+    let mut turn = 0;
+    for _ in size.isqrt()..size {
+        let Walk { mut next, skip } = walks[turn];
+        while slots[next as usize] != EMPTY {
+            next = Walk { next, skip }.after(size);
         }
-        slots[walk.next as usize] = index as u16;
-        walk.step(size);
+        slots[next as usize] = turn as u16;
+        walks[turn].next = Walk { next, skip }.after(size);
+        turn = if turn + 1 < walks.len() { turn + 1 } else { 0 };
     }
-    let mut free: Vec<u32> = (0..size).filter(|slot| slots[*slot as usize] == EMPTY).collect();
-    for index in turns {
-        let walk = &mut walks[index];
-        let Some(nearest) = walk.nearest(&free, size) else { break };
-        let slot = free.swap_remove(nearest);
-        slots[slot as usize] = index as u16;
-        walk.next = slot;
-        walk.step(size);
+    let is_free = |slot: &u64| slots[*slot as usize] == EMPTY;
+    let mut free: Vec<u64> = (0..u64::from(size)).filter(is_free).collect();
+    while let Some(nearest) = walks[turn].nearest(&free, size) {
+        let next = free.swap_remove(nearest) as u32;
+        slots[next as usize] = turn as u16;
+        walks[turn].next = Walk { next, ..walks[turn] }.after(size);
+        turn = if turn + 1 < walks.len() { turn + 1 } else { 0 };
     }
     slots
 }
@@ -146,21 +146,21 @@ fn walk<F: Family>(backend: &Backend<F>, size: u32) -> Walk {
 }
 
 impl Walk {
+    /// The slot after the next one.
     #[inline]
-    fn step(&mut self, size: u32) {
-        self.next += self.skip;
-        if self.next >= size {
-            self.next -= size;
-        }
+    fn after(self, size: u32) -> u32 {
+        let next = self.next + self.skip;
+        if next >= size { next - size } else { next }
     }
 
     /// Which of these slots the walk comes to first.
-    fn nearest(&self, slots: &[u32], size: u32) -> Option<usize> {
+    fn nearest(self, slots: &[u64], size: u32) -> Option<usize> {
         // The walk comes to a slot after (slot - next) / skip steps, modulo the size, which is prime. The division is a
         // multiplication by the inverse; the remainder is left as a fraction of the size, in 64 bits, which puts the slots in the
         // same order: two fractions differ by 1/size or more, and are wrong by less than 2 × size / 2⁶⁴.
         let fraction = (u128::from(inverse(self.skip, size)) << 64).div_ceil(size.into()) as u64;
-        let steps = |slot: &u32| u64::from(slot + size - self.next).wrapping_mul(fraction);
+        let back = u64::from(size - self.next);
+        let steps = |slot: &u64| (slot + back).wrapping_mul(fraction);
         let least = slots.iter().map(steps).min()?;
         slots.iter().position(|slot| steps(slot) == least)
     }
@@ -260,10 +260,9 @@ mod tests {
         for taken in 0..size as usize {
             let index = taken % walks.len();
             while slots[walks[index].next as usize] != EMPTY {
-                walks[index].step(size);
+                walks[index].next = walks[index].after(size);
             }
             slots[walks[index].next as usize] = index as u16;
-            walks[index].step(size);
         }
         slots
     }
