@@ -16,7 +16,7 @@ use penstock_dataplane::{
     wire::Family,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     fmt::Display,
 };
 
@@ -50,8 +50,8 @@ pub(super) fn claim<F: Family>(
         node_vips: BTreeSet::new(),
         problems: Vec::new(),
     };
-    let mut owners = BTreeMap::new();
-    let mut node_port_owners = BTreeMap::new();
+    let mut owners = HashMap::with_capacity(claimants.len());
+    let mut node_port_owners = HashMap::new();
     for (service, ids) in &claimants {
         for (vip, kind, field) in
             vips::<F>(service).filter(|(_, kind, _)| external_ips || *kind != VipKind::ExternalIp)

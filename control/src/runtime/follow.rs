@@ -124,6 +124,8 @@ async fn changed(in_cluster: &mut Option<InCluster>) {
 /// For ever, if there is no such time.
 async fn until(time: Option<Instant>) {
     match time {
+        // A timer would be up to a millisecond late.
+        Some(time) if time <= Instant::now() => {}
         Some(time) => tokio::time::sleep_until(time.into()).await,
         None => std::future::pending().await,
     }

@@ -96,7 +96,7 @@ fn object(known: &Known, key: &ObjectKey, service: &api::Service) -> Step {
     let slices = slices(&known.objects, key)
         .map(|(slice, _)| Subject { kind: ObjectKind::EndpointSlice, key: slice.clone() });
     let subjects: Vec<_> = std::iter::once(Subject::service(key)).chain(slices).collect();
-    for problem in &known.problems {
+    for problem in known.problems.iter().flat_map(|found| found.iter()) {
         if problem.object.as_ref().is_some_and(|object| subjects.contains(object)) {
             let is_own = problem.object.as_ref() == Some(&subjects[0]);
             state = match (problem.severity, is_own) {
