@@ -2,7 +2,12 @@
 //!
 //! An endpoint counts if it is ready, or nobody says otherwise, or it is said to serve. A slice of any family counts for all
 //! addresses of its Service, a wrong one as it was when it was right. Cost of an update: what has changed.
+//!
+//! Where only nodes with an endpoint of their own may announce, those with a ready one come first, and those whose last
+//! one is ending only if there is no other. MetalLB knows no such order: there an address leaves a node when its last
+//! endpoint is gone, and what comes until it is elsewhere is refused.
 
+use super::election::Candidate;
 use crate::{
     model::{ReadSlice, Slice},
     objects::{Kind, ObjectKey},
@@ -73,20 +78,26 @@ impl Endpoints {
         touched.insert(service);
     }
 
-    /// The nodes of the endpoints that count; one without a node is local to nobody.
-    fn nodes(&self, service: &ObjectKey) -> impl Iterator<Item = Option<&str>> {
+    /// The endpoints that count.
+    fn usable(&self, service: &ObjectKey) -> impl Iterator<Item = Usable<'_>> {
         let keys = self.of.get(service).into_iter().flatten();
         keys.filter_map(|key| self.slices.get(key)).flat_map(|slice| announceable(slice))
     }
 
     /// Whether a Service has a usable endpoint anywhere.
     pub(super) fn any(&self, service: &ObjectKey) -> bool {
-        self.nodes(service).next().is_some()
+        self.usable(service).next().is_some()
     }
 
-    /// Whether a Service has a usable endpoint on this node.
-    pub(super) fn on(&self, service: &ObjectKey, node: &str) -> bool {
-        self.nodes(service).any(|on| on == Some(node))
+    /// Those of the candidates that have a ready endpoint of a Service; if none has, those with one that still serves.
+    pub(super) fn local_to(&self, service: &ObjectKey, candidates: &[Candidate]) -> Vec<Candidate> {
+        let on = |counts: fn(&Usable<'_>) -> bool| -> Vec<Candidate> {
+            let nodes: BTreeSet<_> =
+                self.usable(service).filter(counts).filter_map(|usable| usable.node).collect();
+            candidates.iter().filter(|candidate| nodes.contains(&*candidate.node)).cloned().collect()
+        };
+        let ready = on(|usable| usable.ready);
+        if ready.is_empty() { on(|_| true) } else { ready }
     }
 }
 
@@ -94,9 +105,17 @@ fn service(key: &ObjectKey, slice: &Slice) -> ObjectKey {
     ObjectKey::new(key.namespace.clone(), &*slice.service)
 }
 
-fn announceable(slice: &Slice) -> impl Iterator<Item = Option<&str>> {
+/// What counts of an endpoint.
+#[derive(Debug, PartialEq, Eq)]
+struct Usable<'s> {
+    /// Its node; one without is local to nobody.
+    node: Option<&'s str>,
+    ready: bool,
+}
+
+fn announceable(slice: &Slice) -> impl Iterator<Item = Usable<'_>> {
     let endpoints = slice.endpoints.iter().filter(|endpoint| endpoint.announceable);
-    endpoints.map(|endpoint| endpoint.node.as_deref())
+    endpoints.map(|endpoint| Usable { node: endpoint.node.as_deref(), ready: endpoint.ready })
 }
 
 #[cfg(test)]
@@ -115,7 +134,8 @@ mod tests {
         let objects = Kind::unit(ObjectKey::new("default", "web-1"), Object { origin: None, value });
         endpoints.update(&objects, &mut BTreeSet::new());
         let web = ObjectKey::new("default", "web");
-        assert_eq!(endpoints.any(&web), endpoints.on(&web, "n"));
+        let here = [Candidate { node: "n".into(), preference: 0 }];
+        assert_eq!(endpoints.any(&web), !endpoints.local_to(&web, &here).is_empty());
         endpoints.any(&web)
     }
 

@@ -5,7 +5,7 @@
 
 use super::{
     IpFamily, Reading,
-    address::{address, special},
+    address::{address, nobody, special},
     names::{NO_PORT, transport},
 };
 use crate::fault::Faults;
@@ -178,6 +178,9 @@ fn endpoints(
             faults.invalid(path, text, format!("must be an {family} address as addressType says"));
         } else if let Some(reason) = special(addr) {
             faults.invalid(path, text, reason);
+        } else if let Some(reason) = nobody(addr) {
+            warnings.invalid(path, text, reason);
+            continue;
         }
         let conditions = endpoint.conditions.as_ref();
         let hints = endpoint.hints.as_ref();

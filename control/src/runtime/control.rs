@@ -13,6 +13,7 @@ use super::{
     pipeline::{Made, Pipeline},
     repair::Repair,
     survey::Survey,
+    told::Logged,
 };
 use crate::{
     compile::{Environment, Relay},
@@ -30,7 +31,6 @@ use penstock_dataplane::{
     wire::EtherAddr,
 };
 use std::{
-    collections::BTreeSet,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
@@ -65,6 +65,8 @@ pub(super) struct Control {
     problems: Arc<[Problem]>,
     /// What was wrong with the last tables.
     found: Findings,
+    /// What the log says is wrong.
+    told: Logged,
     /// The cluster's side does not know of the last tables yet.
     untold: bool,
     /// The source has not listed everything yet.
@@ -107,6 +109,7 @@ impl Control {
             objects: Objects::default(),
             problems: Arc::default(),
             found: Findings::default(),
+            told: Logged::default(),
             untold: false,
             pending: true,
             lame: false,
@@ -129,7 +132,8 @@ impl Control {
         self.pace.begin();
         let mut problems = objects.problems.clone();
         problems.extend(self.pipeline.take(&self.config, objects));
-        replace(&mut self.problems, problems);
+        self.told.objects.tell(&problems);
+        self.problems = problems.into();
         self.pending = objects.pending;
         self.objects = objects.clone();
         routes.set_targets(self.pipeline.targets());
@@ -143,8 +147,9 @@ impl Control {
     pub(super) async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
         let (shared, applied) = self.publish_tables(view);
         let own = self.operators.objects(&self.pipeline, &self.config, &self.appliance).await;
-        replace(&mut self.found.shared, shared);
-        replace(&mut self.found.own, own);
+        self.told.shared.tell(&shared);
+        self.told.own.tell(&own);
+        self.found = Findings { shared: shared.into(), own: own.into() };
         self.untold = true;
         let failed = !applied || self.pending;
         let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
@@ -282,18 +287,6 @@ impl Control {
             }
         }
     }
-}
-
-/// Replaces what was wrong by what is, and logs what is new.
-fn replace(known: &mut Arc<[Problem]>, now: Vec<Problem>) {
-    if **known == *now {
-        return;
-    }
-    let before: BTreeSet<_> = known.iter().collect();
-    for problem in now.iter().filter(|problem| !before.contains(problem)) {
-        tracing::warn!("{problem}");
-    }
-    *known = now.into();
 }
 
 fn warn_of_hints(config: &Config, view: &View) {

@@ -3,7 +3,7 @@
 //! Changes of objects are followed at a bounded pace, those of routes, neighbours and other gateways at once; what a change
 //! leads to is [`Control`]'s. In a cluster a stop is not the end yet: addresses are handed over first.
 
-use super::{RuntimeError, control::Control, in_cluster::InCluster, source::Source};
+use super::{RuntimeError, control::Control, in_cluster::InCluster, numbers::Numbers, source::Source};
 use crate::{
     api::Server,
     config::Config,
@@ -39,7 +39,8 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
         _ => None,
     };
 
-    control.operators.serve(&control.config, &control.appliance);
+    let numbers = source.cluster().map(|cluster| Numbers::new(cluster, &control.appliance));
+    control.operators.serve(&control.config, &control.appliance, numbers);
     if !control.sync(&source.load(), &mut routes, FIRST_NEIGHBOURS).await {
         tracing::warn!("some backends have no next hop yet; `penstock show backends` tells which and why");
     }

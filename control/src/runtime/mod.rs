@@ -16,6 +16,8 @@ mod control;
 mod follow;
 mod pace;
 mod known;
+mod told;
+mod numbers;
 mod pipeline;
 mod in_cluster;
 mod operators;

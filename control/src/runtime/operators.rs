@@ -1,6 +1,6 @@
 //! What load balancers and monitoring are told: fed by the control loop, served by [`http`](crate::http).
 
-use super::{Appliance, Pipeline};
+use super::{Appliance, Pipeline, numbers::Numbers};
 use crate::{
     config::Config,
     fault::Problem,
@@ -31,9 +31,12 @@ impl Operators {
     }
 
     /// Begins to serve the pages, and goes on until the process ends.
-    pub(super) fn serve(&self, config: &Config, appliance: &Arc<Appliance>) {
+    pub(super) fn serve(&self, config: &Config, appliance: &Arc<Appliance>, in_cluster: Option<Numbers>) {
         let asked = Arc::clone(appliance);
-        let metrics = Metrics::new(&self.health, &self.syncs, move || asked.sample());
+        let mut metrics = Metrics::new(&self.health, &self.syncs, move || asked.sample());
+        if let Some(numbers) = in_cluster {
+            metrics = metrics.in_cluster(move || numbers.sample());
+        }
         let pages = Pages {
             health: Arc::clone(&self.health),
             metrics: Arc::new(metrics),

@@ -420,7 +420,7 @@ impl<F: Net> World<F> {
     }
 
     /// The flow with this original tuple, whichever worker has it.
-    pub(crate) fn flow(&self, original: &Tuple<F>) -> Option<&Flow<F>> {
+    pub(crate) fn flow(&self, original: &Tuple<F>) -> Option<Flow<F>> {
         self.workers.iter().find_map(|path| {
             let table = &F::flows(path).table;
             table.get(table.find(table.hash(original), original)?.id)

@@ -101,8 +101,8 @@ fn nonsense_slice(site: &Site, namespace: &str) {
         });
         assert_eq!(site.cluster.apply(&[slice]).is_ok(), is_taken, "{address}");
     }
-    // While requests go on.
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    let note = steps::wait_for_event(site, namespace, "EndpointSlice", "nonsense", "DoubtfulEndpointSlice");
+    assert!(note.contains("239.1.2.3") && note.contains("endpoints[0].addresses[0]"), "{note}");
 }
 
 // S-175

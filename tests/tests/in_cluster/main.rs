@@ -16,6 +16,7 @@ mod outages;
 mod faults;
 mod restarts;
 mod permissions;
+mod numbers;
 mod scale;
 
 use std::io::Write;

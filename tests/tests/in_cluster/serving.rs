@@ -1,21 +1,17 @@
 //! What an operator tries first: a Deployment, a LoadBalancer Service, curl; a rollout under load; what kubectl tells.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use penstock_tests::{
     require_cluster,
-    site::{GatewayOptions, Load, Site, objects},
+    site::{GatewayOptions, Load, objects},
 };
 use serde_json::Value;
 
 use crate::{
     say,
     shared::on_site,
-    steps::{self, ANNOUNCED_BY, PATIENCE, condition},
+    steps::{self, ANNOUNCED_BY, condition},
 };
 
 /// Requests a second while everything is replaced.

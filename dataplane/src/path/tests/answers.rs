@@ -206,7 +206,7 @@ fn an_unknown_next_hop_drops_and_remembers_nothing<F: Net>() {
 fn a_refused_packet_changes_nothing_of_its_flow<F: Net>() {
     let mut world = World::<F>::new();
     let who = world.client(0).connect().who();
-    let before = *world.flow(&who.original).unwrap();
+    let before = world.flow(&who.original).unwrap();
     world.wait(Duration::from_secs(3));
     let elsewhere = EtherAddr([2, 9, 9, 9, 9, 9]);
     world.resume(&who).send_with(FIN_ACK, |packet| {
@@ -217,6 +217,6 @@ fn a_refused_packet_changes_nothing_of_its_flow<F: Net>() {
     world.resume(&who).send_with(FIN_ACK, |packet| packet.payload = vec![0; 1500]);
     world.resume(&who).reply_with(RST, |packet| packet.hop_limit = 1);
     world.moved("received reply_forbidden");
-    assert_eq!(*world.flow(&who.original).unwrap(), before);
+    assert_eq!(world.flow(&who.original).unwrap(), before);
     assert!(matches!(before.state.get(), FlowState::Tcp(_)) && before.original.transport == Transport::Tcp);
 }

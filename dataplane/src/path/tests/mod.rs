@@ -16,4 +16,5 @@ mod batches;
 mod limits;
 mod workers;
 mod properties;
+mod plain;
 mod maglev;

@@ -24,7 +24,7 @@ fn network() -> impl Strategy<Value = Network> {
     ]
 }
 
-fn any_tuple<F: Net>() -> impl Strategy<Value = Tuple<F>> {
+pub(super) fn any_tuple<F: Net>() -> impl Strategy<Value = Tuple<F>> {
     let end = || (network(), any::<u16>(), any::<u16>());
     let transport = prop_oneof![Just(Transport::Tcp), Just(Transport::Udp), Just(Transport::Sctp)];
     (end(), end(), transport).prop_map(|(from, to, transport)| Tuple {
@@ -50,6 +50,11 @@ fn translate<F: Net>(io: &mut MemoryIo, bytes: &[u8], old: &Tuple<F>, new: &Tupl
         frame.write(bytes).unwrap();
         rewrite::translate_whole(&packet, &mut frame, &translation);
         assert_eq!(frame.to_vec(), translated, "both ways to translate do the same");
+    }
+    if F::plain(bytes).is_some() {
+        frame.write(bytes).unwrap();
+        rewrite::translate_plain(&packet, &mut frame, &translation);
+        assert_eq!(frame.to_vec(), translated, "and so does the short way for plain packets");
     }
     io.recycle(frame);
     translated
