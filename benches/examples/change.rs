@@ -34,7 +34,8 @@ fn main() {
         read >> 20
     ));
     let steps = cluster.changes(CHANGES);
-    let parts: [(&str, fn(&Step) -> Duration); 4] = [
+    type Part = fn(&Step) -> Duration;
+    let parts: [(&str, Part); 4] = [
         ("taken in", |step| step.taken_in),
         ("compiled", |step| step.made),
         ("published", |step| step.published),

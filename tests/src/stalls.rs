@@ -23,30 +23,38 @@ const NAP: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Stalls {
     ends: Arc<AtomicBool>,
-    /// Nanoseconds.
+    /// Nanoseconds: of all stalls, and of the longest.
     taken: Arc<AtomicU64>,
+    longest: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Stalls {
     /// Watches from now on.
     pub fn watch() -> Stalls {
-        let (ends, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (told, sum) = (ends.clone(), taken.clone());
+        let ends = Arc::new(AtomicBool::new(false));
+        let (taken, longest) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (told, sum, most) = (ends.clone(), taken.clone(), longest.clone());
         let thread = std::thread::spawn(move || {
             while !told.load(Ordering::Acquire) {
                 let began = Instant::now();
                 std::thread::sleep(NAP);
                 let late = u64::try_from(late_by(began.elapsed()).as_nanos()).unwrap_or(u64::MAX);
                 sum.fetch_add(late, Ordering::AcqRel);
+                most.fetch_max(late, Ordering::AcqRel);
             }
         });
-        Stalls { ends, taken, thread: Some(thread) }
+        Stalls { ends, taken, longest, thread: Some(thread) }
     }
 
     /// What the machine has taken since the beginning.
     pub fn taken(&self) -> Duration {
         Duration::from_nanos(self.taken.load(Ordering::Acquire))
+    }
+
+    /// The longest time that the machine has taken at once.
+    pub fn longest(&self) -> Duration {
+        Duration::from_nanos(self.longest.load(Ordering::Acquire))
     }
 
     /// Does `work`; returns what it did, and how long it took without what the machine took meanwhile.

@@ -13,7 +13,7 @@ use super::{
     pipeline::{Made, Pipeline},
     repair::Repair,
     survey::Survey,
-    told::Logged,
+    told::Wrong,
 };
 use crate::{
     compile::{Environment, Relay},
@@ -39,15 +39,6 @@ use std::{
 /// How long workers may take to change to new tables: a poll, which takes them microseconds when they have a core.
 const SWITCH: Duration = Duration::from_millis(100);
 
-/// What was wrong with tables.
-#[derive(Debug, Default)]
-struct Findings {
-    /// What every gateway finds that has the same objects.
-    shared: Arc<[Problem]>,
-    /// What is wrong on this node alone.
-    own: Arc<[Problem]>,
-}
-
 /// Model, compiler and appliance together.
 pub(super) struct Control {
     pub(super) config: Config,
@@ -61,12 +52,8 @@ pub(super) struct Control {
     pub(super) pace: Pace,
     /// The objects as they were taken in last.
     objects: Objects,
-    /// What is wrong with them.
-    problems: Arc<[Problem]>,
-    /// What was wrong with the last tables.
-    found: Findings,
-    /// What the log says is wrong.
-    told: Logged,
+    /// What is wrong with them, and with the last tables.
+    wrong: Wrong,
     /// The cluster's side does not know of the last tables yet.
     untold: bool,
     /// The source has not listed everything yet.
@@ -107,9 +94,7 @@ impl Control {
             operators: Operators::new(&config),
             pace: Pace::new(config.sync),
             objects: Objects::default(),
-            problems: Arc::default(),
-            found: Findings::default(),
-            told: Logged::default(),
+            wrong: Wrong::default(),
             untold: false,
             pending: true,
             lame: false,
@@ -132,8 +117,7 @@ impl Control {
         self.pace.begin();
         let mut problems = objects.problems.clone();
         problems.extend(self.pipeline.take(&self.config, objects));
-        self.told.objects.tell(&problems);
-        self.problems = problems.into();
+        self.wrong.objects.tell(problems);
         self.pending = objects.pending;
         self.objects = objects.clone();
         routes.set_targets(self.pipeline.targets());
@@ -147,9 +131,8 @@ impl Control {
     pub(super) async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
         let (shared, applied) = self.publish_tables(view);
         let own = self.operators.objects(&self.pipeline, &self.config, &self.appliance).await;
-        self.told.shared.tell(&shared);
-        self.told.own.tell(&own);
-        self.found = Findings { shared: shared.into(), own: own.into() };
+        self.wrong.shared.tell(shared);
+        self.wrong.own.tell(own);
         self.untold = true;
         let failed = !applied || self.pending;
         let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
@@ -187,14 +170,16 @@ impl Control {
     pub(super) fn tell(&mut self, cluster: &InCluster) {
         cluster.fit(!self.pending && !self.lame);
         if std::mem::take(&mut self.untold) && !self.pending {
-            let shared = self.problems.iter().chain(&*self.found.shared).chain(&*self.planned.problems);
-            cluster.served(&self.objects, shared.cloned().collect(), Arc::clone(&self.found.own));
+            let [objects, shared, own, planned] = self.all_problems();
+            let shared = objects.iter().chain(&**shared).chain(&**planned);
+            cluster.served(&self.objects, shared.cloned().collect(), Arc::clone(own));
         }
     }
 
     /// All that is wrong, by who found it.
     fn all_problems(&self) -> [&Arc<[Problem]>; 4] {
-        [&self.problems, &self.found.shared, &self.found.own, &self.planned.problems]
+        let Wrong { objects, shared, own } = &self.wrong;
+        [objects.problems(), shared.problems(), own.problems(), &self.planned.problems]
     }
 
     /// Keeps what is known for whoever asks.

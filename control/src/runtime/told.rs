@@ -1,10 +1,11 @@
 //! What is wrong, in the log: when it begins to be, and when it is no more. Not at every publishing.
 
 use crate::{fault::Problem, watch::is_of_connection};
+use std::sync::Arc;
 
-/// What the log says is wrong.
+/// What is wrong, by where it was found.
 #[derive(Debug, Default)]
-pub(super) struct Logged {
+pub(super) struct Wrong {
     /// With the objects.
     pub(super) objects: Told,
     /// With the tables that were made of them, on every gateway.
@@ -13,24 +14,29 @@ pub(super) struct Logged {
     pub(super) own: Told,
 }
 
-/// What was wrong at the last time.
+/// What was wrong at the last time, and is in the log.
 #[derive(Debug, Default)]
-pub(super) struct Told(Vec<Problem>);
+pub(super) struct Told(Arc<[Problem]>);
 
 impl Told {
     /// Logs what differs from the last time. That the API server is away is logged where that is known.
-    pub(super) fn tell(&mut self, problems: &[Problem]) {
-        if self.0 == problems {
+    pub(super) fn tell(&mut self, problems: Vec<Problem>) {
+        if *self.0 == *problems {
             return;
         }
-        let (new, gone) = self.differences(problems);
+        let (new, gone) = self.differences(&problems);
         for problem in new {
             tracing::warn!("{problem}");
         }
         for problem in gone {
             tracing::info!("no more: {problem}");
         }
-        self.0 = problems.to_vec();
+        self.0 = problems.into();
+    }
+
+    /// All of it. A copy costs nothing.
+    pub(super) fn problems(&self) -> &Arc<[Problem]> {
+        &self.0
     }
 
     fn differences<'a>(&'a self, problems: &'a [Problem]) -> (Vec<&'a Problem>, Vec<&'a Problem>) {
@@ -59,8 +65,8 @@ mod tests {
         let (a, b, away) = (problem("a"), problem("b"), problem("API server"));
         let mut told = Told::default();
         assert_eq!(told.differences(&[a.clone(), away.clone()]), (vec![&a], vec![]));
-        told.tell(&[a.clone(), away.clone()]);
+        told.tell(vec![a.clone(), away.clone()]);
         assert_eq!(told.differences(&[a.clone(), away]), (vec![], vec![]));
-        assert_eq!(told.differences(&[b.clone()]), (vec![&b], vec![&a]));
+        assert_eq!(told.differences(std::slice::from_ref(&b)), (vec![&b], vec![&a]));
     }
 }

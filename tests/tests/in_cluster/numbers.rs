@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration, time::Instant};
 
 use penstock_tests::{
     require_cluster,
-    site::{Gateway, GatewayOptions, Site, objects},
+    site::{Gateway, GatewayOptions, Network, Site, objects},
 };
 
 use crate::{
@@ -23,9 +23,9 @@ const SERIES: [&str; 5] = [
 ];
 
 /// The values of every series of a gateway whose name and labels begin so.
-fn values(site: &Site, gateway: &Gateway, series: &str) -> Vec<f64> {
+fn values(network: &Network, gateway: &Gateway, series: &str) -> Vec<f64> {
     let line = ["curl", "--silent", "--fail", "http://127.0.0.1:10249/metrics"];
-    let page = site.network.gateways[usize::from(gateway.number) - 1].run(&line).unwrap_or_default();
+    let page = network.gateways[usize::from(gateway.number) - 1].run(&line).unwrap_or_default();
     let of = page.lines().filter(|line| line.starts_with(series));
     of.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
 }
@@ -47,8 +47,9 @@ fn metrics_and_log_tell_of_the_cluster_and_of_its_absence() {
         let gateways = site.start_gateways(&GatewayOptions::default()).unwrap();
         steps::offer_addresses(site);
         steps::serve(site, namespace, "web", 1);
+        let network = site.network.clone();
         let sum =
-            |series: &str| gateways.iter().flat_map(|gateway| values(site, gateway, series)).sum::<f64>();
+            |series: &str| gateways.iter().flat_map(|gateway| values(&network, gateway, series)).sum::<f64>();
         until(site, "each address is announced by one", || {
             ["IPv4", "IPv6"]
                 .into_iter()
@@ -57,7 +58,7 @@ fn metrics_and_log_tell_of_the_cluster_and_of_its_absence() {
         let of_each = |series: &str, is_so: &dyn Fn(f64) -> bool| {
             gateways
                 .iter()
-                .all(|gateway| matches!(values(site, gateway, series)[..], [value] if is_so(value)))
+                .all(|gateway| matches!(values(&network, gateway, series)[..], [value] if is_so(value)))
         };
         until(site, "both see both", || of_each("penstock_live_gateways", &|count| count == 2.0));
         until(site, "both are connected", || of_each(SERIES[0], &|connected| connected == 1.0));
@@ -66,12 +67,12 @@ fn metrics_and_log_tell_of_the_cluster_and_of_its_absence() {
         let pool = "penstock_pool_addresses{pool=\"outside\",ip_family=\"IPv4\",state=\"assigned\"}";
         until(site, "a Service has an address of the pool", || of_each(pool, &|count| count == 1.0));
         let shown: BTreeSet<_> =
-            SERIES.into_iter().filter(|series| !values(site, &gateways[0], series).is_empty()).collect();
+            SERIES.into_iter().filter(|series| !values(&network, &gateways[0], series).is_empty()).collect();
         assert_eq!(shown, BTreeSet::from(SERIES));
 
         site.cluster.stop_api_server();
         until(site, "it is seen to be away", || of_each(SERIES[0], &|connected| connected == 0.0));
-        let last = |gateway: &Gateway| values(site, gateway, SERIES[1]);
+        let last = |gateway: &Gateway| values(&network, gateway, SERIES[1]);
         let before: Vec<_> = gateways.iter().map(last).collect();
         // Every kind is tried again several times.
         std::thread::sleep(Duration::from_secs(12));
@@ -80,8 +81,8 @@ fn metrics_and_log_tell_of_the_cluster_and_of_its_absence() {
             of_each("penstock_live_gateways", &|count| count == 2.0),
             "nobody is taken for dead meanwhile"
         );
-        // Something to publish, so that what is wrong is looked at.
-        site.network.gateways[0].ip("link set lo mtu 60000").unwrap();
+        // Something to publish meanwhile, so that what is wrong is looked at.
+        network.gateways[0].ip("link set lo mtu 60000").unwrap();
         site.cluster.start_api_server().unwrap();
         until(site, "both are connected again", || of_each(SERIES[0], &|connected| connected == 1.0));
         // Published once more, without the problem.
