@@ -238,7 +238,7 @@ fn fill<F: Numbered>(tables: &mut Tables<F>, shape: Shape) {
             })));
         }
     }
-    tables.services = Arc::new(services);
+    tables.services = services.into_iter().collect();
     let hop = |number: u32| {
         let link = Link {
             port: PortId(1),
@@ -248,7 +248,7 @@ fn fill<F: Numbered>(tables: &mut Tables<F>, shape: Shape) {
         };
         NextHop { link: Some(link), source: None, mtu: 1500 }
     };
-    tables.next_hops = Arc::new((0..shape.backends).map(hop).collect());
+    tables.next_hops = (0..shape.backends).map(hop).collect();
     tables.snat_addresses = Arc::from([F::addr(POOL, 1)]);
 }
 

@@ -11,6 +11,7 @@ mod service;
 mod vip;
 mod next_hop;
 mod peers;
+mod pages;
 mod snapshot;
 pub mod publish;
 
@@ -18,6 +19,7 @@ pub use hash::{FlowHash, stable_hash};
 pub use maglev::{Ring, ring_size};
 pub use name::{BackendId, NextHopId, PinId, ServiceId, ServiceName, Transport};
 pub use next_hop::{Link, NextHop};
+pub use pages::Pages;
 pub use peers::{Peers, Relay};
 pub use pins::{Pin, Pins};
 pub use service::{Backend, Endpoints, Service, Sockets, TrafficPolicy};

@@ -228,11 +228,11 @@ fn swap<F: Net>(world: &mut World<F>, change: u8) {
         3 => world.service(|service| service.local = Endpoints::Drop),
         4 => world.service(|service| service.external_policy = TrafficPolicy::Local),
         5 => world.service(|service| service.source_ranges = Some(Arc::from([]))),
-        6 => world.tables(|tables| tables.next_hops = Arc::default()),
+        6 => world.tables(|tables| tables.next_hops = Default::default()),
         7 => world.tables(|tables| super::answers::set_next_hops(tables, |hop| hop.link = None)),
         8 => world.tables(|tables| super::answers::set_next_hops(tables, |hop| hop.mtu = 100)),
         9 => world.tables(|tables| *tables = Tables::default()),
-        10 => world.tables(|tables| tables.services = Arc::default()),
+        10 => world.tables(|tables| tables.services = Default::default()),
         11 => world.tables(|tables| {
             tables.snat_addresses = Arc::from([F::addr(Network::Node, 7), F::addr(Network::Node, 8)]);
         }),
