@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(2);
 /// A way in.
 pub(super) enum Inlet {
     /// Our program, and its sockets unless it only counts.
-    Xdp { catch: Catch, io: Option<Box<AfXdp>>, batch: Box<FrameBatch> },
+    Xdp { catch: Box<Catch>, io: Option<Box<AfXdp>>, batch: Box<FrameBatch> },
     /// A packet socket.
     Packet { socket: PacketSocket, buffer: Vec<u8>, missed: u64 },
 }
@@ -32,7 +32,9 @@ impl Inlet {
     pub(super) fn open(interface: &str, run: u16, sample: u32) -> Result<Inlet> {
         let link = Link::find(interface)?;
         match Catch::attach(interface, link.index, run, sample)? {
-            Some(catch) if sample == 0 => Ok(Inlet::Xdp { catch, io: None, batch: Box::default() }),
+            Some(catch) if sample == 0 => {
+                Ok(Inlet::Xdp { catch: Box::new(catch), io: None, batch: Box::default() })
+            }
             Some(mut catch) => {
                 let ports: Vec<_> =
                     (0..receive_queues(interface)).map(|queue| (PORT, interface, queue)).collect();
@@ -41,7 +43,7 @@ impl Inlet {
                 for (_, queue, socket) in io.fds() {
                     catch.bind(queue, socket)?;
                 }
-                Ok(Inlet::Xdp { catch, io: Some(Box::new(io)), batch: Box::default() })
+                Ok(Inlet::Xdp { catch: Box::new(catch), io: Some(Box::new(io)), batch: Box::default() })
             }
             None => {
                 let socket = PacketSocket::open(interface)?;
