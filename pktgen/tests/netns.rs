@@ -131,7 +131,7 @@ fn netns_every_sender_delivers_all_of_a_slow_run() {
         assert_eq!(arrivals, &expected, "{sender}: {told:#}");
         assert_eq!(number(&told, "/received/latency/count"), 20_000);
         let seconds = told["seconds"].as_f64().unwrap();
-        assert!((0.9..3.0).contains(&seconds), "{sender} kept no pace: {seconds}");
+        assert!((0.9..10.0).contains(&seconds), "{sender} kept no pace: {seconds}");
         assert!(!told["series"].as_array().unwrap().is_empty());
         assert!(std::fs::read_to_string(plot).unwrap().contains("<polyline"));
     }

@@ -4,6 +4,10 @@
 //! the program keeps pace and bound. A call takes 25 ms to set up, so there is one, and a signal ends it: this process
 //! has nothing else to do for SIGUSR2.
 //!
+//! A pace that is missed by more than a queue is not made up for: what is then overdue is left out ([`Outcome::kept_pace`]).
+//!
+//! [`Outcome::kept_pace`]: crate::trial::Outcome::kept_pace
+//!
 //! Limits: the driver must take redirected frames (`ndo_xdp_xmit`). A veth does if its other end has an XDP program, or
 //! has NAPI on (`ethtool -K IF gro on`). Where it does not, frames are refused and nothing arrives.
 
@@ -61,6 +65,7 @@ struct Sent {
     bytes: u64,
     turns: u64,
     last_ns: u64,
+    left_out: u64,
     next_flow: u32,
     next_size: u32,
 }

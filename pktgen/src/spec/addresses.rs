@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::IpNet;
 
-/// An address, or the hosts of a network.
+/// An address, the hosts of a network, or all from one address to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressRange {
     first: IpAddr,
@@ -49,8 +49,14 @@ impl FromStr for AddressRange {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(address.into());
         }
-        let wrong = |_| "must be an address or a network, as 10.1.0.2 or 10.1.0.0/24".to_owned();
-        let network: IpNet = text.parse().map_err(wrong)?;
+        let wrong = || {
+            "must be an address, a network or a range, as 10.1.0.2, 10.1.0.0/24 or 10.1.0.1-10.1.3.9"
+                .to_owned()
+        };
+        if let Some((first, last)) = text.split_once('-') {
+            return between(first, last).ok_or_else(wrong);
+        }
+        let network: IpNet = text.parse().map_err(|_| wrong())?;
         let free = network.max_prefix_len() - network.prefix_len();
         let all = 1_u64 << free.min(32);
         // The first is the network's own and, in IPv4, the last everybody's; two or one are all for hosts.
@@ -62,6 +68,16 @@ impl FromStr for AddressRange {
         let base = AddressRange { first: network.network(), count: u64::MAX };
         Ok(AddressRange { first: base.at(skip), count })
     }
+}
+
+fn between(first: &str, last: &str) -> Option<AddressRange> {
+    let distance = match (first.trim().parse().ok()?, last.trim().parse().ok()?) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => u128::from(last.to_bits().checked_sub(first.to_bits())?),
+        (IpAddr::V6(first), IpAddr::V6(last)) => last.to_bits().checked_sub(first.to_bits())?,
+        _ => return None,
+    };
+    let count = u64::try_from(distance).ok().filter(|distance| *distance < 1 << 32)? + 1;
+    Some(AddressRange { first: first.trim().parse().ok()?, count })
 }
 
 impl fmt::Display for AddressRange {

@@ -103,5 +103,8 @@ fn networks_are_their_hosts() {
     let count = |text: &str| text.parse::<AddressRange>().unwrap().count();
     assert_eq!((count("10.0.0.0/30"), count("10.0.0.0/31"), count("10.0.0.9")), (2, 2, 1));
     assert_eq!((count("fd00::/126"), count("10.0.0.0/8")), (3, (1 << 24) - 2));
+    assert_eq!((count("10.0.0.250-10.0.1.5"), count("fd00::1-fd00::a")), (12, 10));
+    assert!("10.0.0.2-10.0.0.1".parse::<AddressRange>().is_err());
+    assert!("10.0.0.2-fd00::1".parse::<AddressRange>().is_err());
     assert!("10.0.0.0/33".parse::<AddressRange>().is_err());
 }
