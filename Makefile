@@ -18,7 +18,7 @@ export PATH := $(PATH):/usr/local/go/bin
 DEMO_FLAGS := $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(ONE_ARM)),--one-arm) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(REQUESTS),--requests $(REQUESTS))
 
-.PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench clean cluster-binaries cluster-if-possible \
+.PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench bench-peers clean cluster-binaries cluster-if-possible \
 	cluster-test cluster-scale differential fuzz image
 
 help: ## This list
@@ -77,6 +77,11 @@ fuzz: deps ## Every fuzz target: FUZZ_SECONDS=30 each; FUZZ_TARGETS="parse proce
 
 bench: deps ## Every benchmark; writes target/bench/report.json
 	$(CARGO) bench -p penstock-benches
+
+bench-peers: deps cluster-binaries ## Penstock beside l2fwd, the kernel and kube-proxy; writes target/bench/peers.json; QUICK=1
+	@.ci/deps peers
+	$(CARGO) build --release -p penstock -p penstock-benches --bin penstock --bin bench-peers
+	$(ROOT) target/release/bench-peers $(if $(filter-out 0,$(QUICK)),--quick)
 
 # Real Kubernetes, built from its own Go modules: tests/cluster/go.mod.
 KUBERNETES := $(shell sed -n 's/^\tk8s.io\/kubernetes v/v/p' tests/cluster/go.mod)
