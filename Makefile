@@ -18,7 +18,8 @@ export PATH := $(PATH):/usr/local/go/bin
 DEMO_FLAGS := $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(ONE_ARM)),--one-arm) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(REQUESTS),--requests $(REQUESTS))
 
-.PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench bench-compare instructions instructions-record clean cluster-binaries cluster-if-possible \
+.PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench bench-compare bench-peers instructions \
+	instructions-record clean cluster-binaries cluster-if-possible \
 	cluster-test cluster-scale differential fuzz image
 
 help: ## This list
@@ -96,6 +97,12 @@ instructions: deps ## Instructions a packet takes, against those on record; fail
 
 instructions-record: deps ## Puts the instructions a packet takes on record
 	$(INSTRUCTIONS) -- --record
+
+bench-peers: deps cluster-binaries ## Penstock beside l2fwd, the kernel and kube-proxy; writes target/bench/peers.json; QUICK=1
+	@.ci/deps peers
+	$(CARGO) build --release -p penstock
+	$(CARGO) build --release -p penstock-benches --example bench-peers
+	$(ROOT) target/release/examples/bench-peers $(if $(filter-out 0,$(QUICK)),--quick)
 
 # Real Kubernetes, built from its own Go modules: tests/cluster/go.mod.
 KUBERNETES := $(shell sed -n 's/^\tk8s.io\/kubernetes v/v/p' tests/cluster/go.mod)
