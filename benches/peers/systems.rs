@@ -161,7 +161,7 @@ fn l2fwd_line(bed: &Bed) -> Result<Vec<String>> {
     Ok(vec![own.display().to_string(), "l2fwd".to_owned(), bed.name('c'), bed.name('b'), mac(3), mac(4)])
 }
 
-/// Beside this program, or as `PENSTOCK_BIN` says.
+/// Beside the folder of this program, which is an example, or as `PENSTOCK_BIN` says.
 fn penstock_program() -> Result<PathBuf> {
     if let Some(program) = std::env::var_os("PENSTOCK_BIN") {
         return Ok(program.into());
