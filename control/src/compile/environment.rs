@@ -8,7 +8,7 @@ use crate::{
 use ipnet::IpNet;
 use penstock_dataplane::{
     io::PortId,
-    table::{self, Link, NextHop, Peers, Prefix},
+    table::{self, Link, NextHop, Peers, Prefix, RssPorts},
     wire::{EtherAddr, Family},
 };
 use std::{
@@ -100,6 +100,8 @@ pub struct Environment {
     /// The addresses that have come here from another gateway, until its flows are as good as over. Who loses an address
     /// has no relay for it any more.
     pub relays: BTreeMap<IpAddr, Relay>,
+    /// How the interfaces choose queues.
+    pub rss: Arc<RssPorts>,
 }
 
 impl Environment {
@@ -113,6 +115,7 @@ impl Environment {
             port_macs: port_macs(view),
             peers: BTreeSet::new(),
             relays: BTreeMap::new(),
+            rss: Arc::default(),
             ways: Arc::new(view.ways.iter().map(|(address, way)| (*address, way.into())).collect()),
         }
     }

@@ -19,6 +19,7 @@ mod link;
 mod machine;
 mod checks;
 
+pub(crate) use ethtool::hash_fields;
 pub use link::{Link, Offloads, XdpProgram};
 pub use machine::{Machine, Tun};
 pub use report::{Check, Report, Verdict};

@@ -21,6 +21,7 @@ use crate::{
     model::Model,
     objects::Objects,
     routes::{Routes, View, hints},
+    rss::RssWatch,
 };
 use penstock_dataplane::{
     io::PortId,
@@ -51,6 +52,7 @@ pub(super) struct Control {
     compiler: Compiler,
     pub(super) appliance: Arc<Appliance>,
     survey: Survey,
+    rss: RssWatch,
     repair: Repair,
     /// The newest generation.
     generation: u64,
@@ -83,6 +85,8 @@ impl Control {
         let common = Common::new(&config);
         let repair = Repair::new(&view);
         let (classifier, workers) = packets::start(&config, &view.interfaces, &common, readers)?;
+        // After the sockets are bound: attaching programs may set drivers up anew.
+        let rss = RssWatch::start(packets::rss_questions(&config, &view.interfaces));
         let appliance = Appliance {
             publisher,
             workers,
@@ -91,6 +95,7 @@ impl Control {
             classifier: Mutex::new(classifier),
             interfaces: config.interfaces.iter().map(|interface| interface.name.clone()).collect(),
             view: RwLock::new(view),
+            rss: RwLock::new(Arc::clone(rss.told())),
             known: RwLock::default(),
         };
         Ok(Self {
@@ -98,6 +103,7 @@ impl Control {
             compiler: Compiler::new(),
             appliance: Arc::new(appliance),
             survey: Survey::default(),
+            rss,
             repair,
             generation: 0,
             operators: Operators::new(&config),
@@ -206,6 +212,7 @@ impl Control {
         Environment {
             peers: self.neighbours.peers.clone(),
             relays: self.neighbours.relays.iter().filter_map(relay).collect(),
+            rss: Arc::clone(self.rss.facts()),
             ..Environment::of(&self.config, view)
         }
     }
@@ -243,7 +250,13 @@ impl Control {
         (compiled.problems, applied)
     }
 
-    /// Frees what is out of use. True: something is, that the tables and the classifier still name.
+    /// Interfaces have changed.
+    pub(super) fn interfaces_changed(&mut self) {
+        self.rss.hurry();
+    }
+
+    /// Frees what is out of use. True: something is, that the tables and the classifier still name, or the tables are out
+    /// of date otherwise.
     pub(super) fn housekeeping(&mut self, view: &View) -> Result<bool, RuntimeError> {
         let missing = self.repair.go_on(&self.config, &self.appliance, view);
         self.lame = !missing.is_empty();
@@ -262,8 +275,15 @@ impl Control {
         }
         match self.appliance.workers.iter().find(|worker| worker.handle.has_died()) {
             Some(worker) => Err(RuntimeError::WorkerDied { index: worker.index }),
-            None => Ok(unused.is_some()),
+            None => Ok(self.look_at_rss(view) || unused.is_some()),
         }
+    }
+
+    /// Whether NICs choose queues in another way than the tables say.
+    fn look_at_rss(&mut self, view: &View) -> bool {
+        let differs = self.rss.go_on(|| packets::rss_questions(&self.config, &view.interfaces));
+        *self.appliance.rss.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(self.rss.told());
+        differs
     }
 
     /// Detaches the classifier. The workers stop when the last question about them is answered.

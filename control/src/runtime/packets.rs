@@ -9,6 +9,7 @@ use crate::{
     api::views::PortView,
     config::{self, Config, Queues},
     routes::Interface,
+    rss::Question,
 };
 use penstock_dataplane::{
     io::{
@@ -189,6 +190,16 @@ pub(super) fn queues(
         });
     }
     Ok((first..first + count).collect())
+}
+
+/// What is to be known of the interfaces that are there.
+pub(super) fn rss_questions(config: &Config, interfaces: &[Interface]) -> Vec<Question> {
+    let question = |(port, interface): (usize, &config::Interface)| Question {
+        interface: interface.name.clone(),
+        queues: queues(config, interfaces, port).unwrap_or_default(),
+        workers: config.workers.count,
+    };
+    config.interfaces.iter().enumerate().map(question).collect()
 }
 
 /// Receive queues in use, as sysfs shows them.

@@ -58,6 +58,8 @@ pub(crate) struct World<F: Net> {
     pub(crate) workers: Vec<Path>,
     /// The worker at whose queue frames arrive.
     pub(crate) arrive_at: usize,
+    /// Chooses the worker of each frame that is sent alone, instead.
+    pub(crate) nic: Option<Box<dyn Fn(PortId, &[u8]) -> usize>>,
     pub(crate) now: Millis,
     /// What became of frames that were held, after their verdict was to hold them.
     pub(crate) late: Vec<Outcome>,
@@ -122,6 +124,7 @@ impl<F: Net> World<F> {
             snapshot: Snapshot::default(),
             workers: paths.collect(),
             arrive_at: 0,
+            nic: None,
             now: Millis(1_000_000),
             late: Vec::new(),
             held: HashMap::new(),
@@ -238,6 +241,9 @@ impl<F: Net> World<F> {
 
     /// The same without a look at what leaves, for frames that are broken on purpose.
     pub(crate) fn send_unchecked(&mut self, frames: &[(PortId, Vec<u8>)]) -> Vec<Outcome> {
+        if let (Some(nic), [(port, frame)]) = (&self.nic, frames) {
+            self.arrive_at = nic(*port, frame);
+        }
         self.step(|world| {
             world.late.clear();
             let outcomes = frames.chunks(BATCH).flat_map(|frames| world.batch(frames)).collect();

@@ -11,6 +11,8 @@ mod service;
 mod vip;
 mod next_hop;
 mod peers;
+mod toeplitz;
+mod rss;
 mod snapshot;
 pub mod publish;
 
@@ -20,6 +22,8 @@ pub use name::{BackendId, NextHopId, PinId, ServiceId, ServiceName, Transport};
 pub use next_hop::{Link, NextHop};
 pub use peers::{Peers, Relay};
 pub use pins::{Pin, Pins};
+pub use rss::{Arrivals, Hashed, HashedFields, Rss, RssError, RssPorts};
 pub use service::{Backend, Endpoints, Service, Sockets, TrafficPolicy};
 pub use snapshot::{Locality, Prefix, Snapshot, Tables};
+pub use toeplitz::Toeplitz;
 pub use vip::{Target, VipIndex, VipKind, VipMatch};

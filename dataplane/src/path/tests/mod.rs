@@ -15,5 +15,6 @@ mod relay;
 mod batches;
 mod limits;
 mod workers;
+mod rss;
 mod properties;
 mod maglev;
