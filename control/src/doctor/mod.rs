@@ -15,6 +15,7 @@ mod root;
 mod ethtool;
 mod netlink;
 mod drivers;
+pub mod processors;
 mod link;
 mod machine;
 mod checks;

@@ -59,7 +59,7 @@ pub(crate) struct World<F: Net> {
     /// The worker at whose queue frames arrive.
     pub(crate) arrive_at: usize,
     /// Chooses the worker of each frame that is sent alone, instead.
-    pub(crate) nic: Option<Box<dyn Fn(PortId, &[u8]) -> usize>>,
+    pub(crate) nic: Option<Nic>,
     pub(crate) now: Millis,
     /// What became of frames that were held, after their verdict was to hold them.
     pub(crate) late: Vec<Outcome>,
@@ -70,6 +70,9 @@ pub(crate) struct World<F: Net> {
     stays: u64,
     family: PhantomData<F>,
 }
+
+/// Chooses a worker for a frame that comes in on a port.
+pub(crate) type Nic = Box<dyn Fn(PortId, &[u8]) -> usize>;
 
 /// What became of one frame.
 #[derive(Debug, Clone)]
