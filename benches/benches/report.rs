@@ -1,11 +1,12 @@
-//! Every figure of the dataplane, once and quickly: prints a table and writes `target/bench/report.json`.
+//! Every figure of the dataplane, and of a change on its way there, once and quickly: prints a table and writes `target/bench/report.json`.
 //!
 //! Per-packet figures are medians over rounds of 2048 packets in batches of 64, packets drawn at random from all flows.
 //! What is timed is `Path::process` and nothing else: packets are written into the ring before each round.
 #![expect(clippy::print_stdout, reason = "a program that prints its results")]
 
 use penstock_benches::{
-    alloc::Counting,
+    alloc::{Counting, held_bytes},
+    cluster::{Cluster, Step},
     family::Numbered,
     measure::{Timing, hits, misses, rounds, timed},
     packets,
@@ -43,6 +44,7 @@ fn main() {
     allocations += path::<V4>(&mut report, [15.0, 20.0, 25.0]);
     allocations += path::<V6>(&mut report, [15.0, 20.0, 25.0]);
     expiry(&mut report);
+    control(&mut report);
     report.add_target(
         "path/allocations",
         allocations as f64,
@@ -227,4 +229,30 @@ fn expiry(report: &mut Report) {
     }
     let params = json!({ "flows": FLOWS, "turns": turns, "examined": EXAMINED, "at_most": MOST });
     report.add_target("flow/expiry-worst-batch", worst.as_nanos() as f64, "ns", 50e3, params);
+}
+
+/// Ten thousand Services with ten endpoints each: taken in from nothing, and then changed slice by slice.
+fn control(report: &mut Report) {
+    const SERVICES: usize = 10_000;
+    const ENDPOINTS: usize = 10;
+    const CHANGES: usize = 1000;
+    let before = held_bytes();
+    let mut cluster = Cluster::new(SERVICES, ENDPOINTS);
+    let objects = held_bytes() - before;
+    let cold = cluster.step().total();
+    let held = held_bytes() - before;
+    let params = json!({
+        "services": SERVICES, "endpoints": SERVICES * ENDPOINTS,
+        "of": "all that needs no kernel, from objects to what a worker uses",
+    });
+    report.add_target("control/cold-load", cold.as_nanos() as f64, "ns", 1e9, params.clone());
+    let bytes = json!({ "services": SERVICES, "endpoints": SERVICES * ENDPOINTS, "objects": objects });
+    report.add_target("control/cold-load-bytes", held as f64, "bytes", f64::from(512 << 20), bytes);
+    let mut times: Vec<_> = cluster.changes(CHANGES).iter().map(Step::total).collect();
+    times.sort();
+    let quantile = |percent: usize| times[(times.len() - 1) * percent / 100].as_nanos() as f64;
+    let mut params = params;
+    params["median"] = json!(quantile(50));
+    params["changes"] = json!(CHANGES);
+    report.add_target("control/slice-change-p99", quantile(99), "ns", 1e6, params);
 }

@@ -5,6 +5,7 @@
 //! it fails if a packet costs an allocation. Names in the report do not change: figures are followed over time by them.
 
 pub mod alloc;
+pub mod cluster;
 pub mod family;
 pub mod machine;
 pub mod measure;

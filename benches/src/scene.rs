@@ -75,7 +75,25 @@ impl<F: Numbered> Scene<F> {
         };
         scene.open(flows);
         scene.now = scene.now.after(Timeouts::UDP_STREAM_AGE + Duration::from_secs(1));
+        if mix == Mix::Established {
+            scene.establish();
+        }
         scene
+    }
+
+    /// Lets every flow be answered, and then have one more packet: after that no packet changes its state.
+    fn establish(&mut self) {
+        for port in [PortId(1), PortId(0)] {
+            let due: Vec<Tuple<F>> =
+                self.tuples.iter().filter(|(_, from)| *from == port).map(|(tuple, _)| *tuple).collect();
+            for tuples in due.chunks(RING) {
+                for (frame, tuple) in self.frames.iter_mut().zip(tuples) {
+                    frame.set_port(port);
+                    packets::write(frame, tuple, TcpFlags::ACK);
+                }
+                self.process_first(tuples.len());
+            }
+        }
     }
 
     fn open(&mut self, flows: usize) {
@@ -194,7 +212,7 @@ fn fill<F: Numbered>(tables: &mut Tables<F>) {
             source_ranges: None,
         })));
     }
-    tables.services = Arc::new(services);
+    tables.services = services.into_iter().collect();
     let hop = |number: u32| {
         let link = Link {
             port: PortId(1),
@@ -204,7 +222,7 @@ fn fill<F: Numbered>(tables: &mut Tables<F>) {
         };
         NextHop { link: Some(link), source: None, mtu: 1500 }
     };
-    tables.next_hops = Arc::new((0..BACKENDS).map(hop).collect());
+    tables.next_hops = (0..BACKENDS).map(hop).collect();
     tables.snat_addresses = Arc::from([F::addr(POOL, 1)]);
 }
 

@@ -1,8 +1,10 @@
-//! Kubernetes objects as they were read, before anyone has looked inside: what sources hand to the model.
+//! Kubernetes objects as they were read, before anyone has looked inside: what sources hand to the model. EndpointSlices are
+//! the exception, because there are so many: of them is kept what was read.
 
 use crate::{
     fault::{Origin, Problem},
     metallb::{IpAddressPool, L2Advertisement},
+    model::ReadSlice,
 };
 use imbl::{OrdMap, ordmap::DiffItem};
 use k8s_openapi::Resource;
@@ -93,7 +95,7 @@ pub struct Objects {
     /// The Services.
     pub services: Kind<Service>,
     /// The EndpointSlices.
-    pub slices: Kind<EndpointSlice>,
+    pub slices: Kind<ReadSlice>,
     /// The Nodes.
     pub nodes: Kind<Node>,
     /// The Namespaces, for their labels.

@@ -11,4 +11,5 @@ pub mod path;
 pub mod table;
 pub mod state;
 pub mod worker;
+mod pages;
 mod prefetch;

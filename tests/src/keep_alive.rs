@@ -3,8 +3,9 @@
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
 };
+
+use crate::PATIENCE;
 
 /// One connection.
 #[derive(Debug)]
@@ -15,9 +16,9 @@ pub struct KeepAlive {
 impl KeepAlive {
     /// Connects.
     pub fn connect(to: SocketAddr) -> io::Result<KeepAlive> {
-        let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
+        let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self::over(stream))
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use penstock::{
     demo::{
@@ -18,7 +18,7 @@ use penstock::{
 use penstock_dataplane::wire::EtherAddr;
 use serde_json::{Map, Value};
 
-use crate::penstock;
+use crate::{AN_ANSWER, PATIENCE, penstock};
 
 /// The ports of the lab's Service, as (port of the Service, port of the backends).
 pub mod ports {
@@ -31,9 +31,6 @@ pub mod ports {
     /// NodePort of HTTP.
     pub const HTTP_NODE_PORT: u16 = 30080;
 }
-
-/// How long the appliance may take to serve something.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What kind of lab.
 #[derive(Debug, Clone)]
@@ -178,7 +175,7 @@ impl Lab {
 
     /// One HTTP request from the client.
     pub fn get(&self, to: SocketAddr) -> Result<Answer> {
-        let answer = self.world.client.enter(|| get(to, Duration::from_secs(5)))?;
+        let answer = self.world.client.enter(|| get(to, AN_ANSWER))?;
         answer.with_context(|| format!("GET http://{to}/"))
     }
 
@@ -214,10 +211,21 @@ impl Lab {
 
     /// The largest number called `name` in what `penstock show WHAT` says.
     pub fn shown_number(&self, what: &str, name: &str) -> Result<u64> {
+        Ok(self.shown_numbers(what, name)?.into_iter().max().unwrap_or_default())
+    }
+
+    /// The sum of the numbers called `name` in what `penstock show WHAT` says.
+    pub fn shown_sum(&self, what: &str, name: &str) -> Result<u64> {
+        Ok(self.shown_numbers(what, name)?.into_iter().sum())
+    }
+
+    /// All of them: at least one.
+    fn shown_numbers(&self, what: &str, name: &str) -> Result<Vec<u64>> {
         let shown = self.appliance.show(what)?;
         let mut found = Vec::new();
         numbers_called(name, &shown, &mut found);
-        found.into_iter().max().with_context(|| format!("`penstock show {what}` tells no `{name}`: {shown}"))
+        ensure!(!found.is_empty(), "`penstock show {what}` tells no `{name}`: {shown}");
+        Ok(found)
     }
 
     fn wait_until_served(&mut self) -> Result<()> {

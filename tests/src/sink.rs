@@ -52,6 +52,8 @@ impl UdpSink {
                         return Ok(());
                     }
                 }
+                // One that was stopped meanwhile, be it with the whole machine.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error).context("cannot receive"),
             }
         }

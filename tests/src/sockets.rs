@@ -7,16 +7,18 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::{
-    socket::{
-        AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket,
-        sockopt::{ReuseAddr, SendTimeout},
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::{
+            AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket,
+            sockopt::{ReuseAddr, SendTimeout},
+        },
+        time::{TimeVal, TimeValLike},
     },
-    time::{TimeVal, TimeValLike},
 };
 
-/// How long a connection, or an answer, may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::AN_ANSWER;
 
 /// A TCP connection from `from` to `to`.
 pub fn tcp_connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
@@ -24,11 +26,18 @@ pub fn tcp_connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStrea
     let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&socket, ReuseAddr, &true)?;
     // Bounds connect(2) as well.
-    setsockopt(&socket, SendTimeout, &TimeVal::seconds(5))?;
+    setsockopt(&socket, SendTimeout, &TimeVal::seconds(AN_ANSWER.as_secs().cast_signed()))?;
     bind(socket.as_raw_fd(), &SockaddrStorage::from(from))?;
-    connect(socket.as_raw_fd(), &SockaddrStorage::from(to))?;
+    // A process that was stopped meanwhile, be it with the whole machine, is told so and goes on connecting.
+    loop {
+        match connect(socket.as_raw_fd(), &SockaddrStorage::from(to)) {
+            Ok(()) | Err(Errno::EISCONN) => break,
+            Err(Errno::EINTR | Errno::EALREADY) => std::thread::sleep(Duration::from_millis(1)),
+            Err(error) => return Err(error.into()),
+        }
+    }
     let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(AN_ANSWER))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -37,6 +46,16 @@ pub fn tcp_connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStrea
 pub fn udp_connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(from)?;
     socket.connect(to)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(AN_ANSWER))?;
     Ok(socket)
+}
+
+/// The next datagram. One that was stopped meanwhile, be it with the whole machine, waits again.
+pub fn udp_receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match socket.recv(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }

@@ -20,7 +20,7 @@ use nix::{
     unistd::Pid,
 };
 use penstock::netns::Namespace;
-use penstock_tests::{Lab, LabOptions, penstock, require_root};
+use penstock_tests::{Lab, LabOptions, PATIENCE, penstock, require_root};
 use serde_json::Value;
 
 /// What a demonstration has in the machine.
@@ -95,7 +95,7 @@ impl Traces {
 
     /// Waits for the kernel, which takes namespaces and programs apart in the background.
     fn expect_gone(&self, pid: u32, when: &str) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + PATIENCE;
         let mut remaining = self.remaining(pid);
         while remaining != Traces::default() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(50));
@@ -136,7 +136,7 @@ fn start(arguments: &[&str], log: &Path, words: &str) -> Demonstration {
     let mut command = Command::new(penstock());
     command.arg("demo").args(arguments).stdout(Stdio::null()).stderr(file);
     let mut demonstration = Demonstration(command.spawn().unwrap());
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     while !fs::read_to_string(log).unwrap().contains(words) {
         let ended = demonstration.0.try_wait().unwrap();
         assert!(
@@ -199,7 +199,7 @@ fn netns_the_next_run_removes_what_a_killed_one_left() {
 }
 
 fn expect_no_xdp(gateway: &Namespace) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     while !xdp_programs(gateway.name()).is_empty() {
         assert!(Instant::now() < deadline, "XDP stays: {}", gateway.ip("-details link show").unwrap());
         std::thread::sleep(Duration::from_millis(20));
@@ -216,6 +216,6 @@ fn netns_an_appliance_takes_its_programs_along() {
     drop(lab);
     let mut lab = Lab::start(LabOptions::new("kill")).unwrap();
     lab.appliance.child().signal(Signal::SIGKILL);
-    lab.appliance.child().wait_for(Duration::from_secs(5)).expect("it is dead");
+    lab.appliance.child().wait_for(PATIENCE).expect("it is dead");
     expect_no_xdp(&lab.world.gateway);
 }

@@ -14,7 +14,9 @@ use penstock::{
     demo::{Appliance, Endpoint, ServiceManifest, ServicePort},
     netns::World,
 };
-use penstock_tests::{Lab, LabOptions, ports, require_root, tcp_connect_from, udp_connect_from};
+use penstock_tests::{
+    Lab, LabOptions, PATIENCE, ports, require_root, tcp_connect_from, udp_connect_from, udp_receive,
+};
 use serde_json::json;
 
 /// A Service of its own beside the lab's: externalTrafficPolicy Local, with backend 1 on the gateway's node.
@@ -111,7 +113,7 @@ fn ask_udp(lab: &Lab, from: SocketAddr, to: SocketAddr) -> Option<(u8, SocketAdd
             let socket = udp_connect_from(from, to).ok()?;
             socket.send(b"who am I?").ok()?;
             let mut buffer = [0; 100];
-            let length = socket.recv(&mut buffer).ok()?;
+            let length = udp_receive(&socket, &mut buffer).ok()?;
             Some(parse(std::str::from_utf8(&buffer[..length]).ok()?))
         })
         .unwrap()
@@ -119,7 +121,7 @@ fn ask_udp(lab: &Lab, from: SocketAddr, to: SocketAddr) -> Option<(u8, SocketAdd
 
 /// Until the Service is served.
 fn wait(lab: &Lab, client: IpAddr, vip: SocketAddr) {
-    let deadline = Instant::now() + Duration::from_secs(15);
+    let deadline = Instant::now() + PATIENCE;
     while ask_tcp(lab, SocketAddr::new(client, 0), vip).is_none() {
         assert!(Instant::now() < deadline, "{vip} is not served:\n{}", lab.appliance.last_lines());
     }
@@ -206,7 +208,7 @@ fn netns_backends_own_traffic_goes_through() {
         });
     }
     // At least SYN, ACK and FIN of each; reports come a few times a second.
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     while lab.shown_number("workers", "passed").unwrap() < 6 {
         assert!(Instant::now() < deadline, "they did not come by the worker");
         std::thread::sleep(Duration::from_millis(50));

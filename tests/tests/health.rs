@@ -10,7 +10,7 @@ use std::{
 };
 
 use penstock::{demo::Appliance, netns::Namespace};
-use penstock_tests::{Lab, LabOptions, ports, require_root};
+use penstock_tests::{AN_ANSWER, Lab, LabOptions, PATIENCE, ports, require_root};
 use serde_json::{Value, json};
 
 const HEALTHZ: u16 = 10256;
@@ -20,8 +20,8 @@ const HEALTH_CHECK_NODE_PORT: u16 = 31000;
 /// The answer of `GET path`, head and body as they came.
 fn get(from: &Namespace, to: SocketAddr, path: &str) -> std::io::Result<(String, String)> {
     from.enter(|| {
-        let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut stream = TcpStream::connect_timeout(&to, AN_ANSWER)?;
+        stream.set_read_timeout(Some(AN_ANSWER))?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
@@ -34,7 +34,7 @@ fn get(from: &Namespace, to: SocketAddr, path: &str) -> std::io::Result<(String,
 /// Until the answer begins with this status, as `http/1.1 200`.
 #[track_caller]
 fn wait_for(lab: &Lab, to: SocketAddr, path: &str, code: u16) -> (String, String) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let answer = get(&lab.world.client, to, path);
         match answer {
@@ -92,7 +92,7 @@ fn netns_health_check_node_ports_follow_local_endpoints() {
     assert_eq!(lab.get(cluster_ip).unwrap().body, "backend-1", "what lingers still serves");
 
     lab.manifests.remove("service.yaml").unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while get(&lab.world.client, v4, "/").is_ok() {
         assert!(Instant::now() < deadline, "the port stays open without its Service");
         std::thread::sleep(Duration::from_millis(20));
@@ -113,7 +113,7 @@ fn netns_health_and_metrics_are_where_kube_proxy_has_them() {
     assert_eq!((&first["nodeEligible"], &first["healthy"]), (&json!(true), &json!(true)));
     let synced = |status: &Value| status["status"]["IPv4"]["lastUpdated"].as_str().unwrap().to_owned();
     lab.set_endpoints(&[1, 2]).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while synced(&status(&wait_for(&lab, health, "/livez", 200).1)) <= synced(&first) {
         assert!(Instant::now() < deadline, "a sync does not show");
         std::thread::sleep(Duration::from_millis(20));
@@ -138,7 +138,7 @@ fn netns_health_and_metrics_are_where_kube_proxy_has_them() {
     for _ in 0..5 {
         lab.get(lab.vips(ports::HTTP)[0]).unwrap();
     }
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while opened() < before + 5 {
         assert!(Instant::now() < deadline, "{} flows instead of {}", opened(), before + 5);
         std::thread::sleep(Duration::from_millis(50));

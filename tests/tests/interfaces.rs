@@ -11,9 +11,7 @@ use penstock::{
     demo::get,
     netns::{Plan, VethOptions, World, create_veth},
 };
-use penstock_tests::{KeepAlive, Lab, LabOptions, ports, require_root};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use penstock_tests::{KeepAlive, Lab, LabOptions, PATIENCE, ports, require_root};
 
 #[track_caller]
 fn wait_until(lab: &mut Lab, what: &str, mut is_so: impl FnMut(&Lab) -> bool) {
@@ -47,7 +45,7 @@ fn healthz(lab: &Lab) -> String {
 /// Whether the gateway answers for itself, by the interface to the clients.
 fn answers_pings(lab: &Lab) -> bool {
     let ping = |address: &IpAddr| {
-        lab.world.client.run(&["ping", "-c", "1", "-W", "1", &address.to_string()]).is_ok()
+        lab.world.client.run(&["ping", "-c", "1", "-W", "10", &address.to_string()]).is_ok()
     };
     lab.service.load_balancer_ips.iter().all(ping)
 }

@@ -2,14 +2,17 @@
 
 use std::{
     collections::BTreeSet,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
-use penstock_tests::{KeepAlive, Lab, LabOptions, ports, raise_file_limit, require_root};
+use penstock_tests::{KeepAlive, Lab, LabOptions, PATIENCE, ports, raise_file_limit, require_root};
 
 const CONNECTIONS: usize = 200;
+/// At least; on a busy machine as long as it takes to make the changes, and to use every connection.
 const RUN: Duration = Duration::from_secs(10);
+const CHANGES: usize = 50;
+const ANSWERS_EACH: u32 = 20;
 const BETWEEN_CHANGES: Duration = Duration::from_millis(100);
 
 /// Each backend leaves and comes back while two or three others stay.
@@ -23,22 +26,22 @@ fn netns_200_connections_outlive_changes_every_100_ms() {
     let mut lab = Lab::start(LabOptions { backends: 4, ..LabOptions::new("keep") }).unwrap();
     let vips = lab.vips(ports::HTTP);
     let over = AtomicBool::new(false);
+    let answers: Vec<_> = (0..CONNECTIONS).map(|_| AtomicU32::new(0)).collect();
     let one_connection = |index: usize| {
         let mut connection =
             KeepAlive::connect(vips[index % vips.len()]).map_err(|error| error.to_string())?;
-        let (mut backend, mut answers) = (String::new(), 0_u32);
+        let (mut backend, answers) = (String::new(), &answers[index]);
         while !over.load(Ordering::Acquire) {
             let body = connection.ask().map_err(|error| {
-                format!("connection {index} to {backend} broke after {answers} answers: {error}")
+                format!("connection {index} to {backend} broke after {answers:?} answers: {error}")
             })?;
-            if answers > 0 && body != backend {
+            if answers.fetch_add(1, Ordering::AcqRel) > 0 && body != backend {
                 return Err(format!("connection {index} moved from {backend} to {body}"));
             }
             backend = body;
-            answers += 1;
             std::thread::sleep(Duration::from_millis(40));
         }
-        Ok((backend, answers))
+        Ok(backend)
     };
     let (ended, changes) = std::thread::scope(|scope| {
         let clients = scope.spawn(|| {
@@ -51,10 +54,15 @@ fn netns_200_connections_outlive_changes_every_100_ms() {
             })
         });
         // Connections are made while all backends are there: each of them has some to keep.
-        std::thread::sleep(Duration::from_secs(1));
+        let deadline = Instant::now() + PATIENCE;
+        let fewest = || answers.iter().map(|count| count.load(Ordering::Acquire)).min().unwrap_or(0);
+        while fewest() == 0 && !clients.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let started = Instant::now();
         let mut changes = 0;
-        while started.elapsed() < RUN {
+        let is_enough = |changes| changes >= CHANGES && fewest() > ANSWERS_EACH;
+        while started.elapsed() < RUN || (!is_enough(changes) && started.elapsed() < 2 * PATIENCE) {
             lab.set_endpoints(SETS[changes % SETS.len()]).unwrap();
             changes += 1;
             std::thread::sleep(BETWEEN_CHANGES);
@@ -70,10 +78,14 @@ fn netns_200_connections_outlive_changes_every_100_ms() {
         &broken[..broken.len().min(5)]
     );
     let ended: Vec<_> = ended.into_iter().flatten().collect();
-    let backends: BTreeSet<_> = ended.iter().map(|(backend, _)| backend.as_str()).collect();
+    let backends: BTreeSet<_> = ended.iter().map(String::as_str).collect();
     assert_eq!(backends.len(), 4, "every backend had connections: {backends:?}");
-    assert!(ended.iter().all(|(_, answers)| *answers > 20), "a connection was hardly used: {ended:?}");
-    assert!(changes >= 50, "only {changes} changes");
+    let answers: Vec<_> = answers.into_iter().map(AtomicU32::into_inner).collect();
+    assert!(
+        answers.iter().all(|answers| *answers > ANSWERS_EACH),
+        "a connection was hardly used: {answers:?}"
+    );
+    assert!(changes >= CHANGES, "only {changes} changes");
     // The last set is what new connections get: the changes were real.
     lab.set_endpoints(&[3]).unwrap();
     lab.wait_for_endpoints(&[3]).unwrap();

@@ -11,7 +11,8 @@ use std::{
 };
 
 use penstock_tests::{
-    Lab, LabOptions, ports, raise_file_limit, require_root, tcp_connect_from, udp_connect_from,
+    Lab, LabOptions, PATIENCE, ports, raise_file_limit, require_root, tcp_connect_from, udp_connect_from,
+    udp_receive,
 };
 
 const CLIENTS: u16 = 2000;
@@ -28,7 +29,7 @@ fn accept_all(listener: &TcpListener, over: &AtomicBool) -> Seen {
         match listener.accept() {
             Ok((mut stream, peer)) => {
                 stream.set_nonblocking(false).unwrap();
-                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 if echo(&mut stream).is_ok() {
                     seen.0.insert(peer);
                     seen.1.push(stream);
@@ -153,7 +154,7 @@ fn netns_2000_udp_clients_with_one_source_port() {
                 let socket = udp_connect_from(client(&lab, vip, index), vip)?;
                 socket.send(&index.to_be_bytes())?;
                 let mut answer = [0; 2];
-                socket.recv(&mut answer)?;
+                udp_receive(&socket, &mut answer)?;
                 if u16::from_be_bytes(answer) == index {
                     Ok(socket)
                 } else {

@@ -3,9 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use penstock_tests::{KeepAlive, Lab, LabOptions, ports, require_root, tcp_connect_from};
+use penstock::netns::Namespace;
+use penstock_tests::{KeepAlive, Lab, LabOptions, PATIENCE, ports, require_root, tcp_connect_from};
 use serde_json::Value;
 
 /// Connections to each destination.
@@ -34,14 +38,30 @@ fn connect(lab: &Lab, destinations: &[SocketAddr]) -> Vec<Connection> {
 /// Kills the appliance when nobody speaks: what was said last has been acknowledged, or the backend would say it again,
 /// and the gateway's kernel, which knows of no such connection, would reset it.
 fn kill_quietly(lab: &mut Lab) {
-    std::thread::sleep(Duration::from_millis(300));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // An acknowledgement that waits for company goes after 200 ms at the latest, by the kernel's clock.
+        std::thread::sleep(Duration::from_millis(300));
+        let mut ends = lab.world.backends.iter().map(|backend| &backend.namespace).chain([&lab.world.client]);
+        if ends.all(all_is_acknowledged) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "they go on speaking");
+    }
     lab.kill_appliance().unwrap();
+}
+
+/// Whether nothing that was sent from here by TCP waits to be acknowledged, or to be read.
+fn all_is_acknowledged(namespace: &Namespace) -> bool {
+    let sockets = namespace.run(&["ss", "-Htn", "state", "established"]).unwrap();
+    // Without the column of states, the queues of what was received and of what was sent come first.
+    sockets.lines().all(|line| line.split_whitespace().take(2).eq(["0", "0"]))
 }
 
 // S-149
 #[test]
 fn netns_connections_go_on_when_the_appliance_is_killed_and_started_again() {
-    require_root!();
+    require_root!("ss");
     let mut lab = Lab::start(LabOptions { workers: 2, ..LabOptions::new("restart") }).unwrap();
     let vips = lab.vips(ports::HTTP);
     let nodes = lab.world.plan.gateway_client_side();
@@ -81,7 +101,7 @@ fn netns_connections_go_on_when_the_appliance_is_killed_and_started_again() {
 /// The other half of what the README says: a flow to a backend that has left goes elsewhere, whose kernel resets it.
 #[test]
 fn netns_a_connection_to_a_backend_that_left_does_not_survive_a_restart() {
-    require_root!();
+    require_root!("ss");
     let mut lab = Lab::start(LabOptions::new("restart-less")).unwrap();
     let mut connections = connect(&lab, &lab.vips(ports::HTTP));
     lab.set_endpoints(&[1]).unwrap();

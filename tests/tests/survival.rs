@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use penstock_tests::{KeepAlive, Lab, LabOptions, ports, require_root};
+use penstock_tests::{KeepAlive, Lab, LabOptions, PATIENCE, ports, require_root};
 
 /// Whether somebody answers at this address at all, be it with a refusal.
 fn is_served(lab: &Lab, to: SocketAddr) -> bool {
@@ -31,7 +31,7 @@ fn netns_connections_survive_their_service() {
 
     lab.manifests.remove("endpoints.yaml").unwrap();
     lab.manifests.remove("service.yaml").unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while destinations.iter().any(|to| is_served(&lab, *to)) {
         assert!(Instant::now() < deadline, "still served");
     }

@@ -60,7 +60,7 @@ fn netns_a_100_mb_file_arrives_byte_for_byte() {
     for vip in lab.vips(ports::HTTP) {
         let copy = folder.join("copy");
         let url = format!("http://{vip}/files/random");
-        let line = ["curl", "-sS", "--fail", "--max-time", "120", "-o", &copy.to_string_lossy(), &url];
+        let line = ["curl", "-sS", "--fail", "--max-time", "600", "-o", &copy.to_string_lossy(), &url];
         lab.world.client.run(&line).unwrap();
         let difference =
             first_difference(&mut File::open(&original).unwrap(), &mut File::open(&copy).unwrap());

@@ -17,7 +17,7 @@ use crate::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path};
 
 /// Everything there is to say.
 #[derive(Debug, Default, Serialize)]
@@ -104,7 +104,6 @@ fn compile(config: &Config, objects: &Objects) -> Report {
     let mut compiler = Compiler::new();
     let mut environment = Environment::of(config, &View::default());
     environment.node_addresses = addresses(config);
-    environment.ways = Arc::default();
     let compiled = compiler.compile(&model, &environment);
     problems.extend(compiled.problems);
     Report {
@@ -120,14 +119,15 @@ fn addresses(config: &Config) -> BTreeSet<std::net::IpAddr> {
 }
 
 fn endpoints(port: PortView<'_>) -> impl Iterator<Item = Endpoint> {
-    port.candidates.iter().map(move |candidate| Endpoint {
-        service: port.service.key.to_string(),
-        port: match port.port.name.as_str() {
-            "" => port.port.transport.to_string(),
-            name => format!("{name}/{}", port.port.transport),
+    let PortView { family, service, port, candidates, .. } = port;
+    candidates.into_iter().map(move |candidate| Endpoint {
+        service: service.key.to_string(),
+        port: match port.name.as_str() {
+            "" => port.transport.to_string(),
+            name => format!("{name}/{}", port.transport),
         },
-        family: port.family,
-        candidate: candidate.clone(),
+        family,
+        candidate,
     })
 }
 

@@ -25,12 +25,14 @@ struct Use {
 }
 
 impl BackendPorts {
-    /// One more backend serves on it.
-    pub(super) fn hold(&mut self, port: Key) {
+    /// One more backend serves on it. True if none has so far.
+    pub(super) fn hold(&mut self, port: Key) -> bool {
+        let known = self.ports.len();
         let held = self.ports.entry(port).or_default();
         held.backends += 1;
         held.last = self.order;
         self.order += 1;
+        self.ports.len() > known
     }
 
     /// One backend less does.
@@ -40,22 +42,20 @@ impl BackendPorts {
         }
     }
 
-    /// All of them.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Key> {
-        self.ports.keys()
-    }
-
     /// Those that only flows may still want.
     pub(super) fn lingering(&self) -> impl Iterator<Item = (Key, u64)> {
         self.ports.iter().filter(|(_, held)| held.backends == 0).map(|(port, held)| (*port, held.last))
     }
 
-    /// Lets go those that no flow uses, unless they have been back since.
-    pub(super) fn forget(&mut self, unused: impl Iterator<Item = (Key, u64)>) {
+    /// Lets go those that no flow uses, unless they have been back since. Returns which those were.
+    pub(super) fn forget(&mut self, unused: impl Iterator<Item = (Key, u64)>) -> Vec<Key> {
+        let mut gone = Vec::new();
         for (port, last) in unused {
             if self.ports.get(&port).is_some_and(|held| held.backends == 0 && held.last == last) {
                 self.ports.remove(&port);
+                gone.push(port);
             }
         }
+        gone
     }
 }

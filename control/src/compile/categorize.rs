@@ -24,7 +24,7 @@ pub(super) struct Place {
 impl Place {
     /// Whether an endpoint is on this node.
     pub(super) fn holds(&self, endpoint: &Endpoint) -> bool {
-        !self.node.is_empty() && endpoint.node.as_ref() == Some(&self.node)
+        !self.node.is_empty() && endpoint.node.as_deref() == Some(&*self.node)
     }
 }
 
@@ -91,11 +91,15 @@ fn topology(endpoints: &[&Endpoint], place: &Place) -> Topology {
 impl Topology {
     fn allows(self, endpoint: &Endpoint, place: &Place) -> bool {
         match self {
-            Self::Node => !place.node.is_empty() && endpoint.for_nodes.contains(&place.node),
-            Self::Zone => !place.zone.is_empty() && endpoint.for_zones.contains(&place.zone),
+            Self::Node => !place.node.is_empty() && names(&endpoint.for_nodes, &place.node),
+            Self::Zone => !place.zone.is_empty() && names(&endpoint.for_zones, &place.zone),
             Self::Any => true,
         }
     }
+}
+
+fn names(hints: &[Box<str>], name: &str) -> bool {
+    hints.iter().any(|hint| **hint == *name)
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! The difference between two compilations, and what the classifier should capture: plain data.
 
 use crate::model::IpFamily;
+use imbl::OrdSet;
 use penstock_dataplane::{
     table::{BackendId, ServiceId, ServiceName, Transport},
     xdp::{AddressFlags, FamilyPort},
 };
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -118,61 +119,49 @@ pub struct Retired {
     pub backend: BackendId,
 }
 
-/// What the kernel-side classifier should send to us.
+/// What the kernel-side classifier should send to us. What there may be many of is in sets that share what they have in
+/// common with those of the compilation before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Captured {
     /// Addresses that are all ours.
-    pub vips: BTreeSet<IpAddr>,
+    pub vips: OrdSet<IpAddr>,
     /// VIPs that are gone, but that flows may still be using.
     pub departed_vips: BTreeSet<IpAddr>,
     /// Addresses of the node: ours are the ports below, and replies to masqueraded flows.
     pub node_addresses: BTreeSet<IpAddr>,
     /// Ports on node addresses: NodePorts, and those of VIPs that are node addresses.
-    pub node_ports: BTreeSet<(IpFamily, Transport, u16)>,
+    pub node_ports: OrdSet<(IpFamily, Transport, u16)>,
     /// The same, that are gone, but that flows may still be using.
     pub departed_ports: BTreeSet<(IpFamily, Transport, u16)>,
     /// The SNAT address pool.
     pub snat_addresses: BTreeSet<IpAddr>,
     /// Backends that see the clients' addresses, so that their replies are not addressed to us.
-    pub backends: BTreeSet<IpAddr>,
+    pub backends: OrdSet<IpAddr>,
     /// The ports that they serve on, or did while something still lingers.
-    pub backend_ports: BTreeSet<(IpFamily, Transport, u16)>,
+    pub backend_ports: OrdSet<(IpFamily, Transport, u16)>,
 }
 
 impl Captured {
-    /// Every address with its roles, as the classifier takes them.
-    pub fn address_flags(&self) -> BTreeMap<IpAddr, AddressFlags> {
-        let mut all = BTreeMap::new();
-        for (addresses, flag) in [
-            (&self.vips, AddressFlags::VIP),
-            (&self.departed_vips, AddressFlags::VIP),
-            (&self.node_addresses, AddressFlags::NODE),
-            (&self.snat_addresses, AddressFlags::SNAT),
-            (&self.backends, AddressFlags::BACKEND),
-        ] {
-            for address in addresses {
-                *all.entry(*address).or_insert(AddressFlags::NONE) |= flag;
-            }
-        }
-        all
+    /// The roles of an address, as the classifier takes them.
+    pub fn roles(&self, address: IpAddr) -> AddressFlags {
+        let is = |has: bool, flag| if has { flag } else { AddressFlags::NONE };
+        is(self.vips.contains(&address) || self.departed_vips.contains(&address), AddressFlags::VIP)
+            | is(self.node_addresses.contains(&address), AddressFlags::NODE)
+            | is(self.snat_addresses.contains(&address), AddressFlags::SNAT)
+            | is(self.backends.contains(&address), AddressFlags::BACKEND)
     }
 
     /// The ports with their protocol numbers, as the classifier takes them.
-    pub fn protocol_ports(&self) -> BTreeSet<FamilyPort> {
-        numbered(self.node_ports.iter().chain(&self.departed_ports))
+    pub fn protocol_ports(&self) -> OrdSet<FamilyPort> {
+        self.node_ports.iter().chain(&self.departed_ports).map(numbered).collect()
     }
 
     /// The same for the ports of backends.
-    pub fn backend_protocol_ports(&self) -> BTreeSet<FamilyPort> {
-        numbered(self.backend_ports.iter())
+    pub fn backend_protocol_ports(&self) -> OrdSet<FamilyPort> {
+        self.backend_ports.iter().map(numbered).collect()
     }
 }
 
-fn numbered<'p>(ports: impl Iterator<Item = &'p (IpFamily, Transport, u16)>) -> BTreeSet<FamilyPort> {
-    let number = |(family, transport, port): &(IpFamily, Transport, u16)| FamilyPort {
-        v6: *family == IpFamily::V6,
-        protocol: transport.protocol().0,
-        port: *port,
-    };
-    ports.map(number).collect()
+fn numbered((family, transport, port): &(IpFamily, Transport, u16)) -> FamilyPort {
+    FamilyPort { v6: *family == IpFamily::V6, protocol: transport.protocol().0, port: *port }
 }

@@ -16,7 +16,7 @@ use penstock_dataplane::{
     wire::Family,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeSet, HashMap},
     fmt::Display,
 };
 
@@ -27,6 +27,8 @@ pub(super) type Claimant<'c> = (&'c Service, Vec<ServiceId>);
 pub(super) struct Claimed<F: Family> {
     pub(super) index: VipIndex<F>,
     pub(super) node_tuples: BTreeSet<(Transport, u16)>,
+    /// The addresses of those.
+    pub(super) node_vips: BTreeSet<F::Addr>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -42,10 +44,14 @@ pub(super) fn claim<F: Family>(
     external_ips: bool,
 ) -> Claimed<F> {
     claimants.sort_by(|(a, _), (b, _)| rank(a).cmp(&rank(b)));
-    let mut claimed =
-        Claimed { index: VipIndex::default(), node_tuples: BTreeSet::new(), problems: Vec::new() };
-    let mut owners = BTreeMap::new();
-    let mut node_port_owners = BTreeMap::new();
+    let mut claimed = Claimed {
+        index: VipIndex::default(),
+        node_tuples: BTreeSet::new(),
+        node_vips: BTreeSet::new(),
+        problems: Vec::new(),
+    };
+    let mut owners = HashMap::with_capacity(claimants.len());
+    let mut node_port_owners = HashMap::new();
     for (service, ids) in &claimants {
         for (vip, kind, field) in
             vips::<F>(service).filter(|(_, kind, _)| external_ips || *kind != VipKind::ExternalIp)
@@ -62,6 +68,7 @@ pub(super) fn claim<F: Family>(
                 claimed.index.tuples.entry(tuple).or_insert(Target { service: *id, kind });
                 if host.contains(&vip) {
                     claimed.node_tuples.insert((port.transport, port.port));
+                    claimed.node_vips.insert(vip);
                 } else {
                     let first = claimed.index.addresses.entry(vip).or_insert(kind);
                     *first = kind.min(*first);

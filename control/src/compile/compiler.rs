@@ -2,19 +2,21 @@
 
 use super::{
     changes::{Captured, Changes},
-    environment::Environment,
+    environment::{Environment, Settings},
     family::{FamilyTables, Shared},
     record::Candidate,
+    tally::Tally,
 };
 use crate::{
     fault::{Fault, Problem, Severity},
     model::{IpFamily, Model, Service, ServicePort},
 };
+use imbl::OrdSet;
 use penstock_dataplane::{
     table::{ServiceId, Snapshot},
     wire::{V4, V6},
 };
-use std::{collections::BTreeSet, net::IpAddr};
+use std::net::IpAddr;
 
 /// What came of a compilation.
 #[derive(Debug)]
@@ -37,11 +39,11 @@ pub struct Compiled {
 pub struct Compiler {
     pub(super) v4: FamilyTables<V4>,
     pub(super) v6: FamilyTables<V6>,
-    shared: Shared,
+    pub(super) shared: Shared,
 }
 
 /// A Service port as it was compiled last, with all its endpoints: for people who ask why.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PortView<'c> {
     /// The family.
     pub family: IpFamily,
@@ -52,7 +54,7 @@ pub struct PortView<'c> {
     /// The port.
     pub port: &'c ServicePort,
     /// Its endpoints, in order of address and port.
-    pub candidates: &'c [Candidate],
+    pub candidates: Vec<Candidate>,
 }
 
 impl Compiler {
@@ -61,14 +63,21 @@ impl Compiler {
         Self::default()
     }
 
+    /// Takes in the model as it is now, so that [`Self::targets`] are those of the next compilation.
+    pub fn take(&mut self, model: &Model, settings: &Settings) {
+        self.v4.take(model, settings, &mut self.shared);
+        self.v6.take(model, settings, &mut self.shared);
+    }
+
     /// Compiles what the model and the environment are now.
     pub fn compile(&mut self, model: &Model, environment: &Environment) -> Compiled {
         let v4 = self.v4.compile(model, environment, &mut self.shared);
         let v6 = self.v6.compile(model, environment, &mut self.shared);
         self.shared.problems.extend(unknown_node(model, &environment.settings.node_name));
-        let mut captured = Captured::default();
-        self.v4.captured(environment, &mut captured);
-        self.v6.captured(environment, &mut captured);
+        let mut captured = self.shared.captured.clone();
+        self.v4.captured(&mut captured);
+        self.v6.captured(&mut captured);
+        captured.backends = self.shared.addresses.seeing_clients(environment.settings.masquerade_all).clone();
         Compiled {
             snapshot: Snapshot { v4, v6 },
             changes: std::mem::take(&mut self.shared.changes),
@@ -92,28 +101,18 @@ impl Compiler {
     }
 
     /// The addresses to which ways are wanted: those of backends, and of gone backends that flows may still use.
-    pub fn targets(&self) -> BTreeSet<IpAddr> {
-        let v4 = self.v4.next_hops.addresses().map(IpAddr::from);
-        v4.chain(self.v6.next_hops.addresses().map(IpAddr::from)).collect()
+    pub fn targets(&self) -> OrdSet<IpAddr> {
+        self.shared.addresses.wanted().clone()
+    }
+
+    /// Counts of what is compiled, by family.
+    pub fn tallies(&self) -> [Tally; 2] {
+        [self.v4.tally, self.v6.tally]
     }
 
     /// Every Service port of both families.
     pub fn ports(&self) -> impl Iterator<Item = PortView<'_>> {
-        let v4 = self.v4.all_ports().map(|(joined, port)| PortView {
-            family: IpFamily::V4,
-            id: port.record.id,
-            service: &joined.service,
-            port: &port.port,
-            candidates: &port.candidates,
-        });
-        let v6 = self.v6.all_ports().map(|(joined, port)| PortView {
-            family: IpFamily::V6,
-            id: port.record.id,
-            service: &joined.service,
-            port: &port.port,
-            candidates: &port.candidates,
-        });
-        v4.chain(v6)
+        self.v4.views(&self.shared).chain(self.v6.views(&self.shared))
     }
 }
 

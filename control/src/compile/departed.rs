@@ -4,7 +4,11 @@
 //! so that the packets of those flows keep coming to us. New flows to them are the kernel's. Bounded: beyond
 //! [`MOST_DEPARTED`] of each kind the longest gone are let go.
 
-use super::{capture::of_family, changes::Captured, family::FamilyTables};
+use super::{
+    capture::of_family,
+    changes::Captured,
+    family::{FamilyTables, Shared},
+};
 use penstock_dataplane::{
     table::{Transport, VipIndex},
     wire::Family,
@@ -80,14 +84,36 @@ fn bound<K: Ord + Copy>(departed: &mut BTreeMap<K, u64>) {
 
 impl<F: Family> FamilyTables<F> {
     /// Puts another index in place.
-    pub(super) fn replace_index(&mut self, index: VipIndex<F>, node_tuples: Ports) {
+    pub(super) fn replace_index(&mut self, index: VipIndex<F>, node_tuples: Ports, shared: &mut Shared) {
         if index != *self.index || node_tuples != self.node_tuples {
             self.departed.note((&self.index, &self.node_tuples), (&index, &node_tuples));
+            self.recapture(&index, &node_tuples, &mut shared.captured);
         }
         if index != *self.index {
             self.index = Arc::new(index);
         }
         self.node_tuples = node_tuples;
+    }
+
+    /// Replaces what is captured because of the index by what is because of this one.
+    fn recapture(&self, index: &VipIndex<F>, node_tuples: &Ports, captured: &mut Captured) {
+        for vip in self.index.addresses.keys().filter(|vip| !index.addresses.contains_key(*vip)) {
+            captured.vips.remove(&F::to_ip(*vip));
+        }
+        for vip in index.addresses.keys().filter(|vip| !self.index.addresses.contains_key(*vip)) {
+            captured.vips.insert(F::to_ip(*vip));
+        }
+        let has = |index: &VipIndex<F>, tuples: &Ports, port| {
+            index.node_ports.contains_key(port) || tuples.contains(port)
+        };
+        let old = self.index.node_ports.keys().chain(&self.node_tuples);
+        for port in old.filter(|port| !has(index, node_tuples, port)) {
+            captured.node_ports.remove(&of_family::<F>(port));
+        }
+        let new = index.node_ports.keys().chain(node_tuples);
+        for port in new.filter(|port| !has(&self.index, &self.node_tuples, port)) {
+            captured.node_ports.insert(of_family::<F>(port));
+        }
     }
 
     /// Tells the path whose flows are still to be found. An address of the node itself is not captured whole.

@@ -3,39 +3,19 @@
 use crate::{
     config::{Config, NodePortAddresses},
     model::{IpFamily, Node, NodeAddressKind},
-    routes,
+    routes::{self, Ways},
 };
 use ipnet::IpNet;
 use penstock_dataplane::{
     io::PortId,
-    table::{self, Link, NextHop, Peers, Prefix, RssPorts},
+    table::{self, NextHop, Peers, Prefix, RssPorts},
     wire::{EtherAddr, Family},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
 };
-
-/// Ways to backend addresses; an address that is missing is not resolved yet.
-pub type Reachability = HashMap<IpAddr, Way>;
-
-/// The way to an address, as the kernel or the configuration tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Way {
-    /// The link layer; `None` while it is not known.
-    pub link: Option<Link>,
-    /// What masqueraded flows come from.
-    pub source: Option<IpAddr>,
-    /// The largest packet that fits.
-    pub mtu: u16,
-}
-
-impl From<&routes::Way> for Way {
-    fn from(way: &routes::Way) -> Self {
-        Self { link: way.link.as_ref().ok().map(|link| (*link).into()), source: way.source, mtu: way.mtu }
-    }
-}
 
 /// Who had an address before, as a gateway that lives on: it keeps the flows it has tracked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +66,8 @@ pub struct Environment {
     pub settings: Settings,
     /// The node's addresses, loopback ones not among them.
     pub node_addresses: BTreeSet<IpAddr>,
-    /// Ways to backends. The same `Arc` as last time says that they are the same.
-    pub ways: Arc<Reachability>,
+    /// Ways to backends; an address that is missing is not resolved yet.
+    pub ways: Ways,
     /// The MTU of each port; `u16::MAX` where nobody knows.
     pub port_mtus: Arc<[u16]>,
     /// The addresses of each port, that which the node itself would rather use first.
@@ -116,7 +96,7 @@ impl Environment {
             peers: BTreeSet::new(),
             relays: BTreeMap::new(),
             rss: Arc::default(),
-            ways: Arc::new(view.ways.iter().map(|(address, way)| (*address, way.into())).collect()),
+            ways: view.ways.clone(),
         }
     }
 
@@ -148,7 +128,11 @@ impl Environment {
 
     pub(super) fn next_hop<F: Family>(&self, address: F::Addr) -> NextHop<F> {
         match self.ways.get(&F::to_ip(address)) {
-            Some(way) => NextHop { link: way.link, source: way.source.and_then(F::from_ip), mtu: way.mtu },
+            Some(way) => NextHop {
+                link: way.link.as_ref().ok().map(|link| (*link).into()),
+                source: way.source.and_then(F::from_ip),
+                mtu: way.mtu,
+            },
             None => NextHop::UNRESOLVED,
         }
     }

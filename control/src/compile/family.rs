@@ -1,28 +1,34 @@
 //! The tables of one family, kept from one compilation to the next.
 
 use super::{
+    addresses::Addresses,
     backend_ports::BackendPorts,
+    capture::is_closed,
     categorize::Place,
-    changes::Changes,
+    changes::{Captured, Changes},
     departed::Departed,
-    environment::{Environment, family, primary},
+    environment::{Environment, Settings, family, primary},
     ids::IdPool,
     next_hops::NextHops,
-    record::{Candidate, Facts},
+    record::Facts,
     retire::Held,
+    tally::Tally,
 };
 use crate::{
     fault::Problem,
-    model::{Joined, Model, ServicePort, Slice, differences},
+    model::{Joined, Model, Node, Slice},
     objects::ObjectKey,
 };
+use imbl::{OrdMap, ordmap::DiffItem};
 use penstock_dataplane::{
-    table::{Locality, Peers, Service, ServiceId, ServiceName, Tables, Transport, VipIndex},
+    table::{
+        Locality, Pages, Peers, Service, ServiceId, ServiceName, Tables, TrafficPolicy, Transport, VipIndex,
+    },
     wire::Family,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
@@ -35,6 +41,9 @@ pub(super) struct Shared {
     pub(super) backends: IdPool<BackendKey>,
     pub(super) changes: Changes,
     pub(super) problems: Vec<Problem>,
+    pub(super) addresses: Addresses,
+    /// What is kept up to date of it.
+    pub(super) captured: Captured,
     /// Numbers given to stays of backends under affinity.
     pub(super) pins_given: u64,
 }
@@ -44,10 +53,19 @@ pub(super) struct FamilyTables<F: Family> {
     pub(super) ids: IdPool<Arc<ServiceName>>,
     pub(super) next_hops: NextHops<F>,
     pub(super) services: BTreeMap<ObjectKey, Entry<F>>,
-    table: Arc<Vec<Option<Arc<Service<F>>>>>,
+    /// The Services of the model as they were taken in last.
+    seen: OrdMap<ObjectKey, Arc<Joined>>,
+    table: Pages<Option<Arc<Service<F>>>>,
+    /// Something has changed that VIPs and NodePorts are claimed by.
+    pub(super) claims_differ: bool,
     pub(super) index: Arc<VipIndex<F>>,
     pub(super) index_problems: Vec<Problem>,
     pub(super) node_tuples: BTreeSet<(Transport, u16)>,
+    /// The addresses of those.
+    pub(super) node_vips: BTreeSet<F::Addr>,
+    /// Services with load-balancer IPs that nobody may use.
+    pub(super) closed: BTreeSet<ObjectKey>,
+    pub(super) tally: Tally,
     pub(super) host: BTreeSet<F::Addr>,
     pub(super) facts: Facts<F>,
     pub(super) locality: Arc<Locality<F>>,
@@ -70,10 +88,10 @@ pub(super) struct Entry<F: Family> {
 /// A port of it.
 #[derive(Debug)]
 pub(super) struct Port<F: Family> {
-    pub(super) port: ServicePort,
     pub(super) record: Arc<Service<F>>,
-    pub(super) candidates: Vec<Candidate>,
     pub(super) held: Held<F>,
+    /// There are usable endpoints, but none in the local list.
+    pub(super) lacks_local: bool,
 }
 
 impl<F: Family> Default for FamilyTables<F> {
@@ -82,10 +100,15 @@ impl<F: Family> Default for FamilyTables<F> {
             ids: IdPool::default(),
             next_hops: NextHops::default(),
             services: BTreeMap::new(),
-            table: Arc::default(),
+            seen: OrdMap::new(),
+            table: Pages::default(),
+            claims_differ: false,
             index: Arc::default(),
             index_problems: Vec::new(),
             node_tuples: BTreeSet::new(),
+            node_vips: BTreeSet::new(),
+            closed: BTreeSet::new(),
+            tally: Tally::default(),
             host: BTreeSet::new(),
             facts: Facts { place: Place::default(), primary: None },
             locality: Arc::default(),
@@ -99,6 +122,74 @@ impl<F: Family> Default for FamilyTables<F> {
 }
 
 impl<F: Family> FamilyTables<F> {
+    /// Brings the records up to date. What has not changed since the last time costs nothing.
+    pub(super) fn take(&mut self, model: &Model, settings: &Settings, shared: &mut Shared) {
+        let name = &settings.node_name;
+        let node = model.node(name).map(AsRef::as_ref);
+        let zone = node.and_then(|node| node.zone.clone()).unwrap_or_default();
+        let facts = Facts { place: Place { node: name.clone(), zone }, primary: primary::<F>(node) };
+        let moved = facts != self.facts;
+        self.facts = facts;
+        let seen = model.services().clone();
+        let mut before = std::mem::replace(&mut self.seen, seen.clone());
+        let mut records = Records::default();
+        if moved {
+            // Every record depends on them: all are as if they were new, but for those that are gone.
+            before = before.into_iter().filter(|(key, _)| !seen.contains_key(key)).collect();
+        }
+        for item in before.diff(&seen) {
+            let (key, joined) = match item {
+                DiffItem::Remove(key, _) => (key, None),
+                DiffItem::Add(key, joined) | DiffItem::Update { new: (key, joined), .. } => {
+                    (key, Some(joined))
+                }
+            };
+            self.replace(key, joined.filter(|joined| is_served::<F>(joined)), &mut records, shared);
+        }
+        self.apply(records);
+    }
+
+    /// Puts a Service in the place of what it was, or nothing.
+    fn replace(
+        &mut self,
+        key: &ObjectKey,
+        joined: Option<&Arc<Joined>>,
+        records: &mut Records<F>,
+        shared: &mut Shared,
+    ) {
+        let old = self.services.remove(key);
+        self.closed.remove(key);
+        let kept = old.as_ref().map(keeps_clients).unwrap_or_default();
+        self.tally -= old.as_ref().map(Tally::of).unwrap_or_default();
+        let services = [old.as_ref().map(|old| &old.joined.service), joined.map(|joined| &joined.service)];
+        self.claims_differ |= match services {
+            [Some(old), Some(new)] => !Arc::ptr_eq(old, new),
+            [None, None] => false,
+            _ => true,
+        };
+        match joined {
+            None => {
+                let ports = old.map(|entry| entry.ports).unwrap_or_default();
+                ports.into_iter().for_each(|port| self.remove_port(port, records, shared));
+            }
+            Some(joined) => {
+                if other_udp_endpoints::<F>(old.as_ref().map(|old| &*old.joined), joined) {
+                    self.udp_epoch = self.udp_epoch.wrapping_add(1);
+                }
+                let ports = old.map(|entry| entry.ports).unwrap_or_default();
+                let ports = self.ports(joined, ports, records, shared);
+                let entry = Entry { joined: Arc::clone(joined), ports };
+                keeps_clients(&entry).into_iter().for_each(|address| shared.addresses.keep(address));
+                self.tally += Tally::of(&entry);
+                if is_closed(&entry) {
+                    self.closed.insert(key.clone());
+                }
+                self.services.insert(key.clone(), entry);
+            }
+        }
+        kept.into_iter().for_each(|address| shared.addresses.unkeep(address));
+    }
+
     /// Brings the tables up to date.
     pub(super) fn compile(
         &mut self,
@@ -106,40 +197,14 @@ impl<F: Family> FamilyTables<F> {
         environment: &Environment,
         shared: &mut Shared,
     ) -> Tables<F> {
-        let name = &environment.settings.node_name;
-        let node = model.node(name).map(AsRef::as_ref);
-        let zone = node.and_then(|node| node.zone.clone()).unwrap_or_default();
-        let facts = Facts { place: Place { node: name.clone(), zone }, primary: primary::<F>(node) };
-        let moved = facts != self.facts;
-        self.facts = facts;
-
-        let mut records = Records::default();
-        let served = model.services().iter().filter(|(_, joined)| is_served::<F>(joined));
-        let (gone, stale) =
-            differences(&self.services, served, |entry, joined| !moved && Arc::ptr_eq(&entry.joined, joined));
-        let mut claims_differ = !gone.is_empty();
-        for key in gone {
-            let ports = self.services.remove(&key).map(|entry| entry.ports).unwrap_or_default();
-            ports.into_iter().for_each(|port| self.remove_port(port, &mut records, shared));
-        }
-        for (key, joined) in stale {
-            let old = self.services.remove(key);
-            claims_differ |=
-                !old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.joined.service, &joined.service));
-            if other_udp_endpoints::<F>(old.as_ref().map(|old| &*old.joined), joined) {
-                self.udp_epoch = self.udp_epoch.wrapping_add(1);
-            }
-            let ports = old.map(|entry| entry.ports).unwrap_or_default();
-            let ports = self.ports(joined, ports, &mut records, shared);
-            self.services.insert(key.clone(), Entry { joined: Arc::clone(joined), ports });
-        }
-        self.apply(records);
-        self.capture(environment, node, claims_differ);
+        self.take(model, &environment.settings, shared);
+        let node: Option<&Node> = model.node(&environment.settings.node_name).map(AsRef::as_ref);
+        self.capture(environment, node, shared);
         self.warn(shared);
         self.localize(environment);
         Tables {
             vips: Arc::clone(&self.index),
-            services: Arc::clone(&self.table),
+            services: self.table.clone(),
             next_hops: self.next_hops.table(environment),
             port_mtus: Arc::clone(&environment.port_mtus),
             snat_addresses: Arc::clone(&self.snat_addresses),
@@ -153,20 +218,7 @@ impl<F: Family> FamilyTables<F> {
 
     /// Puts new records in their places.
     fn apply(&mut self, records: Records<F>) {
-        if records.0.is_empty() {
-            return;
-        }
-        let mut table = Vec::clone(&self.table);
-        table.resize(self.ids.bound(), None);
-        for (id, record) in records.0 {
-            table[id.0 as usize] = record;
-        }
-        self.table = Arc::new(table);
-    }
-
-    /// Every port of every Service.
-    pub(super) fn all_ports(&self) -> impl Iterator<Item = (&Arc<Joined>, &Port<F>)> {
-        self.services.values().flat_map(|entry| entry.ports.iter().map(|port| (&entry.joined, port)))
+        self.table.set(records.0.into_iter().map(|(id, record)| (id.0 as usize, record)), &None);
     }
 
     pub(super) fn published(&mut self, generation: u64) {
@@ -186,6 +238,17 @@ pub(super) struct Records<F: Family>(pub(super) Vec<(ServiceId, Option<Arc<Servi
 impl<F: Family> Default for Records<F> {
     fn default() -> Self {
         Self(Vec::new())
+    }
+}
+
+/// The addresses of the backends that see clients' addresses because of the Service's policy.
+fn keeps_clients<F: Family>(entry: &Entry<F>) -> Vec<IpAddr> {
+    match entry.joined.service.external_policy {
+        TrafficPolicy::Cluster => Vec::new(),
+        TrafficPolicy::Local => {
+            let held = entry.ports.iter().flat_map(|port| port.held.keys());
+            held.map(|(address, _)| F::to_ip(*address)).collect()
+        }
     }
 }
 

@@ -65,6 +65,15 @@ impl<K: Hash + Eq> IdPool<K> {
         Some(id)
     }
 
+    /// How many hold a key.
+    pub(super) fn holders<Q>(&self, key: &Q) -> u32
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.held.get(key).map_or(0, |holding| holding.holders)
+    }
+
     /// The number of a key that is held.
     pub(super) fn get<Q>(&self, key: &Q) -> Option<u32>
     where
@@ -72,16 +81,6 @@ impl<K: Hash + Eq> IdPool<K> {
         Q: Hash + Eq + ?Sized,
     {
         self.held.get(key).map(|holding| holding.id)
-    }
-
-    /// What is held, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, u32)> {
-        self.held.iter().map(|(key, holding)| (key, holding.id))
-    }
-
-    /// One more than the highest number ever given.
-    pub(super) fn bound(&self) -> usize {
-        self.next as usize
     }
 
     /// What was dropped is gone from this generation on.
@@ -116,6 +115,5 @@ mod tests {
         assert_eq!(pool.hold("d"), (3, true), "a worker may still use generation 4");
         pool.release(5);
         assert_eq!(pool.hold("e"), (0, true));
-        assert_eq!(pool.bound(), 4);
     }
 }

@@ -3,7 +3,11 @@
 //! Whoever knows the flows looks which of it they use, and has the rest forgotten by [`Compiler::forget`]. Each item goes
 //! by when it began to linger, so that one which was back in between is not forgotten for what was true before.
 
-use super::{Compiler, family::FamilyTables};
+use super::{
+    Compiler,
+    capture::of_family,
+    family::{FamilyTables, Shared},
+};
 use crate::model::IpFamily;
 use penstock_dataplane::{table::Transport, wire::Family};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -40,8 +44,8 @@ impl Compiler {
 
     /// Lets go what no flow uses. What that changes is told by the next compilation.
     pub fn forget(&mut self, unused: &Lingering) {
-        self.v4.forget(IpFamily::V4, unused);
-        self.v6.forget(IpFamily::V6, unused);
+        self.v4.forget(IpFamily::V4, unused, &mut self.shared);
+        self.v6.forget(IpFamily::V6, unused, &mut self.shared);
     }
 }
 
@@ -58,13 +62,15 @@ impl<F: Family> FamilyTables<F> {
             .extend(ports.map(|((transport, port), order)| ((family, transport, port), order)));
     }
 
-    fn forget(&mut self, family: IpFamily, unused: &Lingering) {
+    fn forget(&mut self, family: IpFamily, unused: &Lingering, shared: &mut Shared) {
         let mine = |(address, order): (&IpAddr, &u64)| Some((F::from_ip(*address)?, *order));
-        self.next_hops.forget(unused.backends.iter().filter_map(mine));
-        let of_family = |((of, transport, port), order): (&(IpFamily, Transport, u16), &u64)| {
+        self.next_hops.forget(unused.backends.iter().filter_map(mine), &mut shared.addresses);
+        let port_of = |((of, transport, port), order): (&(IpFamily, Transport, u16), &u64)| {
             (*of == family).then_some(((*transport, *port), *order))
         };
-        self.backend_ports.forget(unused.backend_ports.iter().filter_map(of_family));
-        self.departed.forget(unused.vips.iter().filter_map(mine), unused.ports.iter().filter_map(of_family));
+        for port in self.backend_ports.forget(unused.backend_ports.iter().filter_map(port_of)) {
+            shared.captured.backend_ports.remove(&of_family::<F>(&port));
+        }
+        self.departed.forget(unused.vips.iter().filter_map(mine), unused.ports.iter().filter_map(port_of));
     }
 }

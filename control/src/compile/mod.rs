@@ -6,12 +6,13 @@
 //! (§3.4), made into a record with its rings; VIPs and NodePorts are claimed (§3.2, §3.8); and [`Compiler`] puts the two
 //! families together.
 //!
-//! A Service whose objects did not change costs a pointer comparison. One whose slices changed costs its own merging
+//! A Service whose objects did not change costs nothing. One whose slices changed costs its own merging
 //! and, where a list is another one, its rings. The VIP index is made again only when a Service or a node address
 //! changes. Services, backends and next hops keep their numbers (`ids`).
 
 mod environment;
 mod ids;
+mod addresses;
 mod merge;
 mod categorize;
 mod record;
@@ -23,6 +24,7 @@ mod claims;
 mod node_ports;
 mod departed;
 mod changes;
+mod tally;
 mod family;
 mod ports;
 mod capture;
@@ -31,9 +33,10 @@ mod compiler;
 
 pub use changes::{BackendRef, Captured, Changes, Items, Retired, ServiceRef};
 pub use compiler::{Compiled, Compiler, PortView};
-pub use environment::{Environment, Reachability, Relay, Settings, Way};
+pub use environment::{Environment, Relay, Settings};
 pub use lingering::Lingering;
 pub use record::Candidate;
+pub use tally::Tally;
 
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,13 @@
 
 use super::{
     affinity::pins,
+    capture::of_family,
     changes::{BackendRef, Retired, ServiceRef},
+    compiler::PortView,
     environment::family,
-    family::{BackendKey, FamilyTables, Port, Records, Shared},
+    family::{BackendKey, Entry, FamilyTables, Port, Records, Shared},
     merge::merge,
-    record::{lists, source_ranges, wanted},
+    record::{EndpointLists, candidates, lists, source_ranges, wanted},
     retire::{retire, serving},
 };
 use crate::model::{Joined, ServicePort};
@@ -19,7 +21,7 @@ use std::{net::SocketAddr, sync::Arc};
 impl<F: Family> FamilyTables<F> {
     pub(super) fn remove_port(&mut self, port: Port<F>, records: &mut Records<F>, shared: &mut Shared) {
         for key in port.held.keys() {
-            self.drop_backend(port.port.transport, *key, shared);
+            self.drop_backend(port.record.name.transport, *key, shared);
         }
         self.ids.drop(&port.record.name);
         records.0.push((port.record.id, None));
@@ -36,7 +38,10 @@ impl<F: Family> FamilyTables<F> {
     ) -> Vec<Port<F>> {
         let mut ports = Vec::with_capacity(joined.service.ports.len());
         for port in &joined.service.ports {
-            let same = |old: &Port<F>| old.port.name == port.name && old.port.transport == port.transport;
+            let same = |old: &Port<F>| {
+                let name = &old.record.name;
+                name.port_name == port.name && name.transport == port.transport
+            };
             let old = old.iter().position(same).map(|index| old.swap_remove(index));
             ports.push(self.port(joined, port, old, records, shared));
         }
@@ -84,7 +89,8 @@ impl<F: Family> FamilyTables<F> {
         };
         let known: Vec<_> = old_record.iter().flat_map(|old| [&old.cluster, &old.local]).collect();
         let place = &self.facts.place;
-        let (cluster, local, candidates) = lists(&merged, wanted(service, port), place, numbers, &known);
+        let EndpointLists { cluster, local, lacks_local } =
+            lists(&merged, wanted(service, port), place, numbers, &known);
         let pins = match service.affinity {
             Some(_) => pins([&cluster, &local], old_record.as_deref(), &mut shared.pins_given),
             None => Arc::default(),
@@ -116,14 +122,34 @@ impl<F: Family> FamilyTables<F> {
                 record
             }
         };
-        Port { port: port.clone(), record, candidates, held }
+        Port { record, held, lacks_local }
+    }
+
+    /// Every port of every Service, with what has become of its endpoints.
+    pub(super) fn views<'c>(&'c self, shared: &'c Shared) -> impl Iterator<Item = PortView<'c>> {
+        let of_entry = move |entry: &'c Entry<F>| {
+            let (joined, service) = (&entry.joined, &entry.joined.service);
+            service.ports.iter().zip(&entry.ports).map(move |(port, compiled)| {
+                let number = |key| {
+                    let backend = shared.backends.get(&backend_key::<F>(port.transport, key));
+                    BackendId(backend.unwrap_or(u32::MAX))
+                };
+                let merged = merge::<F>(joined, port);
+                let candidates = candidates::<F>(&merged, wanted(service, port), &self.facts.place, number);
+                PortView { family: family::<F>(), id: compiled.record.id, service, port, candidates }
+            })
+        };
+        self.services.values().flat_map(of_entry)
     }
 
     fn hold_backend(&mut self, transport: Transport, (addr, port): (F::Addr, u16), shared: &mut Shared) {
         let key = backend_key::<F>(transport, (addr, port));
         if let (id, true) = shared.backends.hold(key) {
-            self.next_hops.hold(addr);
-            self.backend_ports.hold((transport, port));
+            self.tally.backends += 1;
+            self.next_hops.hold(addr, &mut shared.addresses);
+            if self.backend_ports.hold((transport, port)) {
+                shared.captured.backend_ports.insert(of_family::<F>(&(transport, port)));
+            }
             shared.changes.added.backends.push(BackendRef { id: BackendId(id), transport, address: key.1 });
         }
     }
@@ -131,7 +157,8 @@ impl<F: Family> FamilyTables<F> {
     fn drop_backend(&mut self, transport: Transport, (addr, port): (F::Addr, u16), shared: &mut Shared) {
         let key = backend_key::<F>(transport, (addr, port));
         if let Some(id) = shared.backends.drop(&key) {
-            self.next_hops.drop(addr);
+            self.tally.backends -= 1;
+            self.next_hops.drop(addr, &mut shared.addresses);
             self.backend_ports.drop((transport, port));
             shared.changes.removed.backends.push(BackendRef { id: BackendId(id), transport, address: key.1 });
         }

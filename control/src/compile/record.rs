@@ -58,6 +58,15 @@ pub(super) fn wanted(service: &model::Service, port: &model::ServicePort) -> Wan
     Wanted { cluster: !internal_local || accessible, local: internal_local || (external_local && accessible) }
 }
 
+/// The lists of a Service port.
+#[derive(Debug)]
+pub(super) struct EndpointLists<F: Family> {
+    pub(super) cluster: Endpoints<F>,
+    pub(super) local: Endpoints<F>,
+    /// There are usable endpoints, but none in the local list.
+    pub(super) lacks_local: bool,
+}
+
 /// The lists of a Service port as rings, those of `old` where they are the same. `numbers` are what an endpoint goes by.
 pub(super) fn lists<F: Family>(
     merged: &Merged<'_, F>,
@@ -65,9 +74,10 @@ pub(super) fn lists<F: Family>(
     place: &Place,
     numbers: impl Fn((F::Addr, u16)) -> (BackendId, NextHopId),
     old: &[&Endpoints<F>],
-) -> (Endpoints<F>, Endpoints<F>, Vec<Candidate>) {
+) -> EndpointLists<F> {
     let endpoints: Vec<_> = merged.values().copied().collect();
     let Lists { cluster, local, has_any } = categorize(&endpoints, wanted, place);
+    let lacks_local = has_any && local.is_empty();
     let backends: Vec<Backend<F>> = merged
         .keys()
         .map(|key| {
@@ -75,25 +85,35 @@ pub(super) fn lists<F: Family>(
             Backend { id, addr: key.0, port: key.1, next_hop }
         })
         .collect();
-    let candidates =
-        endpoints.iter().zip(&backends).enumerate().map(|(index, (endpoint, backend))| Candidate {
-            address: SocketAddr::new(F::to_ip(backend.addr), backend.port),
-            backend: backend.id,
-            node: endpoint.node.clone(),
-            target: endpoint.target.clone(),
-            ready: endpoint.ready,
-            serving: endpoint.serving,
-            terminating: endpoint.terminating,
-            local: place.holds(endpoint),
-            in_cluster_list: cluster.binary_search(&index).is_ok(),
-            in_local_list: local.binary_search(&index).is_ok(),
-        });
-    let candidates = candidates.collect();
     let of = |list: &[usize]| -> Vec<Backend<F>> { list.iter().map(|index| backends[*index]).collect() };
     let cluster = endpoint_list(of(&cluster), has_any, old);
     // Often both lists are the same, and then they are one ring.
     let local = endpoint_list(of(&local), has_any, &[&[&cluster], old].concat());
-    (cluster, local, candidates)
+    EndpointLists { cluster, local, lacks_local }
+}
+
+/// All endpoints of a Service port, and what is made of them.
+pub(super) fn candidates<F: Family>(
+    merged: &Merged<'_, F>,
+    wanted: Wanted,
+    place: &Place,
+    number: impl Fn((F::Addr, u16)) -> BackendId,
+) -> Vec<Candidate> {
+    let endpoints: Vec<_> = merged.values().copied().collect();
+    let Lists { cluster, local, .. } = categorize(&endpoints, wanted, place);
+    let candidates = merged.iter().enumerate().map(|(index, (key, endpoint))| Candidate {
+        address: SocketAddr::new(F::to_ip(key.0), key.1),
+        backend: number(*key),
+        node: endpoint.node.as_deref().map(ToOwned::to_owned),
+        target: endpoint.target.as_deref().map(ToOwned::to_owned),
+        ready: endpoint.ready,
+        serving: endpoint.serving,
+        terminating: endpoint.terminating,
+        local: place.holds(endpoint),
+        in_cluster_list: cluster.binary_search(&index).is_ok(),
+        in_local_list: local.binary_search(&index).is_ok(),
+    });
+    candidates.collect()
 }
 
 fn endpoint_list<F: Family>(

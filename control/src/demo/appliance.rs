@@ -67,7 +67,7 @@ impl Appliance {
         let line = [&program.to_string_lossy(), "run", "--config", &file.to_string_lossy()];
         let child = world.gateway.spawn(&line, Some(&folder.join("penstock.log")))?;
         let mut appliance = Appliance { child, program: program.to_owned(), socket };
-        appliance.wait_until_it_answers(Duration::from_secs(30))?;
+        appliance.wait_until_it_answers(Duration::from_secs(60))?;
         Ok(appliance)
     }
 

@@ -22,7 +22,7 @@ impl HttpServer {
     pub const PORT: u16 = 8080;
 
     /// Starts nginx in the namespace of `backend`, with its files below `folder`, and returns when it listens.
-    /// `/` answers the backend's name; `/files/` serves `folder/files`.
+    /// `/` answers the backend's name, `/peer` the address it is asked from; `/files/` serves `folder/files`.
     pub fn start(backend: &Backend, folder: &Path) -> Result<HttpServer> {
         find_program("nginx")?;
         let home = folder.join(backend.name());
@@ -43,7 +43,7 @@ impl HttpServer {
     }
 
     fn wait_until_it_listens(&mut self, backend: &Backend) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let listens = |address| {
             let to = SocketAddr::new(address, HttpServer::PORT);
             backend.namespace.enter(move || TcpStream::connect_timeout(&to, Duration::from_secs(1)).is_ok())
@@ -80,6 +80,7 @@ http {{
   client_max_body_size 0;
   server {{
 {listens}    location / {{ return 200 "{name}\n"; }}
+    location = /peer {{ return 200 "$remote_addr\n"; }}
     location /files/ {{ alias {folder}/files/; }}
   }}
 }}

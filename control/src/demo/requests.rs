@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::http;
 
 /// How long a connection, or an answer, may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How many messages of failures are kept.
 const MESSAGES: usize = 10;

@@ -21,7 +21,7 @@ use crate::netns::{Backend, OnSignal, Owner, World, WorldOptions, interrupted, r
 /// Connections at a time.
 const THREADS: usize = 8;
 /// How long the appliance may take to serve an address, or to follow a change.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The NodePort.
 const NODE_PORT: u16 = 30080;
 /// The backend that leaves. The one that joins is the last.

@@ -8,11 +8,13 @@
 //!   gateway that has taken it, which must know better.
 //! * What goes to another gateway that is alive is answered for until that one is heard ([`Handing`]); what nobody is to
 //!   have is given up at once.
+//! * What comes from another gateway that is alive is announced when the workers know where its flows are ([`Relays`]):
+//!   a packet of theirs that came before would be taken for the first of a new flow, and the connection be reset.
 
 use super::{Beat, Gateways, Handing, LEASE_PREFIX, Planned, Presence, Relays, Steady, announced_by};
 use crate::{
     config,
-    l2::{Announcer, AnnouncerError, Interfaces, L2Event, Ours, Planner, Wanted},
+    l2::{Announcer, AnnouncerError, Before, Interfaces, L2Event, Ours, Planner, Wanted},
     objects::{ObjectKey, Objects},
     reports::Notice,
     watch::SeenLeases,
@@ -29,11 +31,9 @@ use tokio::{
     time::sleep_until,
 };
 
-/// How long an address that moves to a gateway that is alive is answered for: less than it takes the announcer to speak
-/// against the new owner.
-const HANDING: Duration = Duration::from_millis(400);
-/// The same for a gateway that leaves, which does not speak against anybody.
-const LEAVING: Duration = Duration::from_secs(2);
+/// How long an address that moves to a gateway that is alive is answered for, if that one is not heard: longer than it may
+/// take to learn that the address is its own, and to take it.
+const HANDING: Duration = Duration::from_secs(2);
 
 /// Who this gateway is.
 #[derive(Debug, Clone)]
@@ -59,6 +59,8 @@ pub struct Feeds {
     pub renewed: watch::Receiver<Option<Instant>>,
     /// Whether we are here to stay.
     pub presence: watch::Receiver<Presence>,
+    /// The neighbours that all workers know of by now.
+    pub in_use: watch::Receiver<Neighbours>,
 }
 
 /// Whom the packet path knows of.
@@ -97,6 +99,8 @@ pub struct Announcing {
     gateways: Gateways,
     handing: Handing,
     relays: Relays,
+    /// What is announced as soon as its former owner is known to the workers.
+    succeeding: BTreeSet<IpAddr>,
     objects: Objects,
     wanted: BTreeMap<IpAddr, Wanted>,
     defending: bool,
@@ -124,6 +128,7 @@ impl Announcing {
             gateways: Gateways::default(),
             handing: Handing::default(),
             relays: Relays::default(),
+            succeeding: BTreeSet::new(),
             objects: Objects { pending: true, ..Objects::default() },
             wanted: BTreeMap::new(),
             defending: true,
@@ -147,7 +152,13 @@ impl Announcing {
                 Ok(()) = self.feeds.leases.changed() => self.read_leases(),
                 Ok(()) = self.feeds.renewed.changed() => {}
                 Ok(()) = self.feeds.presence.changed() => {}
-                Some(event) = heard.recv() => self.take(&event),
+                Ok(()) = self.feeds.in_use.changed() => {}
+                Some(event) = heard.recv() => {
+                    self.take(&event);
+                    while let Ok(event) = heard.try_recv() {
+                        self.take(&event);
+                    }
+                }
                 () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() => {}
             }
             self.settle();
@@ -191,9 +202,7 @@ impl Announcing {
         let changed = self.planner.update(&self.objects, &self.gateways.live);
         let plan = self.planner.plan();
         if changed.mine {
-            let leaving = *self.feeds.presence.borrow() == Presence::Leaving;
-            let end = Instant::now() + if leaving { LEAVING } else { HANDING };
-            self.handing.replan(&before, plan, end);
+            self.handing.replan(&before, plan, Instant::now() + HANDING);
         }
         for (key, names) in plan.lacking.iter().filter(|(key, _)| changed.services.contains(*key)) {
             let names: Vec<_> = names.iter().map(String::as_str).collect();
@@ -221,12 +230,12 @@ impl Announcing {
     /// Takes in what the announcer tells.
     fn take(&mut self, event: &L2Event) {
         match event {
-            L2Event::Announced { address, interface, former } => {
+            L2Event::Announced { .. } => tracing::info!("{event}"),
+            L2Event::TakingOver { address, interface, mac } => {
                 tracing::info!("{event}");
-                if let Some(mac) = former.filter(|mac| self.gateways.peers.contains(mac)) {
-                    let until = Instant::now() + self.identity.terms.relay;
-                    self.relays.taken(*address, interface, mac, until);
-                }
+                let until = Instant::now() + self.identity.terms.relay;
+                self.relays.taken(*address, interface, *mac, until);
+                self.succeeding.insert(*address);
             }
             L2Event::Conflict { address, .. } => {
                 tracing::warn!("{event}");
@@ -273,33 +282,44 @@ impl Announcing {
             self.hurried = Some(doubtful);
             self.outlets.hurry.notify_one();
         }
-        let neighbours = Neighbours { peers: self.gateways.peers.clone(), relays: self.relays.table() };
-        self.outlets.neighbours.send_if_modified(|known| {
-            let differs = *known != neighbours;
-            *known = neighbours;
-            differs
-        });
+        self.introduce();
         let handed_over = presence == Presence::Leaving && self.wanted.is_empty();
         self.outlets
             .handed_over
             .send_if_modified(|known| std::mem::replace(known, handed_over) != handed_over);
     }
 
+    /// Tells the packet path of its neighbours, and goes on with what waited for that.
+    fn introduce(&mut self) {
+        let neighbours = Neighbours { peers: self.gateways.peers.clone(), relays: self.relays.table() };
+        let in_use = self.feeds.in_use.borrow_and_update().clone();
+        let is_known = |address: &IpAddr| in_use.relays.get(address) == neighbours.relays.get(address);
+        let ready: BTreeSet<_> = self.succeeding.iter().copied().filter(is_known).collect();
+        if !ready.is_empty() {
+            self.succeeding.retain(|address| !ready.contains(address));
+            self.announcer.proceed(ready);
+        }
+        self.outlets.neighbours.send_if_modified(|known| {
+            let differs = *known != neighbours;
+            *known = neighbours;
+            differs
+        });
+    }
+
     fn wanted(&self) -> BTreeMap<IpAddr, Wanted> {
         let plan = self.planner.plan();
         let handing = self.handing.addresses();
-        let known: BTreeSet<_> = plan
-            .decisions
-            .iter()
-            .filter(|(key, _)| {
-                let service = self.objects.services.get(*key);
-                service.is_some_and(|service| announced_by(&service.value).is_some())
-            })
-            .flat_map(|(_, decision)| &decision.addresses)
-            .collect();
+        let mut before = BTreeMap::new();
+        for (key, decision) in &plan.decisions {
+            let service = self.objects.services.get(key);
+            let Some(node) = service.and_then(|service| announced_by(&service.value)) else { continue };
+            let is_there = self.gateways.others.contains(node);
+            let who = if is_there { Before::OneThatIsThere } else { Before::OneThatIsGone };
+            before.extend(decision.addresses.iter().map(|address| (*address, who)));
+        }
         let wanted = |address: IpAddr, interfaces: &Interfaces| {
-            let interfaces = interfaces.clone();
-            (address, Wanted { interfaces, never_announced: !known.contains(&address) })
+            let before = before.get(&address).copied().unwrap_or(Before::Nobody);
+            (address, Wanted { interfaces: interfaces.clone(), before })
         };
         let mine = plan.mine.iter().map(|(address, interfaces)| wanted(*address, interfaces));
         mine.chain(handing.map(|(address, interfaces)| wanted(address, interfaces))).collect()

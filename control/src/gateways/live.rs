@@ -68,7 +68,9 @@ impl Steady {
 pub struct Gateways {
     /// Those that may announce, by the names of their nodes.
     pub live: BTreeSet<String>,
-    /// The MACs of the others that are there, those that are leaving among them.
+    /// The names of the others that are there, those that are leaving among them.
+    pub others: BTreeSet<String>,
+    /// Their MACs.
     pub peers: BTreeSet<EtherAddr>,
     /// When the first of the others will have run out: our own Lease is to be renewed then, to see whether it has.
     pub doubtful: Option<Instant>,
@@ -88,6 +90,7 @@ impl Gateways {
                 gateways.live.insert(node.clone());
             }
             if !is_own {
+                gateways.others.insert(node.clone());
                 gateways.peers.extend(&beat.macs);
                 gateways.doubtful = gateways.doubtful.into_iter().chain(ends).min();
             }
@@ -178,5 +181,6 @@ mod tests {
         world.renewed("me", 0);
         world.beats.insert("you".to_owned(), Beat::new(LEASE, world.start, &annotations.into()));
         assert_eq!((world.live(), world.gateways().peers), (vec!["me".to_owned()], [mac].into()));
+        assert_eq!(world.gateways().others, ["you".to_owned()].into());
     }
 }

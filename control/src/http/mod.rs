@@ -21,7 +21,7 @@ mod testing;
 pub use configz::configz;
 pub use health::{Health, Moment, Status};
 pub use listen::Listening;
-pub use metrics::{Metrics, Sample, Syncs, TableFacts, WorkerSample};
+pub use metrics::{ClusterSample, Metrics, Sample, Syncs, TableFacts, WorkerSample};
 pub use node_port_health::{NodePortHealth, node_port_health};
 pub use node_port_servers::{NodePortServers, Places};
 pub use pages::{Pages, healthz_pages, metrics_pages};

@@ -25,7 +25,7 @@ pub struct NodePortHealth {
 /// Every Service with a healthCheckNodePort, and every family it has a cluster IP of.
 pub fn node_port_health(model: &Model, node_name: &str) -> BTreeMap<(ObjectKey, IpFamily), NodePortHealth> {
     let mut all = BTreeMap::new();
-    for (key, joined) in model.services() {
+    for (key, joined) in model.health_checked() {
         let Some(port) = joined.service.health_check_node_port else { continue };
         for family in [IpFamily::V4, IpFamily::V6] {
             if joined.service.cluster_ip(family).is_none() {

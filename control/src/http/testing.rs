@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, Method, Request};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    ops::Range,
     sync::atomic::{AtomicU16, Ordering},
 };
 
@@ -39,11 +40,16 @@ pub(super) async fn get(at: SocketAddr, path: &str) -> Answer {
 }
 
 /// A port that nobody else in this process is given, free now in both families. Below the range that the kernel hands
-/// out by itself, so that no connection and no other listener comes by it while the test has it closed.
+/// out by itself, so that no connection and no other listener comes by it while the test has it closed; and elsewhere
+/// for each process, since somebody else may run the same tests.
 pub(super) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    const PORTS: Range<u16> = 12_000..32_000;
+    const EACH: u32 = 100;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id().wrapping_mul(EACH);
     loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).into());
+        let port = PORTS.start + (number % PORTS.len() as u32) as u16;
         let everywhere = [IpAddr::from(Ipv4Addr::UNSPECIFIED), Ipv6Addr::UNSPECIFIED.into()];
         if everywhere.into_iter().all(|address| TcpListener::bind((address, port)).is_ok()) {
             return port;

@@ -59,6 +59,7 @@ pub struct Announcer {
 enum Order {
     Set(BTreeMap<IpAddr, Wanted>),
     Peers(BTreeSet<EtherAddr>),
+    Proceed(BTreeSet<IpAddr>),
     Defending(bool),
 }
 
@@ -100,6 +101,12 @@ impl Announcer {
     /// forgotten while this one runs.
     pub fn set_peers(&self, peers: BTreeSet<EtherAddr>) {
         self.order(Order::Peers(peers));
+    }
+
+    /// Says that the packet path knows the former owners of these addresses, so that they can be announced here without
+    /// harm to the flows that began there. Answers [`L2Event::TakingOver`].
+    pub fn proceed(&self, addresses: BTreeSet<IpAddr>) {
+        self.order(Order::Proceed(addresses));
     }
 
     /// Says whether addresses are held against other gateways; true at first. While it is false, as when the API server
@@ -189,6 +196,7 @@ impl Task {
                 self.listen();
             }
             Order::Peers(peers) => self.claims.add_peers(peers, now),
+            Order::Proceed(addresses) => self.claims.proceed(&addresses, now),
             Order::Defending(defending) => self.claims.set_defending(defending, now),
         }
     }

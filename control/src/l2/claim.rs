@@ -1,20 +1,23 @@
 //! One address on one interface: looked for, announced, in somebody else's hands, or given up.
 //!
 //! ```text
-//!             peer answers, or silence              hears a peer, not defending
-//!   Probing ───────────────────────────▶ Announced ────────────────────────────▶ Yielded
-//!    ▲  │ a stranger answers                                                        │
-//!    │  ▼                                                                           │
-//!  Conflicting (30 s)                         ◀── Probing ◀── defending again ──────┘
+//!          a peer answers        told to proceed              hears a peer, not defending
+//!   Probing ───────────▶ Succeeding ───────────▶ Announced ────────────────────────────▶ Yielded
+//!    ▲  │ └──────── nobody answers ───────────────▲                                         │
+//!    │  ▼ a stranger answers                                                                │
+//!  Conflicting (30 s)                                   ◀── Probing ◀── defending again ────┘
 //! ```
 //!
 //! A *peer* is another gateway, a *stranger* any other host. Rules: RFC 5227 §2.1 and §2.4 for strangers. Two gateways
 //! that announce one address differ in what they have seen of the cluster, mostly for a moment, so the one that hears the
 //! other waits half a second before it speaks against it: if the address has moved, it is told so meanwhile.
+//!
+//! A peer that has the address still answers for it, and has flows that must find their way to it from the first packet
+//! that comes here. So nothing is announced before whoever is told of the peer has made that way.
 
 use super::{
     burst::Burst,
-    event::L2Event,
+    event::{Before, L2Event},
     frame::{Claimed, Say},
     probe::{Probe, Step},
 };
@@ -32,6 +35,8 @@ const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 const CONTEST_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the answer of a former owner to our probe may be under way; so long, it is not taken for a contest.
 const LATE_ANSWER: Duration = Duration::from_secs(1);
+/// How long the way to a former owner may take to be made.
+const SUCCESSION: Duration = Duration::from_millis(500);
 /// How long the news that the address has moved may take.
 const CONTEST_DELAY: Duration = Duration::from_millis(500);
 
@@ -43,16 +48,21 @@ pub(super) struct Claim {
     state: State,
     /// The stranger that was told of last, and when.
     stranger: Option<(EtherAddr, Instant)>,
-    /// When a contest was told of last, and when the last defence against a peer was.
-    contested: Option<Instant>,
+    /// When the last defence against a peer was.
     defended: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Probing(Probe),
+    /// A peer has it, and we go on by then.
+    Succeeding {
+        by: Instant,
+    },
     Announced(Announced),
-    Conflicting { again: Instant },
+    Conflicting {
+        again: Instant,
+    },
     Yielded,
 }
 
@@ -88,16 +98,16 @@ pub(super) enum Action {
 
 impl Claim {
     /// A claim that begins now.
-    pub(super) fn new(address: IpAddr, interface: &str, never_announced: bool, now: Instant) -> Self {
-        let probe = if never_announced { Probe::careful(now) } else { Probe::quick(now) };
-        let (state, interface) = (State::Probing(probe), interface.to_owned());
-        Self { address, interface, state, stranger: None, contested: None, defended: None }
+    pub(super) fn new(address: IpAddr, interface: &str, before: Before, now: Instant) -> Self {
+        let (state, interface) = (State::Probing(Probe::new(before, now)), interface.to_owned());
+        Self { address, interface, state, stranger: None, defended: None }
     }
 
     /// When something is to be done.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.state {
             State::Probing(probe) => Some(probe.due()),
+            State::Succeeding { by } => Some(by),
             State::Announced(Announced { burst, periodic, defend, .. }) => {
                 burst.map(|burst| burst.due()).into_iter().chain(periodic).chain(defend).min()
             }
@@ -124,8 +134,9 @@ impl Claim {
                     self.state = State::Probing(next);
                     actions.push(Action::Say(Say::Probe(self.address)));
                 }
-                Step::Silence => self.announce(None, now, manners, actions),
+                Step::Silence => self.announce(false, now, manners, actions),
             },
+            State::Succeeding { by } if by <= now => self.announce(true, now, manners, actions),
             State::Announced(announced) => {
                 if let Some(next) = self.round(announced, now, manners) {
                     self.state = State::Announced(next);
@@ -136,7 +147,14 @@ impl Claim {
                 self.probe_again(now);
                 self.tick(now, manners, actions);
             }
-            State::Probing(_) | State::Conflicting { .. } | State::Yielded => {}
+            State::Probing(_) | State::Succeeding { .. } | State::Conflicting { .. } | State::Yielded => {}
+        }
+    }
+
+    /// The way to the former owner is made.
+    pub(super) fn proceed(&mut self, now: Instant, manners: Manners, actions: &mut Vec<Action>) {
+        if let State::Succeeding { .. } = self.state {
+            self.announce(true, now, manners, actions);
         }
     }
 
@@ -162,7 +180,7 @@ impl Claim {
     pub(super) fn refresh(&mut self, now: Instant) {
         match &mut self.state {
             State::Announced(announced) => announced.burst = Some(Burst::start(now)),
-            State::Probing(_) | State::Conflicting { .. } | State::Yielded => {}
+            State::Probing(_) | State::Succeeding { .. } | State::Conflicting { .. } | State::Yielded => {}
         }
     }
 
@@ -176,7 +194,7 @@ impl Claim {
     /// This gateway defends its addresses again.
     pub(super) fn defend_again(&mut self, now: Instant) {
         if self.state == State::Yielded {
-            self.state = State::Probing(Probe::quick(now));
+            self.state = State::Probing(Probe::new(Before::OneThatIsThere, now));
         }
     }
 
@@ -197,8 +215,11 @@ impl Claim {
     ) {
         let mac = claimed.ether;
         match (&mut self.state, is_peer) {
-            (State::Probing(_), true) => self.announce(Some(mac), now, manners, actions),
-            (State::Probing(_), false) => {
+            (State::Probing(_), true) => {
+                self.state = State::Succeeding { by: now + SUCCESSION };
+                actions.push(Action::Tell(self.taking_over(mac)));
+            }
+            (State::Probing(_) | State::Succeeding { .. }, false) => {
                 self.state = State::Conflicting { again: now + CONFLICT_RETRY };
                 self.tell_of_stranger(mac, CONFLICT_RETRY, false, now, actions);
             }
@@ -206,9 +227,7 @@ impl Claim {
                 if claimed.is_answer && now < announced.since + LATE_ANSWER =>
             {
                 if !std::mem::replace(&mut announced.succeeds, true) {
-                    let (address, interface) = (self.address, self.interface.clone());
-                    let former = Some(mac);
-                    actions.push(Action::Tell(L2Event::Announced { address, interface, former }));
+                    actions.push(Action::Tell(self.taking_over(mac)));
                 }
             }
             (State::Announced(_), true) if !manners.defending => {
@@ -218,9 +237,8 @@ impl Claim {
             }
             (State::Announced(announced), true) => {
                 let rested = self.defended.map(|last| last + CONTEST_INTERVAL);
-                announced.defend.get_or_insert((now + CONTEST_DELAY).max(rested.unwrap_or(now)));
-                if self.contested.is_none_or(|last| now >= last + CONTEST_INTERVAL) {
-                    self.contested = Some(now);
+                if announced.defend.is_none() {
+                    announced.defend = Some((now + CONTEST_DELAY).max(rested.unwrap_or(now)));
                     let (address, interface) = (self.address, self.interface.clone());
                     actions.push(Action::Tell(L2Event::Contested { address, interface, mac }));
                 }
@@ -230,28 +248,26 @@ impl Claim {
                     actions.push(Action::Say(Say::Announce(self.address)));
                 }
             }
-            (State::Conflicting { .. } | State::Yielded, _) => {}
+            (State::Succeeding { .. }, true) | (State::Conflicting { .. } | State::Yielded, _) => {}
         }
     }
 
-    fn announce(
-        &mut self,
-        former: Option<EtherAddr>,
-        now: Instant,
-        manners: Manners,
-        actions: &mut Vec<Action>,
-    ) {
+    fn taking_over(&self, mac: EtherAddr) -> L2Event {
+        L2Event::TakingOver { address: self.address, interface: self.interface.clone(), mac }
+    }
+
+    fn announce(&mut self, succeeds: bool, now: Instant, manners: Manners, actions: &mut Vec<Action>) {
         let periodic = manners.gratuitous.map(|every| now + every);
-        let (burst, succeeds) = (Some(Burst::start(now)), former.is_some());
+        let burst = Some(Burst::start(now));
         self.state = State::Announced(Announced { since: now, succeeds, burst, periodic, defend: None });
         self.stranger = None;
         let (address, interface) = (self.address, self.interface.clone());
-        actions.push(Action::Tell(L2Event::Announced { address, interface, former }));
+        actions.push(Action::Tell(L2Event::Announced { address, interface }));
         self.tick(now, manners, actions);
     }
 
     fn probe_again(&mut self, now: Instant) {
-        self.state = State::Probing(Probe::careful(now));
+        self.state = State::Probing(Probe::new(Before::Nobody, now));
     }
 
     /// Tells of a stranger, unless it has been told of within `interval`. Whether it did.

@@ -75,12 +75,11 @@ impl Claims {
         let name = self.names[port].clone();
         let wanted: Vec<_> =
             self.wanted.iter().filter(|(_, wanted)| wanted.interfaces.contain(&name)).collect();
-        let wanted: Vec<_> =
-            wanted.into_iter().map(|(address, wanted)| (*address, wanted.never_announced)).collect();
-        for (address, never_announced) in wanted {
+        let wanted: Vec<_> = wanted.into_iter().map(|(address, wanted)| (*address, wanted.before)).collect();
+        for (address, before) in wanted {
             let key = (address, port);
             match self.claims.get(&key) {
-                None => self.put(key, Claim::new(address, &name, never_announced, now)),
+                None => self.put(key, Claim::new(address, &name, before, now)),
                 Some(claim) if claim.is_conflicting() => {
                     self.with(key, |claim, _, _| claim.set_again(now));
                 }
@@ -99,6 +98,14 @@ impl Claims {
             for key in left {
                 self.with(key, |claim, _, _| claim.set_again(now));
             }
+        }
+    }
+
+    /// The flows to these addresses find the way to their former owners from now on.
+    pub(super) fn proceed(&mut self, addresses: &BTreeSet<IpAddr>, now: Instant) {
+        let is_meant = |(address, _): &&Key| addresses.contains(address);
+        for key in self.claims.keys().filter(is_meant).copied().collect::<Vec<_>>() {
+            self.with(key, |claim, manners, actions| claim.proceed(now, manners, actions));
         }
     }
 

@@ -72,8 +72,7 @@ fn winner(
     }
     let local: Vec<_>;
     let (candidates, names) = if facts.is_local {
-        let here = field.candidates.iter().filter(|candidate| endpoints.on(key, &candidate.node));
-        local = here.cloned().collect();
+        local = endpoints.local_to(key, &field.candidates);
         (&local, local.iter().map(|candidate| Arc::clone(&candidate.node)).collect())
     } else {
         (&field.candidates, Arc::clone(&field.names))

@@ -1,95 +1,74 @@
 //! Which nodes have an endpoint that makes a Service worth announcing (§5.6).
 //!
-//! An endpoint counts if it is ready, or nobody says otherwise, or it is said to serve. That is not what the packet path
-//! asks of one (there, what is not said to serve does), so slices are read here as they come from the API. A slice of any
-//! family counts for all addresses of its Service.
+//! An endpoint counts if it is ready, or nobody says otherwise, or it is said to serve. A slice of any family counts for all
+//! addresses of its Service, a wrong one as it was when it was right. Cost of an update: what has changed.
+//!
+//! Where only nodes with an endpoint of their own may announce, those with a ready one come first, and those whose last
+//! one is ending only if there is no other. MetalLB knows no such order: there an address leaves a node when its last
+//! endpoint is gone, and what comes until it is elsewhere is refused.
 
+use super::election::Candidate;
 use crate::{
-    model::differences,
+    model::{ReadSlice, Slice},
     objects::{Kind, ObjectKey},
 };
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+use imbl::ordmap::DiffItem;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-const SERVICE: &str = "kubernetes.io/service-name";
-
-/// Where usable endpoints are.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Usable {
-    /// Whether there is one anywhere.
-    pub(super) any: bool,
-    /// The nodes that have one; one without a node is local to nobody.
-    pub(super) nodes: BTreeSet<Arc<str>>,
-}
-
-impl Usable {
-    fn of(slice: &EndpointSlice) -> Self {
-        let mut usable = Self::default();
-        for endpoint in slice.endpoints.iter().flatten().filter(|endpoint| is_usable(endpoint)) {
-            usable.any = true;
-            usable.nodes.extend(endpoint.node_name.as_deref().map(Arc::from));
-        }
-        usable
-    }
-}
-
-fn is_usable(endpoint: &Endpoint) -> bool {
-    let Some(conditions) = &endpoint.conditions else { return true };
-    conditions.ready.unwrap_or(true) || conditions.serving.unwrap_or(false)
-}
-
 /// The endpoints of all Services, followed as they change.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints {
-    slices: BTreeMap<ObjectKey, Slice>,
+    /// As they were taken in last, by which changes are known.
+    seen: Kind<ReadSlice>,
+    slices: BTreeMap<ObjectKey, Arc<Slice>>,
     /// Slices by the Service they are of.
     of: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
 }
 
-#[derive(Debug)]
-struct Slice {
-    raw: Arc<EndpointSlice>,
-    service: Option<ObjectKey>,
-    usable: Usable,
-}
-
 impl Endpoints {
     /// Takes in the objects, and adds the Services that may be concerned to `touched`.
-    pub(super) fn update(&mut self, objects: &Kind<EndpointSlice>, touched: &mut BTreeSet<ObjectKey>) {
-        let (gone, stale) =
-            differences(&self.slices, objects.iter(), |slice, object| Arc::ptr_eq(&slice.raw, &object.value));
-        for key in gone {
-            if let Some(old) = self.slices.remove(&key) {
-                self.unlink(&key, old.service, touched);
-            }
-        }
-        for (key, object) in stale {
-            let raw = Arc::clone(&object.value);
-            let labels = raw.metadata.labels.as_ref();
-            let service = labels.and_then(|labels| labels.get(SERVICE)).filter(|name| !name.is_empty());
-            let service = service.map(|name| ObjectKey::new(key.namespace.clone(), name.clone()));
-            let usable = Usable::of(&raw);
-            match self.slices.get_mut(key) {
-                Some(old) if (&old.service, &old.usable) == (&service, &usable) => old.raw = raw,
-                _ => {
-                    if let Some(old) = self.slices.remove(key) {
-                        self.unlink(key, old.service, touched);
+    pub(super) fn update(&mut self, objects: &Kind<ReadSlice>, touched: &mut BTreeSet<ObjectKey>) {
+        let before = std::mem::replace(&mut self.seen, objects.clone());
+        for item in before.diff(objects) {
+            let (key, slice) = match item {
+                DiffItem::Remove(key, _) => (key, None),
+                DiffItem::Add(key, object) | DiffItem::Update { new: (key, object), .. } => {
+                    match &object.value.reading.value {
+                        Ok(slice) => (key, slice.as_ref()),
+                        Err(_) => continue,
                     }
-                    if let Some(service) = &service {
-                        self.of.entry(service.clone()).or_default().insert(key.clone());
-                        touched.insert(service.clone());
-                    }
-                    self.slices.insert(key.clone(), Slice { raw, service, usable });
                 }
-            }
+            };
+            self.replace(key, slice, touched);
         }
     }
 
-    fn unlink(&mut self, slice: &ObjectKey, service: Option<ObjectKey>, touched: &mut BTreeSet<ObjectKey>) {
-        let Some(service) = service else { return };
+    fn replace(&mut self, key: &ObjectKey, slice: Option<&Arc<Slice>>, touched: &mut BTreeSet<ObjectKey>) {
+        let old = match slice {
+            Some(slice) => self.slices.insert(key.clone(), Arc::clone(slice)),
+            None => self.slices.remove(key),
+        };
+        if let (Some(old), Some(new)) = (&old, slice)
+            && old.service == new.service
+        {
+            if !announceable(old).eq(announceable(new)) {
+                touched.insert(service(key, new));
+            }
+            return;
+        }
+        if let Some(old) = old {
+            self.unlink(key, service(key, &old), touched);
+        }
+        if let Some(slice) = slice {
+            self.of.entry(service(key, slice)).or_default().insert(key.clone());
+            touched.insert(service(key, slice));
+        }
+    }
+
+    fn unlink(&mut self, slice: &ObjectKey, service: ObjectKey, touched: &mut BTreeSet<ObjectKey>) {
         if let Some(slices) = self.of.get_mut(&service) {
             slices.remove(slice);
             if slices.is_empty() {
@@ -99,35 +78,65 @@ impl Endpoints {
         touched.insert(service);
     }
 
-    fn usable(&self, service: &ObjectKey) -> impl Iterator<Item = &Usable> {
+    /// The endpoints that count.
+    fn usable(&self, service: &ObjectKey) -> impl Iterator<Item = Usable<'_>> {
         let keys = self.of.get(service).into_iter().flatten();
-        keys.filter_map(|key| self.slices.get(key)).map(|slice| &slice.usable)
+        keys.filter_map(|key| self.slices.get(key)).flat_map(|slice| announceable(slice))
     }
 
     /// Whether a Service has a usable endpoint anywhere.
     pub(super) fn any(&self, service: &ObjectKey) -> bool {
-        self.usable(service).any(|usable| usable.any)
+        self.usable(service).next().is_some()
     }
 
-    /// Whether a Service has a usable endpoint on this node.
-    pub(super) fn on(&self, service: &ObjectKey, node: &str) -> bool {
-        self.usable(service).any(|usable| usable.nodes.contains(node))
+    /// Those of the candidates that have a ready endpoint of a Service; if none has, those with one that still serves.
+    pub(super) fn local_to(&self, service: &ObjectKey, candidates: &[Candidate]) -> Vec<Candidate> {
+        let on = |counts: fn(&Usable<'_>) -> bool| -> Vec<Candidate> {
+            let nodes: BTreeSet<_> =
+                self.usable(service).filter(counts).filter_map(|usable| usable.node).collect();
+            candidates.iter().filter(|candidate| nodes.contains(&*candidate.node)).cloned().collect()
+        };
+        let ready = on(|usable| usable.ready);
+        if ready.is_empty() { on(|_| true) } else { ready }
     }
+}
+
+fn service(key: &ObjectKey, slice: &Slice) -> ObjectKey {
+    ObjectKey::new(key.namespace.clone(), &*slice.service)
+}
+
+/// What counts of an endpoint.
+#[derive(Debug, PartialEq, Eq)]
+struct Usable<'s> {
+    /// Its node; one without is local to nobody.
+    node: Option<&'s str>,
+    ready: bool,
+}
+
+fn announceable(slice: &Slice) -> impl Iterator<Item = Usable<'_>> {
+    let endpoints = slice.endpoints.iter().filter(|endpoint| endpoint.announceable);
+    endpoints.map(|endpoint| Usable { node: endpoint.node.as_deref(), ready: endpoint.ready })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objects::Object;
     use serde_json::{Value, json};
 
     fn usable(conditions: Value) -> bool {
         let slice = json!({
-            "addressType": "IPv4",
+            "metadata": {"labels": {"kubernetes.io/service-name": "web"}}, "addressType": "IPv4",
             "endpoints": [{"addresses": ["10.0.0.1"], "nodeName": "n", "conditions": conditions}],
         });
-        let usable = Usable::of(&serde_json::from_value(slice).unwrap());
-        assert_eq!(usable.any, usable.nodes.contains("n"));
-        usable.any
+        let value = Arc::new(serde_json::from_value(slice).unwrap());
+        let mut endpoints = Endpoints::default();
+        let objects = Kind::unit(ObjectKey::new("default", "web-1"), Object { origin: None, value });
+        endpoints.update(&objects, &mut BTreeSet::new());
+        let web = ObjectKey::new("default", "web");
+        let here = [Candidate { node: "n".into(), preference: 0 }];
+        assert_eq!(endpoints.any(&web), !endpoints.local_to(&web, &here).is_empty());
+        endpoints.any(&web)
     }
 
     // S-229

@@ -9,21 +9,40 @@ use std::{fmt, net::IpAddr};
 pub struct Wanted {
     /// On which interfaces.
     pub interfaces: Interfaces,
-    /// No gateway has announced it before, so that a host that has it is looked for with more patience.
-    pub never_announced: bool,
+    /// Who had it before.
+    pub before: Before,
+}
+
+/// Which gateway announced an address before this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// None ever did: a host that has it is looked for with patience.
+    Nobody,
+    /// One that is not there any more; clients wait.
+    OneThatIsGone,
+    /// One that is there, and answers for it until it hears us: its answer is waited for, as flows have begun there.
+    OneThatIsThere,
 }
 
 /// What happened to an address on one interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum L2Event {
+    /// Another gateway has it, and has just said so. It is announced here as soon as we are told to
+    /// [`proceed`](super::Announcer::proceed), or after half a second; if that gateway was late, it already is.
+    TakingOver {
+        /// The address.
+        address: IpAddr,
+        /// The interface.
+        interface: String,
+        /// The other gateway.
+        mac: EtherAddr,
+    },
     /// It is announced and answered for from now on.
     Announced {
         /// The address.
         address: IpAddr,
         /// The interface.
         interface: String,
-        /// The gateway that had it until now, and was still there to say so.
-        former: Option<EtherAddr>,
     },
     /// A host that is no gateway of ours has it.
     Conflict {
@@ -36,7 +55,8 @@ pub enum L2Event {
         /// We announced it before that host did, and go on; if not, we do not begin, and try again every 30 s.
         announced: bool,
     },
-    /// Another gateway announces it too, and we go on. Told at most once a second.
+    /// Another gateway announces it too, and we go on. Told once, until we have spoken
+    /// against it.
     Contested {
         /// The address.
         address: IpAddr,
@@ -59,12 +79,10 @@ pub enum L2Event {
 impl fmt::Display for L2Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Announced { address, interface, former: None } => {
-                write!(f, "announcing {address} on {interface}")
+            Self::TakingOver { address, interface, mac } => {
+                write!(f, "taking over {address} on {interface} from the gateway with {mac}")
             }
-            Self::Announced { address, interface, former: Some(mac) } => {
-                write!(f, "announcing {address} on {interface}, taken over from the gateway with {mac}")
-            }
+            Self::Announced { address, interface } => write!(f, "announcing {address} on {interface}"),
             Self::Conflict { address, interface, mac, announced: false } => write!(
                 f,
                 "not announcing {address} on {interface}: a host with {mac}, which is no gateway, has it; \

@@ -35,7 +35,7 @@ pub use advertisement::{Advertisement, Interfaces};
 pub use announcer::{Announcer, AnnouncerError};
 pub use decision::{Decision, Names, Reason};
 pub use election::{Candidate, Elected, elect};
-pub use event::{L2Event, Wanted};
+pub use event::{Before, L2Event, Wanted};
 pub use nodes::Excluded;
 pub use plan::{Changed, Plan, Planner};
 pub use services::Ours;

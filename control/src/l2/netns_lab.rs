@@ -22,7 +22,7 @@ use nix::sched::{CloneFlags, setns};
 use penstock_dataplane::wire::EtherAddr;
 use tokio::sync::{mpsc::UnboundedReceiver, oneshot};
 
-use super::{Announcer, Interfaces, L2Event, Wanted};
+use super::{Announcer, Before, Interfaces, L2Event, Wanted};
 use crate::netns::{Bridge, Namespace, Owner, VethOptions, create_bridge, create_veth};
 
 pub(super) const GATEWAY: EtherAddr = EtherAddr([2, 0, 0, 0, 0, 1]);
@@ -31,7 +31,8 @@ pub(super) const PEER: EtherAddr = EtherAddr([2, 0, 0, 0, 0, 2]);
 const CLIENT: EtherAddr = EtherAddr([2, 0, 0, 0, 0, 3]);
 const CLIENT_1: EtherAddr = EtherAddr([2, 0, 0, 0, 1, 3]);
 
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// How long anything may take on a busy machine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Lab {
     pub(super) gateway: Namespace,
@@ -101,6 +102,13 @@ impl Lab {
         }
     }
 
+    /// Waits until the client's kernel finds `expected` for `address`. It asks for three seconds, in which a gateway may
+    /// get no core, and an order to a gateway takes its time.
+    #[track_caller]
+    pub(super) fn expect(&self, address: &str, expected: Option<EtherAddr>) {
+        until(&format!("{address} at {expected:?}"), || self.resolves(address) == expected);
+    }
+
     /// What the client's kernel takes to be the link-layer address of `address`, without asking anybody.
     pub(super) fn knows(&self, address: &str) -> Option<EtherAddr> {
         mac_in(&self.client.ip(&format!("neigh show {address} dev eth0")).unwrap())
@@ -120,6 +128,7 @@ fn mac_in(shown: &str) -> Option<EtherAddr> {
     words.next()?.parse().ok()
 }
 
+#[track_caller]
 pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
@@ -162,10 +171,10 @@ impl Speaker {
     }
 
     /// Announces these addresses on these interfaces; none are all.
-    pub(super) fn set(&self, addresses: &str, interfaces: &[&str], never_announced: bool) {
+    pub(super) fn set(&self, addresses: &str, interfaces: &[&str], before: Before) {
         let names: BTreeSet<_> = interfaces.iter().map(|name| (*name).to_owned()).collect();
         let interfaces = if names.is_empty() { Interfaces::All } else { Interfaces::Named(names) };
-        let wanted = Wanted { interfaces, never_announced };
+        let wanted = Wanted { interfaces, before };
         let all = addresses.split_whitespace().map(|address| (address.parse().unwrap(), wanted.clone()));
         self.announcer.set(all.collect::<BTreeMap<_, _>>());
     }
@@ -189,7 +198,7 @@ impl Speaker {
     pub(super) fn settle(&mut self, count: usize) {
         for _ in 0..count {
             let event = self.event();
-            assert!(matches!(event, L2Event::Announced { former: None, .. }), "{event}");
+            assert!(matches!(event, L2Event::Announced { .. }), "{event}");
         }
     }
 }

@@ -1,39 +1,55 @@
 //! The announcer against real kernels, in the namespaces of [`netns_lab`](super::netns_lab).
+//!
+//! When exactly something is said is tested where time is a number: in [`burst`](super::burst), [`claim`](super::claim)
+//! and [`claims`](super::claims). Here the machine may take the processor away for seconds at any moment, so what is
+//! tested is what is said, in which order, not too often, and that kernels take it.
 
 use std::time::{Duration, Instant};
 
 use penstock_dataplane::wire::{Arp, ArpOperation, EtherAddr, EtherType, Ethernet};
 
 use super::frame::{Claimed, Heard, MAX_LEN};
-use super::netns_lab::{GATEWAY, GATEWAY_1, Lab, PEER, Speaker, inside, until};
+use super::netns_lab::{GATEWAY, GATEWAY_1, Lab, PATIENCE, PEER, Speaker, inside, until};
 use super::socket::{self, Protocol};
 use super::*;
 
 const V4: &str = "192.0.2.10";
 const V6: &str = "2001:db8::10";
 const BOTH: &str = "192.0.2.10 2001:db8::10";
+const GONE: Before = Before::OneThatIsGone;
+
+/// How often something is tried that a machine which stalls at the wrong moment spoils.
+const TRIES: u32 = 6;
 
 // S-189, S-190, S-191
 #[test]
 fn netns_the_kernel_of_a_client_learns_the_announcer_until_it_stops() {
     let Some(lab) = Lab::build("learn") else { return };
     let mut gateway = Speaker::start(&lab.gateway, &["client0", "client1"], None);
-    gateway.set(BOTH, &["client0"], false);
+    gateway.set(BOTH, &["client0"], GONE);
     gateway.settle(2);
     for address in [V4, V6] {
-        assert_eq!(lab.resolves(address), Some(GATEWAY), "{address}");
-        // Whether it is still there is asked by unicast.
-        lab.client.ip(&format!("neigh replace {address} dev eth0 lladdr {GATEWAY} nud probe")).unwrap();
-        until("REACHABLE", || lab.client.ip(&format!("neigh show {address}")).unwrap().contains("REACHABLE"));
+        lab.expect(address, Some(GATEWAY));
+        // Whether it is still there is asked by unicast, for as long as a question by broadcast.
+        until("REACHABLE", || {
+            let shown = || lab.client.ip(&format!("neigh show {address}")).unwrap();
+            if !shown().contains("PROBE") {
+                let probed = format!("neigh replace {address} dev eth0 lladdr {GATEWAY} nud probe");
+                lab.client.ip(&probed).unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+            shown().contains("REACHABLE")
+        });
     }
-    assert_eq!(lab.resolves("192.0.2.11"), None, "not ours");
+    lab.expect("192.0.2.11", None);
     let groups = || lab.gateway.ip("maddress show dev client0").unwrap();
     assert!(groups().contains("ff02::1:ff00:10") && groups().contains("33:33:ff:00:00:10"), "{}", groups());
 
-    gateway.set(V6, &["client0"], false);
-    assert_eq!((lab.resolves(V4), lab.resolves(V6)), (None, Some(GATEWAY)));
-    gateway.set("", &[], false);
-    assert_eq!(lab.resolves(V6), None);
+    gateway.set(V6, &["client0"], GONE);
+    lab.expect(V4, None);
+    lab.expect(V6, Some(GATEWAY));
+    gateway.set("", &[], GONE);
+    lab.expect(V6, None);
     until("the group is left", || !groups().contains("ff00:10"));
     assert_eq!(gateway.has_event(), None);
 }
@@ -43,13 +59,13 @@ fn netns_the_kernel_of_a_client_learns_the_announcer_until_it_stops() {
 fn netns_questions_on_another_interface_are_not_answered() {
     let Some(lab) = Lab::build("only") else { return };
     let mut gateway = Speaker::start(&lab.gateway, &["client0", "client1"], None);
-    gateway.set("198.51.100.10", &["client0"], false);
+    gateway.set("198.51.100.10", &["client0"], GONE);
     gateway.settle(1);
     // The client asks on eth1, which is another wire.
     assert_eq!(lab.resolves("198.51.100.10"), None);
-    gateway.set("198.51.100.10", &[], false);
+    gateway.set("198.51.100.10", &[], GONE);
     gateway.settle(1);
-    until("an answer on client1", || lab.resolves("198.51.100.10") == Some(GATEWAY_1));
+    lab.expect("198.51.100.10", Some(GATEWAY_1));
 }
 
 /// What a client hears of an address for so long: when, and what.
@@ -77,24 +93,40 @@ fn listen(
     thread
 }
 
-/// Whether these came at once and then every so often, five times.
-#[track_caller]
-fn assert_rounds(times: &[Duration]) {
-    assert_eq!(times.len(), 5, "{times:?}");
-    for pair in times.windows(2) {
-        let apart = (pair[1] - pair[0]).as_millis();
-        assert!((1090..1400).contains(&apart), "{times:?}");
-    }
+/// Whether these are several rounds, more than a second apart, for which Linux would ignore them: a machine that stalls
+/// makes them fewer, and one that is late closer to the next.
+fn are_apart(times: &[Duration]) -> bool {
+    let (Some(first), Some(last), apart @ 1..) = (times.first(), times.last(), times.len().saturating_sub(1))
+    else {
+        return false;
+    };
+    (*last - *first).as_millis() >= 1000 * apart as u128
 }
 
 // S-188
 #[test]
-fn netns_a_burst_has_five_rounds_1100_ms_apart() {
+fn netns_a_burst_has_several_rounds_that_kernels_heed_and_never_more_than_five() {
     let Some(lab) = Lab::build("burst") else { return };
-    let lasts = Duration::from_millis(7500);
-    let (arp, nd) = (listen(&lab, Protocol::Arp, lasts), listen(&lab, Protocol::Nd, lasts));
     let mut gateway = Speaker::start(&lab.gateway, &["client0"], None);
-    gateway.set(BOTH, &[], false);
+    let mut heard = Vec::new();
+    for _ in 0..TRIES {
+        heard = burst(&lab, &mut gateway);
+        assert!(heard.iter().all(|times| (1..=5).contains(&times.len())), "{heard:?}");
+        if heard.iter().all(|times| are_apart(times)) {
+            return;
+        }
+        gateway.set("", &[], GONE);
+        lab.expect(V4, None);
+        lab.expect(V6, None);
+    }
+    panic!("not apart, {TRIES} times; at last {heard:?}");
+}
+
+/// When the rounds of a burst were heard: as requests, as replies, and as neighbour advertisements.
+fn burst(lab: &Lab, gateway: &mut Speaker) -> Vec<Vec<Duration>> {
+    let lasts = Duration::from_millis(7500);
+    let (arp, nd) = (listen(lab, Protocol::Arp, lasts), listen(lab, Protocol::Nd, lasts));
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
 
     let (mut requests, mut replies, mut probes) = (Vec::new(), Vec::new(), 0);
@@ -113,8 +145,6 @@ fn netns_a_burst_has_five_rounds_1100_ms_apart() {
         }
     }
     assert_eq!(probes, 1);
-    assert_rounds(&requests);
-    assert_rounds(&replies);
 
     let all_nodes = EtherAddr([0x33, 0x33, 0, 0, 0, 1]);
     let mut advertisements = Vec::new();
@@ -128,7 +158,7 @@ fn netns_a_burst_has_five_rounds_1100_ms_apart() {
             advertisements.push(time);
         }
     }
-    assert_rounds(&advertisements);
+    vec![requests, replies, advertisements]
 }
 
 // S-191
@@ -136,15 +166,16 @@ fn netns_a_burst_has_five_rounds_1100_ms_apart() {
 fn netns_a_burst_ends_when_the_address_is_lost() {
     let Some(lab) = Lab::build("lost") else { return };
     let mut gateway = Speaker::start(&lab.gateway, &["client0"], None);
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
-    let arp = listen(&lab, Protocol::Arp, Duration::from_millis(2500));
-    let nd = listen(&lab, Protocol::Nd, Duration::from_millis(2500));
-    std::thread::sleep(Duration::from_millis(50));
-    gateway.set("", &[], false);
-    let late = |(time, _): &&(Duration, Vec<u8>)| *time > Duration::from_millis(200);
-    assert_eq!(arp.join().unwrap().iter().filter(late).count(), 0);
-    assert_eq!(nd.join().unwrap().iter().filter(late).count(), 0);
+    gateway.set("", &[], GONE);
+    // It has heard of it when it has left the group.
+    until("the group is left", || {
+        !lab.gateway.ip("maddress show dev client0").unwrap().contains("ff02::1:ff00:10")
+    });
+    let lasts = Duration::from_millis(2500);
+    let (arp, nd) = (listen(&lab, Protocol::Arp, lasts), listen(&lab, Protocol::Nd, lasts));
+    assert_eq!((arp.join().unwrap().len(), nd.join().unwrap().len()), (0, 0));
 }
 
 // S-230
@@ -152,13 +183,21 @@ fn netns_a_burst_ends_when_the_address_is_lost() {
 fn netns_everything_owned_is_announced_periodically_if_asked_for() {
     let Some(lab) = Lab::build("again") else { return };
     let mut gateway = Speaker::start(&lab.gateway, &["client0"], Some(Duration::from_millis(200)));
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
-    std::thread::sleep(Duration::from_secs(5));
-    let lasts = Duration::from_millis(1100);
-    let (arp, nd) = (listen(&lab, Protocol::Arp, lasts), listen(&lab, Protocol::Nd, lasts));
-    let (arp, nd) = (arp.join().unwrap().len(), nd.join().unwrap().len());
-    assert!((8..=12).contains(&arp) && (4..=6).contains(&nd), "{arp} ARP, {nd} ND");
+    // The burst is over by then: by itself, each would not be heard again.
+    std::thread::sleep(Duration::from_secs(6));
+    let (begin, mut arp, mut nd) = (Instant::now(), 0, 0);
+    while arp < 10 || nd < 5 {
+        let lasts = Duration::from_millis(500);
+        let heard = (listen(&lab, Protocol::Arp, lasts), listen(&lab, Protocol::Nd, lasts));
+        arp += heard.0.join().unwrap().len();
+        nd += heard.1.join().unwrap().len();
+        assert!(begin.elapsed() < PATIENCE, "{arp} ARP, {nd} ND");
+    }
+    // A request and a reply every 200 ms; never more, however late one is.
+    let rounds = begin.elapsed().as_millis() as usize / 200 + 2;
+    assert!(arp <= 2 * rounds && nd <= rounds, "{arp} ARP, {nd} ND in {:?}", begin.elapsed());
 }
 
 #[test]
@@ -169,32 +208,50 @@ fn netns_an_address_is_taken_over_from_a_gateway_that_is_there() {
     for (speaker, other) in [(&old, GATEWAY), (&new, PEER)] {
         speaker.announcer.set_peers([other].into());
     }
-    old.set(BOTH, &[], false);
-    old.settle(2);
-    for address in [V4, V6] {
-        assert_eq!(lab.resolves(address), Some(PEER));
-    }
-    // The old one has lost its API server, and does not know of it.
-    old.announcer.set_defending(false);
-    let begin = Instant::now();
-    new.set(BOTH, &[], false);
-    for _ in 0..2 {
-        let event = new.event();
-        assert!(matches!(event, L2Event::Announced { former: Some(PEER), .. }), "{event}");
-    }
-    assert!(begin.elapsed() < Duration::from_millis(150), "{:?}", begin.elapsed());
+    let is_found = (0..TRIES).any(|_| {
+        old.set(BOTH, &[], GONE);
+        old.settle(2);
+        for address in [V4, V6] {
+            lab.expect(address, Some(PEER));
+        }
+        // The old one has lost its API server, and does not know of it.
+        old.announcer.set_defending(false);
+        new.set(BOTH, &[], GONE);
+        let events = [new.event(), new.event()];
+        if events.iter().all(|event| matches!(event, L2Event::TakingOver { mac: PEER, .. })) {
+            return true;
+        }
+        // One that gets no core while it waits for an answer takes it for silence.
+        for speaker in [&mut old, &mut new] {
+            speaker.set("", &[], GONE);
+        }
+        for address in [V4, V6] {
+            lab.expect(address, None);
+        }
+        for speaker in [&mut old, &mut new] {
+            while speaker.has_event().is_some() {}
+        }
+        old.announcer.set_defending(true);
+        false
+    });
+    assert!(is_found, "the former owner was not found, {TRIES} times");
+    new.announcer.proceed([V4, V6].map(|address| address.parse().unwrap()).into());
+    new.settle(2);
     for _ in 0..2 {
         let event = old.event();
         assert!(matches!(event, L2Event::Yielded { mac: GATEWAY, .. }), "{event}");
     }
     for address in [V4, V6] {
         until("the client follows", || lab.knows(address) == Some(GATEWAY));
-        assert_eq!(lab.resolves(address), Some(GATEWAY));
+        lab.expect(address, Some(GATEWAY));
     }
     // It is connected again, and still believes that the addresses are its own.
     old.announcer.set_defending(true);
-    let event = old.event();
-    assert!(matches!(event, L2Event::Announced { former: Some(GATEWAY), .. }), "{event}");
+    until("the other is found, or not in time", || {
+        old.has_event().is_some_and(|event| {
+            matches!(event, L2Event::TakingOver { mac: GATEWAY, .. } | L2Event::Announced { .. })
+        })
+    });
     let contested = |event| matches!(event, L2Event::Contested { .. });
     until("the other notices", || new.has_event().is_some_and(contested));
 }
@@ -205,22 +262,28 @@ fn netns_what_a_host_has_is_not_announced_until_it_has_it_no_more() {
     lab.peer.ip("address add 192.0.2.10/24 dev client0").unwrap();
     lab.peer.ip("address add 2001:db8::10/64 dev client0 nodad").unwrap();
     let mut gateway = Speaker::start(&lab.gateway, &["client0"], None);
-    for never_announced in [true, false] {
-        gateway.set("", &[], false);
-        gateway.set(BOTH, &[], never_announced);
-        for _ in 0..2 {
-            let event = gateway.event();
-            assert!(matches!(event, L2Event::Conflict { mac: PEER, announced: false, .. }), "{event}");
-        }
+    for before in [Before::Nobody, GONE] {
+        // One that gets no core while it waits for an answer takes it for silence.
+        let is_held_back = (0..TRIES).any(|_| {
+            gateway.set("", &[], GONE);
+            lab.expect(V4, Some(PEER));
+            while gateway.has_event().is_some() {}
+            gateway.set(BOTH, &[], before);
+            let events = [gateway.event(), gateway.event()];
+            let is_conflict =
+                |event: &L2Event| matches!(event, L2Event::Conflict { mac: PEER, announced: false, .. });
+            events.iter().all(is_conflict)
+        });
+        assert!(is_held_back, "{before:?}");
         for address in [V4, V6] {
-            assert_eq!(lab.resolves(address), Some(PEER));
+            lab.expect(address, Some(PEER));
         }
     }
     lab.peer.ip("address flush dev client0").unwrap();
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
     for address in [V4, V6] {
-        assert_eq!(lab.resolves(address), Some(GATEWAY));
+        lab.expect(address, Some(GATEWAY));
     }
 }
 
@@ -228,12 +291,22 @@ fn netns_what_a_host_has_is_not_announced_until_it_has_it_no_more() {
 fn netns_a_host_that_takes_an_announced_address_is_noticed() {
     let Some(lab) = Lab::build("thief") else { return };
     let mut gateway = Speaker::start(&lab.gateway, &["client0"], None);
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
     // Duplicate address detection of a kernel is told that the address is in use.
     lab.peer.sysctl("net/ipv6/conf/client0/accept_dad", "1").unwrap();
-    lab.peer.ip("address add 2001:db8::10/64 dev client0").unwrap();
-    until("dadfailed", || lab.peer.ip("address show dev client0").unwrap().contains("dadfailed"));
+    let addresses = || lab.peer.ip("address show dev client0").unwrap();
+    let is_refused = (0..TRIES).any(|_| {
+        lab.peer.ip("address replace 2001:db8::10/64 dev client0").unwrap();
+        // It asks once and waits for a second, in which the gateway may get no core.
+        until("an end of the check", || {
+            !addresses().contains("tentative") || addresses().contains("dadfailed")
+        });
+        let is_refused = addresses().contains("dadfailed");
+        lab.peer.ip("address del 2001:db8::10/64 dev client0").unwrap();
+        is_refused
+    });
+    assert!(is_refused, "{TRIES} times: {}", addresses());
     // It takes the IPv4 address without asking, and speaks to the client from it.
     lab.peer.ip("address add 192.0.2.10/24 dev client0").unwrap();
     lab.peer
@@ -248,36 +321,42 @@ fn netns_a_gateway_whose_kernel_has_no_ipv6_announces_it_all_the_same() {
     let Some(lab) = Lab::build("noipv6") else { return };
     lab.gateway.sysctl("net/ipv6/conf/client0/disable_ipv6", "1").unwrap();
     let mut gateway = Speaker::start(&lab.gateway, &["client0"], None);
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
-    assert_eq!((lab.resolves(V4), lab.resolves(V6)), (Some(GATEWAY), Some(GATEWAY)));
+    for address in [V4, V6] {
+        lab.expect(address, Some(GATEWAY));
+    }
 }
 
 #[test]
 fn netns_interfaces_are_followed() {
     let Some(lab) = Lab::build("links") else { return };
     let mut gateway = Speaker::start(&lab.gateway, &["client0", "later0"], None);
-    gateway.set(BOTH, &[], false);
+    gateway.set(BOTH, &[], GONE);
     gateway.settle(2);
-    assert_eq!(lab.resolves(V4), Some(GATEWAY));
+    lab.expect(V4, Some(GATEWAY));
 
     let moved = EtherAddr([2, 0, 0, 0, 0, 0x77]);
     std::thread::sleep(Duration::from_millis(1100));
     lab.gateway.ip(&format!("link set client0 address {moved}")).unwrap();
     for address in [V4, V6] {
-        until("the new MAC", || lab.resolves(address) == Some(moved));
+        lab.expect(address, Some(moved));
     }
 
     lab.gateway.ip("link set client0 down").unwrap();
     lab.gateway.ip("link set client0 up").unwrap();
     gateway.settle(2);
-    assert_eq!((lab.resolves(V4), lab.resolves(V6)), (Some(moved), Some(moved)));
+    for address in [V4, V6] {
+        lab.expect(address, Some(moved));
+    }
 
     lab.gateway.ip("link delete client0").unwrap();
-    assert_eq!(lab.resolves(V4), None);
+    lab.expect(V4, None);
     lab.plug("to-gateway", (&lab.gateway, "client0", GATEWAY));
     gateway.settle(2);
-    assert_eq!((lab.resolves(V4), lab.resolves(V6)), (Some(GATEWAY), Some(GATEWAY)));
+    for address in [V4, V6] {
+        lab.expect(address, Some(GATEWAY));
+    }
 
     lab.plug("to-later", (&lab.gateway, "later0", EtherAddr([2, 0, 0, 0, 0, 0x88])));
     // Two interfaces on one wire do not take each other for somebody else.

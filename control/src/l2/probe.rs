@@ -1,14 +1,12 @@
 //! When somebody else is asked for before an address is announced, and how long an answer is waited for.
 //!
 //! An address that was never announced may belong to a host that nobody knew of: three probes, 200 ms apart, as RFC 5227
-//! §2.1.1 asks for, though faster than its seconds. One that only moves between gateways is asked for once, and 30 ms are
-//! enough for the former owner, on the same wire, to say who it is; clients wait meanwhile.
+//! §2.1.1 asks for, though faster than its seconds. One that comes from a gateway which is gone is asked for once, and
+//! 30 ms later it is ours: clients wait meanwhile. They do not where the former owner is there, for it answers them; it
+//! is asked three times, 50 ms apart, as what it says is needed to find the way to the flows it has.
 
+use super::event::Before;
 use std::time::{Duration, Instant};
-
-const CAREFUL_PROBES: u8 = 3;
-const CAREFUL_WAIT: Duration = Duration::from_millis(200);
-const QUICK_WAIT: Duration = Duration::from_millis(30);
 
 /// A probe that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +26,14 @@ pub(super) enum Step {
 }
 
 impl Probe {
-    /// Three questions.
-    pub(super) fn careful(now: Instant) -> Self {
-        Self { left: CAREFUL_PROBES, wait: CAREFUL_WAIT, next: now }
-    }
-
-    /// One question, and a short wait.
-    pub(super) fn quick(now: Instant) -> Self {
-        Self { left: 1, wait: QUICK_WAIT, next: now }
+    /// One that begins now.
+    pub(super) fn new(before: Before, now: Instant) -> Self {
+        let (left, wait) = match before {
+            Before::Nobody => (3, 200),
+            Before::OneThatIsGone => (1, 30),
+            Before::OneThatIsThere => (3, 50),
+        };
+        Self { left, wait: Duration::from_millis(wait), next: now }
     }
 
     /// When the next step is due.
@@ -69,9 +67,11 @@ mod tests {
     }
 
     #[test]
-    fn a_new_address_is_asked_for_three_times_and_one_that_moves_once() {
+    fn an_address_is_asked_for_as_often_as_an_answer_is_needed() {
         let now = Instant::now();
-        assert_eq!(questions(Probe::careful(now), now), (vec![0, 200, 400], 600));
-        assert_eq!(questions(Probe::quick(now), now), (vec![0], 30));
+        let of = |before| questions(Probe::new(before, now), now);
+        assert_eq!(of(Before::Nobody), (vec![0, 200, 400], 600));
+        assert_eq!(of(Before::OneThatIsGone), (vec![0], 30));
+        assert_eq!(of(Before::OneThatIsThere), (vec![0, 50, 100], 150));
     }
 }

@@ -1,15 +1,13 @@
 //! What announcing must know of each Service: whether it is ours, its addresses, and who may answer for it.
 
 use crate::{
-    model::differences,
-    objects::{Kind, ObjectKey},
+    objects::{Kind, ObjectKey, changed_keys},
     selector::Labels,
 };
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::Arc,
 };
 
 /// The annotation of Services that may share addresses, by its old and its new name.
@@ -68,39 +66,40 @@ impl Facts {
 #[derive(Debug)]
 pub(super) struct Services {
     ours: Ours,
-    all: BTreeMap<ObjectKey, (Arc<Service>, Option<Facts>)>,
+    /// As they were taken in last, by which changes are known.
+    seen: Kind<Service>,
+    /// Those that are ours.
+    facts: BTreeMap<ObjectKey, Facts>,
 }
 
 impl Services {
     pub(super) fn new(ours: Ours) -> Self {
-        Self { ours, all: BTreeMap::new() }
+        Self { ours, seen: Kind::new(), facts: BTreeMap::new() }
     }
 
     /// Takes in the objects, and adds those that matter to `touched`.
     pub(super) fn update(&mut self, objects: &Kind<Service>, touched: &mut BTreeSet<ObjectKey>) {
-        let (gone, stale) =
-            differences(&self.all, objects.iter(), |(raw, _), object| Arc::ptr_eq(raw, &object.value));
-        for key in gone {
-            if let Some((_, Some(_))) = self.all.remove(&key) {
-                touched.insert(key);
+        let before = std::mem::replace(&mut self.seen, objects.clone());
+        for key in changed_keys(&before, objects) {
+            let service = objects.get(&key);
+            let facts = service.and_then(|service| Facts::read(&service.value, &self.ours));
+            if self.facts.get(&key) == facts.as_ref() {
+                continue;
             }
-        }
-        for (key, object) in stale {
-            let facts = Facts::read(&object.value, &self.ours);
-            let before = self.all.remove(key).and_then(|(_, facts)| facts);
-            if facts != before {
-                touched.insert(key.clone());
+            match facts {
+                Some(facts) => drop(self.facts.insert(key.clone(), facts)),
+                None => drop(self.facts.remove(&key)),
             }
-            self.all.insert(key.clone(), (Arc::clone(&object.value), facts));
+            touched.insert(key);
         }
     }
 
     pub(super) fn get(&self, key: &ObjectKey) -> Option<&Facts> {
-        self.all.get(key)?.1.as_ref()
+        self.facts.get(key)
     }
 
     /// Those that are ours.
     pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.all.iter().filter(|(_, (_, facts))| facts.is_some()).map(|(key, _)| key)
+        self.facts.keys()
     }
 }

@@ -7,6 +7,7 @@ use super::unknown::unknown_fields;
 use crate::{
     fault::{Fault, Severity},
     metallb::{IpAddressPool, L2Advertisement},
+    model::ReadSlice,
     objects::{ObjectKey, ObjectKind, Subject},
 };
 use k8s_openapi::api::{
@@ -21,7 +22,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(super) enum Manifest {
     Service(Arc<Service>),
-    Slice(Arc<EndpointSlice>),
+    Slice(Arc<ReadSlice>),
     Node(Arc<Node>),
     Namespace(Arc<Namespace>),
     Pool(Arc<IpAddressPool>),
@@ -216,7 +217,7 @@ fn slice(mut slice: EndpointSlice) -> Manifest {
     for port in slice.ports.iter_mut().flatten() {
         port.name.get_or_insert_default();
     }
-    Manifest::Slice(Arc::new(slice))
+    Manifest::Slice(Arc::new(slice.into()))
 }
 
 /// A path within a path.

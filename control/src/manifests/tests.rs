@@ -65,7 +65,7 @@ fn a_port_without_a_name_has_the_empty_one() {
     let place = Place::new();
     place.write("a.yaml", &SLICE.replace("name: '', ", ""));
     let slice = &place.read().slices[&ObjectKey::new("default", "web-1")].value;
-    assert_eq!(slice.ports.as_ref().unwrap()[0].name.as_deref(), Some(""));
+    assert_eq!(slice.slice().unwrap().ports[0].name, "");
 }
 
 #[test]
@@ -196,7 +196,8 @@ async fn changed_within(folder: &mut Folder, limit: Duration) -> bool {
     tokio::time::timeout(limit, folder.changed()).await.is_ok()
 }
 
-const SOON: Duration = Duration::from_secs(5);
+/// On a busy machine.
+const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn changes_are_seen_however_they_are_made() {

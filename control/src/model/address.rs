@@ -105,6 +105,19 @@ pub(super) fn special(address: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// Why an address is no host's, though the API takes it for an endpoint.
+pub(super) fn nobody(address: IpAddr) -> Option<&'static str> {
+    match address {
+        address if address.is_multicast() => Some(
+            "is a multicast group, which no flow can be sent to: the endpoint is not used; it must be the address of a host",
+        ),
+        IpAddr::V4(Ipv4Addr::BROADCAST) => Some(
+            "is the broadcast address, which no flow can be sent to: the endpoint is not used; it must be the address of a host",
+        ),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

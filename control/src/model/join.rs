@@ -1,17 +1,16 @@
 //! All objects, joined by Service, kept up to date.
 //!
 //! Cost of an update: the reading and joining of what changed, where the source has kept what did not; a comparison of
-//! key and pointer an object besides, where it made its maps anew.
+//! key and pointer an object besides, where it made its maps anew. Who reads the model finds what changed in the same way.
 
-use super::{Node, Reading, Service, Slice};
+use super::{Node, ReadSlice, Reading, Service, Slice};
 use crate::{
     fault::{Fault, Origin, Problem, Severity},
     objects::{self, Object, ObjectKey, ObjectKind, Objects, Subject},
 };
-use imbl::ordmap::DiffItem;
+use imbl::{OrdMap, ordmap::DiffItem};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
 };
 
@@ -28,11 +27,13 @@ pub struct Joined {
 #[derive(Debug, Default)]
 pub struct Model {
     services: Kind<k8s_openapi::api::core::v1::Service, Service>,
-    slices: Kind<k8s_openapi::api::discovery::v1::EndpointSlice, Slice>,
+    slices: Kind<ReadSlice, Slice>,
     nodes: Kind<k8s_openapi::api::core::v1::Node, Node>,
     /// Slices by the Service they are of, whether or not it exists yet.
     slices_of: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
-    joined: BTreeMap<ObjectKey, Arc<Joined>>,
+    joined: OrdMap<ObjectKey, Arc<Joined>>,
+    /// Those of them with a healthCheckNodePort.
+    health_checked: BTreeMap<ObjectKey, Arc<Joined>>,
 }
 
 impl Model {
@@ -44,22 +45,26 @@ impl Model {
             return Vec::new();
         }
         let mut dirty = BTreeSet::new();
-        for change in self.services.update(&objects.services, Service::read) {
+        for change in
+            self.services.update(&objects.services, |key, service| Service::read(key, service).shared())
+        {
             dirty.insert(change.key);
         }
-        for change in self.slices.update(&objects.slices, Slice::read) {
-            if let Some(old) = change.old {
-                if let Some(slices) = self.slices_of.get_mut(&old.service) {
+        for change in self.slices.update(&objects.slices, |_, slice| slice.reading.clone()) {
+            let service = |slice: Arc<Slice>| ObjectKey::new(change.key.namespace.clone(), &*slice.service);
+            let (old, new) = (change.old.map(service), change.new.map(service));
+            if let Some(old) = old {
+                if let Some(slices) = self.slices_of.get_mut(&old) {
                     slices.remove(&change.key);
                 }
-                dirty.insert(old.service.clone());
+                dirty.insert(old);
             }
-            if let Some(new) = change.new {
-                self.slices_of.entry(new.service.clone()).or_default().insert(change.key);
-                dirty.insert(new.service.clone());
+            if let Some(new) = new {
+                self.slices_of.entry(new.clone()).or_default().insert(change.key);
+                dirty.insert(new);
             }
         }
-        for _ in self.nodes.update(&objects.nodes, Node::read) {}
+        for _ in self.nodes.update(&objects.nodes, |key, node| Node::read(key, node).shared()) {}
         for key in dirty {
             self.join(key);
         }
@@ -80,22 +85,28 @@ impl Model {
         };
         match self.services.get(&key) {
             Some(service) => {
-                let joined = Joined { service: Arc::clone(service), slices };
-                self.joined.insert(key, Arc::new(joined));
+                let joined = Arc::new(Joined { service: Arc::clone(service), slices });
+                match service.health_check_node_port {
+                    Some(_) => drop(self.health_checked.insert(key.clone(), Arc::clone(&joined))),
+                    None => drop(self.health_checked.remove(&key)),
+                }
+                self.joined.insert(key, joined);
             }
-            None => drop(self.joined.remove(&key)),
+            None => {
+                self.health_checked.remove(&key);
+                self.joined.remove(&key);
+            }
         }
     }
 
     /// The Services to be proxied, in order of their names. One that did not change is the same `Arc` as before.
-    pub fn services(&self) -> &BTreeMap<ObjectKey, Arc<Joined>> {
+    pub fn services(&self) -> &OrdMap<ObjectKey, Arc<Joined>> {
         &self.joined
     }
 
-    /// The addresses of all endpoints, whether they may get flows now or later.
-    pub fn endpoint_addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let slices = self.joined.values().flat_map(|joined| &joined.slices);
-        slices.flat_map(|slice| &slice.endpoints).map(|endpoint| endpoint.addr)
+    /// Those of them that have a healthCheckNodePort.
+    pub fn health_checked(&self) -> &BTreeMap<ObjectKey, Arc<Joined>> {
+        &self.health_checked
     }
 
     /// The names of all Nodes.
@@ -147,7 +158,7 @@ impl<R, T: PartialEq> Kind<R, T> {
     fn update(
         &mut self,
         objects: &objects::Kind<R>,
-        read: fn(&ObjectKey, &R) -> Reading<T>,
+        read: fn(&ObjectKey, &R) -> Reading<Arc<T>>,
     ) -> Vec<Change<T>> {
         let before = std::mem::replace(&mut self.seen, objects.clone());
         let mut changes = Vec::new();
@@ -178,13 +189,13 @@ impl<R, T: PartialEq> Kind<R, T> {
     }
 
     /// Takes in a newer version. A wrong one leaves the last good one in place, an equal one its `Arc`.
-    fn take(&mut self, key: &ObjectKey, object: &Object<R>, reading: Reading<T>) {
+    fn take(&mut self, key: &ObjectKey, object: &Object<R>, reading: Reading<Arc<T>>) {
         let mut faults: Vec<_> =
             reading.warnings.into_iter().map(|fault| (Severity::Warning, fault)).collect();
         match reading.value {
             Err(errors) => faults.extend(errors.into_iter().map(|fault| (Severity::Error, fault))),
-            Ok(Some(new)) if self.good.get(key).is_some_and(|old| **old == new) => {}
-            Ok(Some(new)) => drop(self.good.insert(key.clone(), Arc::new(new))),
+            Ok(Some(new)) if self.good.get(key).is_some_and(|old| **old == *new) => {}
+            Ok(Some(new)) => drop(self.good.insert(key.clone(), new)),
             Ok(None) => drop(self.good.remove(key)),
         }
         match faults.is_empty() {

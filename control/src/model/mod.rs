@@ -18,19 +18,26 @@ pub use join::{Joined, Model};
 pub(crate) use names::transport;
 pub use node::{Node, NodeAddress, NodeAddressKind};
 pub use service::{Service, ServicePort, ServiceType};
-pub use slice::{Endpoint, Slice, SlicePort};
+pub use slice::{Endpoint, ReadSlice, Slice, SlicePort};
 
 use crate::fault::Fault;
 use serde::Serialize;
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 /// What came of looking at one object.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading<T> {
     /// The object; `None` if it is none of our business. Or all that is wrong with it.
     pub value: Result<Option<T>, Vec<Fault>>,
     /// What is right but may not be meant.
     pub warnings: Vec<Fault>,
+}
+
+impl<T> Reading<T> {
+    /// The same, to be shared.
+    pub(crate) fn shared(self) -> Reading<Arc<T>> {
+        Reading { value: self.value.map(|value| value.map(Arc::new)), warnings: self.warnings }
+    }
 }
 
 /// An IP family.

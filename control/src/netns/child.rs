@@ -26,7 +26,7 @@ use nix::{
 use super::{NetnsError, command, registry};
 
 /// How long a program has to end after SIGTERM.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(15);
 
 /// A running program.
 #[derive(Debug)]
@@ -182,7 +182,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo out; echo err >&2; exit 4"]);
         let mut child = Child::spawn(command, Some(&folder.path().join("log"))).unwrap();
-        assert_eq!(child.wait_for(Duration::from_secs(5)).and_then(|status| status.code()), Some(4));
+        assert_eq!(child.wait_for(Duration::from_secs(60)).and_then(|status| status.code()), Some(4));
         assert_eq!(child.output(), "out\nerr\n");
     }
 }

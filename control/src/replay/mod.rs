@@ -14,6 +14,7 @@ use crate::{
     model::Model,
     runtime::path_config,
 };
+use imbl::OrdSet;
 use penstock_dataplane::{
     io::pcap::{PcapIo, ReplayError, ReplaySummary},
     path::{Counters, Path as PacketPath},
@@ -23,7 +24,6 @@ use penstock_dataplane::{
 };
 use serde::Serialize;
 use std::{
-    collections::BTreeSet,
     io::{Read, Write},
     net::IpAddr,
     path::PathBuf,
@@ -92,8 +92,7 @@ pub fn run_watched(replay: &Replay, watch: impl FnMut(&Counters)) -> Result<Outc
     problems.extend(model.update(&objects));
 
     let mut compiler = Compiler::new();
-    // The first pass tells which backends there are, the second knows the ways to them.
-    compiler.compile(&model, &environment(&config, &BTreeSet::new()));
+    compiler.take(&model, &(&config).into());
     let compiled = compiler.compile(&model, &environment(&config, &compiler.targets()));
     problems.extend(compiled.problems);
 
@@ -105,7 +104,7 @@ pub fn run_watched(replay: &Replay, watch: impl FnMut(&Counters)) -> Result<Outc
     Ok(Outcome { counters, summary, problems })
 }
 
-fn environment(config: &Config, targets: &BTreeSet<IpAddr>) -> Environment {
+fn environment(config: &Config, targets: &OrdSet<IpAddr>) -> Environment {
     Environment::of(config, &ways::view(config, targets))
 }
 

@@ -10,13 +10,14 @@ use crate::{
     config::{Config, Interface as ConfigInterface, ReplayNextHop},
     routes::{Interface, Mac, NodeAddress, View, Way, WayLink},
 };
+use imbl::OrdSet;
 use penstock_dataplane::{
     io::PortId,
     wire::{EtherType, Ethernet, Family, V4, V6},
 };
 use std::{
-    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
 };
 
 const MTU: u16 = 1500;
@@ -24,10 +25,10 @@ const SOURCE_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const SOURCE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
 /// The view of the machine, with a way to each target.
-pub(super) fn view(config: &Config, targets: &BTreeSet<IpAddr>) -> View {
+pub(super) fn view(config: &Config, targets: &OrdSet<IpAddr>) -> View {
     let interfaces = config.interfaces.iter().enumerate();
     View {
-        ways: targets.iter().map(|target| (*target, way(config, *target))).collect(),
+        ways: targets.iter().map(|target| (*target, Arc::new(way(config, *target)))).collect(),
         addresses: interfaces
             .clone()
             .flat_map(|(port, interface)| addresses(port as u8, interface))

@@ -171,7 +171,7 @@ impl Planner for Faults {
 fn uid(objects: &Objects, Subject { kind, key }: &Subject) -> Option<Option<String>> {
     Some(match kind {
         ObjectKind::Service => objects.services.get(key)?.value.metadata.uid.clone(),
-        ObjectKind::EndpointSlice => objects.slices.get(key)?.value.metadata.uid.clone(),
+        ObjectKind::EndpointSlice => objects.slices.get(key)?.value.uid.as_deref().map(ToOwned::to_owned),
         ObjectKind::Node => objects.nodes.get(key)?.value.metadata.uid.clone(),
         ObjectKind::Namespace => objects.namespaces.get(key)?.value.metadata.uid.clone(),
         ObjectKind::IpAddressPool => objects.pools.get(key)?.value.metadata.uid.clone(),

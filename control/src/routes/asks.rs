@@ -83,7 +83,7 @@ impl State {
             let refused = outcome.err();
             if asked.refused != refused {
                 asked.refused = refused;
-                self.touch();
+                self.touch(key);
             }
         }
     }

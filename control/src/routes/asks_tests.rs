@@ -105,7 +105,7 @@ fn what_no_target_needs_is_released_once() {
     state.apply(entry(0, NeighbourState::Valid, true));
     state.apply(entry(1, NeighbourState::Valid, true));
     assert!(state.take_released().is_empty());
-    state.set_targets(&BTreeSet::from([host(1)]));
+    state.set_targets(&imbl::OrdSet::from_iter([host(1)]));
     assert_eq!(state.take_released(), [key(0)]);
     assert!(state.take_released().is_empty());
 }

@@ -89,14 +89,14 @@ pub(super) enum NeighbourState {
 }
 
 /// What the FIB says about a target.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Answer {
     Via(Via),
     Refused(Unresolved),
 }
 
 /// A usable route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Via {
     pub(super) interface: IfIndex,
     /// The gateway, or the target itself where it is on the link.
@@ -104,6 +104,16 @@ pub(super) struct Via {
     pub(super) source: Option<IpAddr>,
     /// The route's own MTU, if it has one.
     pub(super) mtu: Option<u32>,
+}
+
+impl Answer {
+    /// The neighbour that packets are given to.
+    pub(super) fn next_hop(&self) -> Option<NeighbourKey> {
+        match self {
+            Self::Via(via) => Some(NeighbourKey { interface: via.interface, address: via.next_hop }),
+            Self::Refused(_) => None,
+        }
+    }
 }
 
 /// One piece of news.

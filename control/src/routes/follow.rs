@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use imbl::{OrdSet, ordmap, ordset};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -24,8 +25,8 @@ const GATHER: Duration = Duration::from_millis(2);
 /// How long a burst is given to pass.
 const AFTER_OVERRUN: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_secs(1);
-/// How often all targets are looked up without a reason: path MTUs that expire and the like are not told.
-const REFRESH: Duration = Duration::from_secs(30);
+/// In how many ticks every target is looked up without a reason: path MTUs that expire and the like are not told.
+const REFRESH_TICKS: usize = 30;
 
 /// Routes are not followed (any more).
 #[derive(Debug, Error)]
@@ -49,7 +50,9 @@ pub enum RoutesError {
 /// Follows the ways to a set of addresses.
 #[derive(Debug)]
 pub struct Routes {
-    targets: watch::Sender<BTreeSet<IpAddr>>,
+    targets: watch::Sender<OrdSet<IpAddr>>,
+    /// Targets that were not waited for yet.
+    awaited: BTreeSet<IpAddr>,
     view: watch::Receiver<Arc<View>>,
     seen: Arc<View>,
     task: JoinHandle<()>,
@@ -70,16 +73,24 @@ impl Routes {
         let mut state = State::new(interfaces);
         state.restart(kernel.read_all().await?);
         let seen = Arc::new(state.view());
-        let (targets, wanted) = watch::channel(BTreeSet::new());
+        let (targets, wanted) = watch::channel(OrdSet::new());
         let (published, view) = watch::channel(Arc::clone(&seen));
         let task = tokio::spawn(Follower { state, wanted, published }.run(kernel));
-        Ok(Self { targets, view, seen, task })
+        Ok(Self { targets, awaited: BTreeSet::new(), view, seen, task })
     }
 
     /// Sets the addresses to reach. Their ways are in the view at one of the next [`changed`](Self::changed).
-    pub fn set_targets(&self, targets: BTreeSet<IpAddr>) {
+    pub fn set_targets(&mut self, targets: OrdSet<IpAddr>) {
+        let awaited = &mut self.awaited;
         self.targets.send_if_modified(|current| {
-            let modified = *current != targets;
+            let mut modified = false;
+            for item in current.diff(&targets) {
+                modified = true;
+                match item {
+                    ordset::DiffItem::Add(target) => drop(awaited.insert(*target)),
+                    ordset::DiffItem::Remove(target) => drop(awaited.remove(target)),
+                }
+            }
             *current = targets;
             modified
         });
@@ -104,13 +115,22 @@ impl Routes {
         }
     }
 
-    /// Waits until every target has its way or a lasting reason for having none, `patience` at the most.
-    /// Says whether that was reached. What it saw pass still counts as news for [`changed`](Self::changed).
-    pub async fn settled(&self, patience: Duration) -> bool {
+    /// Waits until every target that is new since the last time has its way or a lasting reason for having none,
+    /// `patience` at the most. Says whether that was reached. What it saw pass still counts as news for
+    /// [`changed`](Self::changed).
+    pub async fn settled(&mut self, patience: Duration) -> bool {
+        let mut awaited = std::mem::take(&mut self.awaited);
+        if awaited.is_empty() {
+            return true;
+        }
         let mut view = self.view.clone();
         let settled = view.wait_for(|view| {
-            let known = |target| view.ways.get(target).is_some_and(|way| !is_pending(&way.link));
-            self.targets.borrow().iter().all(known)
+            let known = |target: &IpAddr| view.ways.get(target).is_some_and(|way| !is_pending(&way.link));
+            // What is known once is known: of many targets each is looked at a few times, not with every news.
+            while awaited.first().is_some_and(known) {
+                awaited.pop_first();
+            }
+            awaited.iter().all(known)
         });
         matches!(timeout(patience, settled).await, Ok(Ok(_)))
     }
@@ -132,7 +152,7 @@ fn is_pending<T>(link: &Result<T, Unresolved>) -> bool {
 /// The task behind [`Routes`].
 struct Follower {
     state: State,
-    wanted: watch::Receiver<BTreeSet<IpAddr>>,
+    wanted: watch::Receiver<OrdSet<IpAddr>>,
     published: watch::Sender<Arc<View>>,
 }
 
@@ -162,9 +182,7 @@ impl Follower {
     /// Turns until the handle is dropped.
     async fn follow(&mut self, kernel: &mut Kernel) -> Result<(), NetlinkError> {
         let mut tick = interval(TICK);
-        let mut refresh = interval(REFRESH);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.conclude(kernel).await?;
             tokio::select! {
@@ -176,14 +194,14 @@ impl Follower {
                 }
                 changed = self.wanted.changed() => {
                     let open = changed.is_ok();
-                    let targets = if open { self.wanted.borrow_and_update().clone() } else { BTreeSet::new() };
+                    let targets = if open { self.wanted.borrow_and_update().clone() } else { OrdSet::new() };
                     self.state.set_targets(&targets);
                     if !open {
                         return kernel.release(self.state.take_released()).await;
                     }
                 }
-                _ = tick.tick() => {}
-                _ = refresh.tick() => self.state.doubt_all(),
+                _ = tick.tick() => self.state.doubt_in_turn(REFRESH_TICKS),
+                () = std::future::ready(()), if self.state.is_doubtful() => {}
             }
         }
     }
@@ -250,8 +268,12 @@ fn report(change: &Change, before: &View, after: &View) {
         return;
     }
     let (mut lost, mut example) = (0_u32, None);
-    for (target, way) in &after.ways {
-        let was = before.ways.get(target).map(|way| &way.link);
+    for item in before.ways.diff(&after.ways) {
+        let (target, was, way) = match item {
+            ordmap::DiffItem::Add(target, way) => (target, None, way),
+            ordmap::DiffItem::Update { old: (_, was), new: (target, way) } => (target, Some(&was.link), way),
+            ordmap::DiffItem::Remove(..) => continue,
+        };
         match &way.link {
             link if was == Some(link) => {}
             Ok(link) => debug!(%target, ?link, "way found"),

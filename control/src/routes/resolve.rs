@@ -1,4 +1,4 @@
-//! From the state to the view: pure look-ups, nothing is remembered here.
+//! From the state to the view: look-ups, of which [`Targets`](super::targets::Targets) remembers what came out.
 
 use std::net::IpAddr;
 
@@ -10,13 +10,21 @@ use super::view::{Interface, LinkStatus, Mac, NodeAddress, Unresolved, View, Way
 const DEFAULT_MTU: u16 = 1500;
 
 impl State {
-    /// Everything that follows from what is known now.
-    pub(super) fn view(&self) -> View {
-        View {
-            ways: self.targets.iter().map(|(&target, answer)| (target, self.way(answer.as_ref()))).collect(),
-            addresses: self.node_addresses(),
-            interfaces: self.interfaces(),
-        }
+    /// Everything that follows from what is known now. Only those ways are drawn again that may be other ones.
+    pub(super) fn view(&mut self) -> View {
+        let mut targets = std::mem::take(&mut self.targets);
+        let ways = targets.ways(|answer| self.way(answer));
+        self.targets = targets;
+        View { ways, addresses: self.node_addresses(), interfaces: self.interfaces() }
+    }
+
+    /// The same, drawn from nothing.
+    #[cfg(test)]
+    pub(super) fn view_anew(&self) -> View {
+        let ways =
+            self.targets.iter().map(|(target, answer)| (target, std::sync::Arc::new(self.way(answer))));
+        let ways = ways.collect();
+        View { ways, addresses: self.node_addresses(), interfaces: self.interfaces() }
     }
 
     fn way(&self, answer: Option<&Answer>) -> Way {
@@ -83,11 +91,11 @@ impl State {
 
     /// The neighbours that the targets' routes lead to, by interfaces that can be sent on.
     pub(super) fn next_hops(&self) -> std::collections::BTreeSet<NeighbourKey> {
-        let ways = self.targets.values().filter_map(|answer| match answer {
-            Some(Answer::Via(via)) if self.egress(via).is_ok() => Some(via),
-            _ => None,
+        let reachable = self.targets.distinct().filter(|answer| match answer {
+            Answer::Via(via) => self.egress(via).is_ok(),
+            Answer::Refused(_) => false,
         });
-        ways.map(|via| NeighbourKey { interface: via.interface, address: via.next_hop }).collect()
+        reachable.filter_map(Answer::next_hop).collect()
     }
 
     fn node_addresses(&self) -> Vec<NodeAddress> {

@@ -8,16 +8,20 @@
 //! a rule or of a configured interface, all of them, as the kernel drops routes and changes its choice of source
 //! then without telling; a change of another interface, those that leave by it.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
+use imbl::OrdSet;
 use ipnet::IpNet;
 
 use super::asks::Asks;
 use super::facts::{
     AddressFacts, AddressKey, Answer, Event, IfIndex, Link, Neighbour, NeighbourKey, NeighbourState,
 };
+use super::targets::Targets;
+
+/// The most look-ups at a time, so that new targets do not wait for all others.
+const MOST_LOOK_UPS: usize = 2048;
 
 /// What is known and what was concluded.
 #[derive(Debug, Default)]
@@ -25,7 +29,7 @@ pub(super) struct State {
     /// The configured interfaces.
     pub(super) ports: Vec<(u8, String)>,
     /// The targets, each with its last answer.
-    pub(super) targets: BTreeMap<IpAddr, Option<Answer>>,
+    pub(super) targets: Targets,
     pub(super) links: BTreeMap<IfIndex, Link>,
     pub(super) addresses: BTreeMap<AddressKey, AddressFacts>,
     pub(super) neighbours: HashMap<NeighbourKey, Neighbour>,
@@ -34,6 +38,10 @@ pub(super) struct State {
     pub(super) silent: HashSet<NeighbourKey>,
     pub(super) asks: Asks,
     doubtful: BTreeSet<IpAddr>,
+    /// Targets that were never looked up: they come first.
+    unknown: BTreeSet<IpAddr>,
+    /// The last target that was looked up without a reason.
+    reviewed: Option<IpAddr>,
     touched: bool,
 }
 
@@ -51,22 +59,15 @@ impl State {
             self.apply(event);
         }
         self.doubt_all();
-        self.touched = true;
+        self.touch_all();
     }
 
     /// Sets the addresses to reach.
-    pub(super) fn set_targets(&mut self, targets: &BTreeSet<IpAddr>) {
+    pub(super) fn set_targets(&mut self, targets: &OrdSet<IpAddr>) {
         let before = self.targets.len();
-        self.targets.retain(|target, _| targets.contains(target));
-        self.doubtful.retain(|target| targets.contains(target));
-        self.touched |= self.targets.len() != before;
-        for &target in targets {
-            if let Entry::Vacant(unknown) = self.targets.entry(target) {
-                unknown.insert(None);
-                self.doubtful.insert(target);
-                self.touched = true;
-            }
-        }
+        let new = self.targets.set(targets);
+        self.touched |= !new.is_empty() || self.targets.len() != before;
+        self.unknown.extend(new);
     }
 
     /// Takes in one piece of news. Any order and any repetition ends in the same state as the last news of each
@@ -79,12 +80,14 @@ impl State {
                     self.doubt_link(index);
                     self.links.insert(index, link);
                     self.doubt_link(index);
-                    self.touched = true;
+                    self.touch_all();
                 }
             }
             Event::LinkGone(index) => {
                 self.doubt_link(index);
-                self.touched |= self.links.remove(&index).is_some();
+                if self.links.remove(&index).is_some() {
+                    self.touch_all();
+                }
                 self.addresses.retain(|key, _| key.interface != index);
                 self.neighbours.retain(|key, _| key.interface != index);
                 self.silent.retain(|key| key.interface != index);
@@ -107,27 +110,44 @@ impl State {
                 } else if neighbour.state == NeighbourState::Failed {
                     self.silent.insert(key);
                 }
-                self.touched |= self.neighbours.insert(key, neighbour) != Some(neighbour);
+                if self.neighbours.insert(key, neighbour) != Some(neighbour) {
+                    self.touch(key);
+                }
             }
-            Event::NeighbourGone(key) => self.touched |= self.neighbours.remove(&key).is_some(),
+            Event::NeighbourGone(key) => {
+                if self.neighbours.remove(&key).is_some() {
+                    self.touch(key);
+                }
+            }
             Event::Route(prefix) => self.doubt_prefix(prefix),
             Event::Rule => self.doubt_all(),
         }
     }
 
-    /// Takes the targets that must be looked up (again).
+    /// Takes the targets that must be looked up (again), as many as are to be at a time: those that nothing is known of
+    /// first.
     pub(super) fn take_doubtful(&mut self) -> BTreeSet<IpAddr> {
-        std::mem::take(&mut self.doubtful)
+        let mut taken = BTreeSet::new();
+        for doubtful in [&mut self.unknown, &mut self.doubtful] {
+            while taken.len() < MOST_LOOK_UPS
+                && let Some(target) = doubtful.pop_first()
+            {
+                if self.targets.contains(target) {
+                    taken.insert(target);
+                }
+            }
+        }
+        taken
+    }
+
+    /// Whether there are targets that must be looked up.
+    pub(super) fn is_doubtful(&self) -> bool {
+        !(self.unknown.is_empty() && self.doubtful.is_empty())
     }
 
     /// Takes in what a look-up said.
     pub(super) fn answered(&mut self, target: IpAddr, answer: Answer) {
-        if let Some(last) = self.targets.get_mut(&target)
-            && last.as_ref() != Some(&answer)
-        {
-            *last = Some(answer);
-            self.touched = true;
-        }
+        self.touched |= self.targets.answered(target, answer);
     }
 
     /// Whether the view may have changed since this was last asked.
@@ -135,20 +155,34 @@ impl State {
         std::mem::take(&mut self.touched)
     }
 
-    pub(super) fn touch(&mut self) {
+    /// Something about this neighbour has changed.
+    pub(super) fn touch(&mut self, neighbour: NeighbourKey) {
+        self.targets.doubt_ways_by(neighbour);
+        self.touched = true;
+    }
+
+    /// Something has changed that any way may follow from.
+    fn touch_all(&mut self) {
+        self.targets.doubt_ways();
         self.touched = true;
     }
 
     /// Doubts every target.
     pub(super) fn doubt_all(&mut self) {
-        self.doubtful.extend(self.targets.keys());
+        self.doubtful.extend(self.targets.iter().map(|(target, _)| target));
+    }
+
+    /// Doubts the next targets in turn: in so many turns all of them.
+    pub(super) fn doubt_in_turn(&mut self, turns: usize) {
+        let next = self.targets.after(self.reviewed, self.targets.len().div_ceil(turns));
+        self.reviewed = next.last().copied();
+        self.doubtful.extend(next);
     }
 
     fn doubt_prefix(&mut self, prefix: IpNet) {
         // Addresses order by family and then by value, so a prefix is a range of the targets. (`broadcast` is the
         // last address of a prefix, in IPv6 too.)
-        let range = self.targets.range(prefix.network()..=prefix.broadcast());
-        self.doubtful.extend(range.map(|(target, _)| target));
+        self.doubtful.extend(self.targets.range(prefix.network(), prefix.broadcast()));
     }
 
     /// Doubts what may go by a link that changes.

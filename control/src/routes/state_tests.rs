@@ -44,48 +44,48 @@ const USABLE: AddressFacts = AddressFacts { global: true, unusable: false, depre
 fn world(target: &str, answer: Answer) -> State {
     let mut state = State::new(vec![(0, "eth0".into()), (1, "eth1".into())]);
     state.restart(vec![Event::Link(link(2, "eth0")), Event::Link(link(3, "eth1"))]);
-    state.set_targets(&BTreeSet::from([ip(target)]));
+    state.set_targets(&OrdSet::from_iter([ip(target)]));
     assert_eq!(state.take_doubtful(), BTreeSet::from([ip(target)]));
     state.answered(ip(target), answer);
     state
 }
 
-fn way(state: &State, target: &str) -> Way {
-    state.view().ways[&ip(target)].clone()
+fn way(state: &mut State, target: &str) -> Way {
+    Way::clone(&state.view().ways[&ip(target)])
 }
 
-fn reason(state: &State, target: &str) -> String {
+fn reason(state: &mut State, target: &str) -> String {
     way(state, target).link.unwrap_err().to_string()
 }
 
 #[test]
 fn a_target_on_the_link_is_reached_by_its_own_mac() {
     let mut state = world("10.0.0.9", via(2, "10.0.0.9"));
-    assert_eq!(reason(&state, "10.0.0.9"), "waiting for neighbour 10.0.0.9 on eth0 to answer");
+    assert_eq!(reason(&mut state, "10.0.0.9"), "waiting for neighbour 10.0.0.9 on eth0 to answer");
     state.apply(neighbour(2, "10.0.0.9", NeighbourState::Valid, Some(PEER)));
     let link = WayLink { port: 0, source_mac: MAC, dest_mac: PEER, vlan: None };
-    assert_eq!(way(&state, "10.0.0.9"), Way { link: Ok(link), source: Some(ip("10.0.0.1")), mtu: 1500 });
+    assert_eq!(way(&mut state, "10.0.0.9"), Way { link: Ok(link), source: Some(ip("10.0.0.1")), mtu: 1500 });
 }
 
 #[test]
 fn a_gateway_is_a_neighbour_of_its_own_interface_only() {
     let mut state = world("192.0.2.1", via(3, "10.0.0.254"));
     state.apply(neighbour(2, "10.0.0.254", NeighbourState::Valid, Some(PEER)));
-    assert!(way(&state, "192.0.2.1").link.is_err());
+    assert!(way(&mut state, "192.0.2.1").link.is_err());
     state.apply(neighbour(3, "10.0.0.254", NeighbourState::Stale, Some(PEER)));
-    assert_eq!(way(&state, "192.0.2.1").link.unwrap().port, 1);
+    assert_eq!(way(&mut state, "192.0.2.1").link.unwrap().port, 1);
 }
 
 #[test]
 fn the_smallest_mtu_on_the_way_counts() {
     let narrow = Answer::Via(Via { interface: 2, next_hop: ip("10.0.0.9"), source: None, mtu: Some(1400) });
     let mut state = world("10.0.0.9", narrow);
-    assert_eq!(way(&state, "10.0.0.9").mtu, 1400);
+    assert_eq!(way(&mut state, "10.0.0.9").mtu, 1400);
     state.apply(Event::Link(Link { mtu: 1300, ..link(2, "eth0") }));
-    assert_eq!(way(&state, "10.0.0.9").mtu, 1300);
+    assert_eq!(way(&mut state, "10.0.0.9").mtu, 1300);
     state.answered(ip("10.0.0.9"), via(2, "10.0.0.9"));
     state.apply(Event::Link(Link { mtu: 1 << 20, ..link(2, "eth0") }));
-    assert_eq!(way(&state, "10.0.0.9").mtu, u16::MAX);
+    assert_eq!(way(&mut state, "10.0.0.9").mtu, u16::MAX);
 }
 
 #[test]
@@ -95,11 +95,11 @@ fn a_vlan_of_a_port_sends_tagged_with_its_own_mac_by_that_port() {
     let own = [2, 9, 9, 9, 9, 9];
     state.apply(Event::Link(Link { vlan, mac: Some(own), ..link(7, "eth1.100") }));
     state.apply(neighbour(7, "10.0.0.9", NeighbourState::Valid, Some(PEER)));
-    let link_layer = way(&state, "10.0.0.9").link.unwrap();
+    let link_layer = way(&mut state, "10.0.0.9").link.unwrap();
     assert_eq!(link_layer, WayLink { port: 1, source_mac: own, dest_mac: PEER, vlan: Some(100) });
     // The tag is gone with the lower interface's carrier.
     state.apply(Event::Link(Link { running: false, ..link(3, "eth1") }));
-    assert_eq!(reason(&state, "10.0.0.9"), "eth1.100 is down");
+    assert_eq!(reason(&mut state, "10.0.0.9"), "eth1.100 is down");
 }
 
 #[test]
@@ -108,9 +108,9 @@ fn tag_stacks_are_refused_by_name() {
     let vlan = |lower, service_tag| Some(Vlan { lower, id: 5, service_tag });
     state.apply(Event::Link(Link { vlan: vlan(2, false), ..link(7, "eth0.5") }));
     state.apply(Event::Link(Link { vlan: vlan(7, false), ..link(8, "eth0.5.5") }));
-    assert!(reason(&state, "10.0.0.9").starts_with("eth0.5.5 adds an 802.1ad tag or a second tag"));
+    assert!(reason(&mut state, "10.0.0.9").starts_with("eth0.5.5 adds an 802.1ad tag or a second tag"));
     state.apply(Event::Link(Link { vlan: vlan(2, true), ..link(8, "svc") }));
-    assert!(reason(&state, "10.0.0.9").starts_with("svc adds"));
+    assert!(reason(&mut state, "10.0.0.9").starts_with("svc adds"));
 }
 
 #[test]
@@ -118,10 +118,10 @@ fn a_foreign_interface_is_named_with_the_likely_mistake() {
     let mut state = world("10.0.0.9", via(4, "10.0.0.9"));
     state.apply(Event::Link(link(4, "br0")));
     let foreign = "its route leaves by br0, which is not among the configured interfaces";
-    assert_eq!(reason(&state, "10.0.0.9"), foreign);
+    assert_eq!(reason(&mut state, "10.0.0.9"), foreign);
     state.apply(Event::Link(Link { master: Some(4), ..link(2, "eth0") }));
     assert_eq!(
-        reason(&state, "10.0.0.9"),
+        reason(&mut state, "10.0.0.9"),
         format!("{foreign}; eth0 is enslaved to it: take the addresses off the master")
     );
 }
@@ -131,9 +131,9 @@ fn a_down_or_non_ethernet_interface_has_no_way() {
     let mut state = world("10.0.0.9", via(2, "10.0.0.9"));
     state.apply(neighbour(2, "10.0.0.9", NeighbourState::Valid, Some(PEER)));
     state.apply(Event::Link(Link { mac: None, ..link(2, "eth0") }));
-    assert_eq!(reason(&state, "10.0.0.9"), "eth0 is not an Ethernet interface");
+    assert_eq!(reason(&mut state, "10.0.0.9"), "eth0 is not an Ethernet interface");
     state.apply(Event::Link(Link { running: false, ..link(2, "eth0") }));
-    assert_eq!(reason(&state, "10.0.0.9"), "eth0 is down");
+    assert_eq!(reason(&mut state, "10.0.0.9"), "eth0 is down");
 }
 
 #[test]
@@ -141,12 +141,12 @@ fn a_silent_neighbour_stays_silent_while_it_is_asked_again() {
     let mut state = world("10.0.0.9", via(2, "10.0.0.9"));
     state.apply(neighbour(2, "10.0.0.9", NeighbourState::Failed, None));
     let silent = "neighbour 10.0.0.9 on eth0 does not answer";
-    assert_eq!(reason(&state, "10.0.0.9"), silent);
+    assert_eq!(reason(&mut state, "10.0.0.9"), silent);
     let before = state.view();
     state.apply(neighbour(2, "10.0.0.9", NeighbourState::Incomplete, None));
     assert_eq!(state.view(), before, "asking again is no change");
     state.apply(neighbour(2, "10.0.0.9", NeighbourState::Valid, Some(PEER)));
-    assert!(way(&state, "10.0.0.9").link.is_ok());
+    assert!(way(&mut state, "10.0.0.9").link.is_ok());
 }
 
 #[test]
@@ -154,9 +154,12 @@ fn a_refused_ask_is_the_reason_until_it_succeeds() {
     let mut state = world("10.0.0.9", via(2, "10.0.0.9"));
     let key = state.due_asks(Instant::now())[0].key;
     state.asked(key, Err("table full".into()));
-    assert_eq!(reason(&state, "10.0.0.9"), "neighbour 10.0.0.9 on eth0 could not be asked for: table full");
+    assert_eq!(
+        reason(&mut state, "10.0.0.9"),
+        "neighbour 10.0.0.9 on eth0 could not be asked for: table full"
+    );
     state.asked(key, Ok(()));
-    assert!(matches!(way(&state, "10.0.0.9").link, Err(Unresolved::NeighbourPending { .. })));
+    assert!(matches!(way(&mut state, "10.0.0.9").link, Err(Unresolved::NeighbourPending { .. })));
 }
 
 #[test]
@@ -213,17 +216,17 @@ fn addresses_are_listed_once_proven_with_the_port_they_arrive_on() {
     state.apply(address(1, "192.0.2.7", USABLE));
     state.apply(address(1, "127.0.0.1", AddressFacts { global: false, ..USABLE }));
     state.apply(address(2, "fd00::1", AddressFacts { unusable: true, ..USABLE }));
-    let listed = |state: &State| {
+    let listed = |state: &mut State| {
         let addresses = state.view().addresses.into_iter();
         addresses.map(|a| (a.interface, a.port, a.address, a.deprecated)).collect::<Vec<_>>()
     };
     let eth0 = ("eth0".to_owned(), Some(0), ip("10.0.0.1"), false);
     let lo = ("lo".to_owned(), None, ip("192.0.2.7"), false);
-    assert_eq!(listed(&state), [eth0.clone(), lo.clone()]);
+    assert_eq!(listed(&mut state), [eth0.clone(), lo.clone()]);
     state.apply(address(2, "fd00::1", AddressFacts { deprecated: true, ..USABLE }));
-    assert_eq!(listed(&state), [eth0, ("eth0".to_owned(), Some(0), ip("fd00::1"), true), lo.clone()]);
+    assert_eq!(listed(&mut state), [eth0, ("eth0".to_owned(), Some(0), ip("fd00::1"), true), lo.clone()]);
     state.apply(Event::LinkGone(2));
-    assert_eq!(listed(&state), [lo]);
+    assert_eq!(listed(&mut state), [lo]);
 }
 
 #[test]
@@ -232,12 +235,12 @@ fn an_interface_that_returns_under_its_name_is_the_port_again() {
     state.apply(neighbour(2, "10.0.0.9", NeighbourState::Valid, Some(PEER)));
     state.apply(Event::LinkGone(2));
     assert_eq!(state.view().interfaces[0].link, None);
-    assert!(way(&state, "10.0.0.9").link.is_err());
+    assert!(way(&mut state, "10.0.0.9").link.is_err());
     state.apply(Event::Link(link(12, "eth0")));
     state.answered(ip("10.0.0.9"), via(12, "10.0.0.9"));
     state.apply(neighbour(12, "10.0.0.9", NeighbourState::Valid, Some(PEER)));
     assert_eq!(state.view().interfaces[0].link.unwrap().index, 12);
-    assert!(way(&state, "10.0.0.9").link.is_ok());
+    assert!(way(&mut state, "10.0.0.9").link.is_ok());
 }
 
 #[test]
@@ -248,7 +251,7 @@ fn a_full_reading_forgets_what_is_gone() {
     state.restart(vec![Event::Link(link(2, "eth0"))]);
     assert_eq!(state.take_doubtful().len(), 1);
     assert!(state.view().addresses.is_empty());
-    assert!(way(&state, "10.0.0.9").link.is_err());
+    assert!(way(&mut state, "10.0.0.9").link.is_err());
 }
 
 #[test]
@@ -260,7 +263,7 @@ fn news_of_no_consequence_does_not_touch_the_view() {
     state.apply(Event::Route("0.0.0.0/0".parse().unwrap()));
     state.answered(ip("10.9.9.9"), via(2, "10.0.0.9"));
     assert!(!state.take_touched());
-    state.set_targets(&BTreeSet::new());
+    state.set_targets(&OrdSet::new());
     assert!(state.take_touched());
 }
 
@@ -289,6 +292,7 @@ proptest::proptest! {
                 _ => state.restart(vec![Event::Link(link(index, "eth0"))]),
             }
             let view = state.view();
+            proptest::prop_assert_eq!(&view, &state.view_anew());
             proptest::prop_assert_eq!(view.ways.len(), 4);
             proptest::prop_assert_eq!(view.interfaces.len(), 2);
         }

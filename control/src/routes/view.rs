@@ -1,9 +1,10 @@
 //! What the rest of the control plane sees: one immutable [`View`], replaced whole, and the difference of two.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use imbl::OrdMap;
 use penstock_dataplane::io::PortId;
 use penstock_dataplane::table;
 use penstock_dataplane::wire::{EtherAddr, EtherType, VlanTag, VlanTags};
@@ -12,11 +13,14 @@ use thiserror::Error;
 /// An Ethernet address.
 pub type Mac = [u8; 6];
 
+/// Ways by target. Two versions share what they have in common, and targets that are reached in the same way share it.
+pub type Ways = OrdMap<IpAddr, Arc<Way>>;
+
 /// Everything that is known at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
     /// One for every target.
-    pub ways: HashMap<IpAddr, Way>,
+    pub ways: Ways,
     /// The usable addresses of global scope of all interfaces of the node, in a stable order.
     pub addresses: Vec<NodeAddress>,
     /// The configured interfaces, in the order they were given.
@@ -64,7 +68,7 @@ impl From<WayLink> for table::Link {
 }
 
 /// Why a target has no way.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
 pub enum Unresolved {
     /// Its first look-up is under way.
     #[error("its route is being looked up")]

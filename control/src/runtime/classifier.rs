@@ -1,37 +1,77 @@
-//! What the classifier must know, from what was compiled and what the machine has.
+//! What the classifier must know, from what was compiled and what the machine has: kept up to date, so that a change costs
+//! what it changes.
+//!
+//! Every address of the node is one that masqueraded replies and NodePort traffic may come to: which of its ports are
+//! ours is decided by the NodePorts and the SNAT range. An interface that is missing is left out until it is back.
+//!
+//! What backends send to clients that they see is ours only if what is no answer of a Service can be given back.
 
 use crate::{compile::Captured, config::Config, routes::View};
+use imbl::{OrdSet, ordset::DiffItem};
 use penstock_dataplane::{
     io::PortId,
     xdp::{AddressFlags, ClassifierState, InterfaceEntry},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
-/// The classifier's state for these tables on this machine.
-///
-/// Every address of the node is one that masqueraded replies and NodePort traffic may come to: which of its ports are
-/// ours is decided by the NodePorts and the SNAT range. An interface that is missing is left out until it is back.
-///
-/// What backends send to clients that they see is ours only if what is no answer of a Service can be `given_back`.
-pub(super) fn state(config: &Config, captured: &Captured, view: &View, given_back: bool) -> ClassifierState {
-    let mut addresses = match given_back {
-        true => captured.address_flags(),
-        false => Captured { backends: BTreeSet::new(), ..captured.clone() }.address_flags(),
-    };
-    for address in &view.addresses {
-        *addresses.entry(address.address).or_insert(AddressFlags::NONE) |= AddressFlags::NODE;
-    }
-    let interfaces = view.interfaces.iter().filter_map(|interface| {
-        let link = interface.link.as_ref()?;
-        let backend = config.interfaces.get(usize::from(interface.port))?.roles.backend;
-        Some((link.index, InterfaceEntry { port: PortId(interface.port), backend }))
-    });
-    ClassifierState {
-        addresses,
-        ranges: config.service_cidrs.iter().map(|cidr| (cidr.network(), cidr.prefix_len())).collect(),
-        node_ports: captured.protocol_ports(),
-        backend_ports: captured.backend_protocol_ports(),
-        snat_ports: config.snat.ports.clone(),
-        interfaces: interfaces.collect(),
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Target {
+    /// What `state` was made of.
+    captured: Captured,
+    state: ClassifierState,
+}
+
+impl Target {
+    /// Takes in what was compiled and what the machine has, and returns the state that the classifier is to have.
+    pub(super) fn update(
+        &mut self,
+        config: &Config,
+        mut captured: Captured,
+        view: &View,
+        gives_back: bool,
+    ) -> &ClassifierState {
+        if !gives_back {
+            captured.backends = OrdSet::new();
+        }
+        captured.node_addresses.extend(view.addresses.iter().map(|address| address.address));
+        let old = std::mem::replace(&mut self.captured, captured);
+        let new = &self.captured;
+        let mut touched: BTreeSet<IpAddr> = BTreeSet::new();
+        for (old, new) in [(&old.vips, &new.vips), (&old.backends, &new.backends)] {
+            let differences = old.diff(new).map(|item| match item {
+                DiffItem::Add(address) | DiffItem::Remove(address) => *address,
+            });
+            touched.extend(differences);
+        }
+        for (old, new) in [
+            (&old.departed_vips, &new.departed_vips),
+            (&old.node_addresses, &new.node_addresses),
+            (&old.snat_addresses, &new.snat_addresses),
+        ] {
+            touched.extend(old.symmetric_difference(new));
+        }
+        for address in touched {
+            match new.roles(address) {
+                AddressFlags::NONE => drop(self.state.addresses.remove(&address)),
+                roles => drop(self.state.addresses.insert(address, roles)),
+            }
+        }
+        if (&old.node_ports, &old.departed_ports) != (&new.node_ports, &new.departed_ports) {
+            self.state.node_ports = new.protocol_ports();
+        }
+        if old.backend_ports != new.backend_ports {
+            self.state.backend_ports = new.backend_protocol_ports();
+        }
+        self.state.ranges =
+            config.service_cidrs.iter().map(|cidr| (cidr.network(), cidr.prefix_len())).collect();
+        self.state.snat_ports = config.snat.ports.clone();
+        let interfaces = view.interfaces.iter().filter_map(|interface| {
+            let link = interface.link.as_ref()?;
+            let backend = config.interfaces.get(usize::from(interface.port))?.roles.backend;
+            Some((link.index, InterfaceEntry { port: PortId(interface.port), backend }))
+        });
+        self.state.interfaces = interfaces.collect();
+        &self.state
     }
 }

@@ -5,20 +5,21 @@
 //! is sent to a worker that does not know it.
 
 use super::{
-    Appliance, Common, Known, RuntimeError, classifier,
+    Appliance, Common, Known, RuntimeError,
     in_cluster::InCluster,
     operators::{Operators, Outcome},
     pace::Pace,
     packets,
+    pipeline::{Made, Pipeline},
     repair::Repair,
     survey::Survey,
+    told::Wrong,
 };
 use crate::{
-    compile::{Compiler, Environment, Relay},
+    compile::{Environment, Relay},
     config::Config,
     fault::Problem,
     gateways::{Neighbours, Planned},
-    model::Model,
     objects::Objects,
     routes::{Routes, View, hints},
     rss::RssWatch,
@@ -36,20 +37,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What was wrong with tables.
-#[derive(Debug, Default)]
-struct Findings {
-    /// What every gateway finds that has the same objects.
-    shared: Vec<Problem>,
-    /// What is wrong on this node alone.
-    own: Vec<Problem>,
-}
+/// How long workers may take to change to new tables: a poll, which takes them microseconds when they have a core.
+const SWITCH: Duration = Duration::from_millis(100);
 
 /// Model, compiler and appliance together.
 pub(super) struct Control {
     pub(super) config: Config,
-    model: Model,
-    compiler: Compiler,
+    pipeline: Pipeline,
     pub(super) appliance: Arc<Appliance>,
     survey: Survey,
     rss: RssWatch,
@@ -60,10 +54,8 @@ pub(super) struct Control {
     pub(super) pace: Pace,
     /// The objects as they were taken in last.
     objects: Objects,
-    /// What is wrong with them.
-    problems: Vec<Problem>,
-    /// What was wrong with the last tables.
-    found: Findings,
+    /// What is wrong with them, and with the last tables.
+    wrong: Wrong,
     /// The cluster's side does not know of the last tables yet.
     untold: bool,
     /// The source has not listed everything yet.
@@ -99,8 +91,7 @@ impl Control {
             known: RwLock::default(),
         };
         Ok(Self {
-            model: Model::default(),
-            compiler: Compiler::new(),
+            pipeline: Pipeline::default(),
             appliance: Arc::new(appliance),
             survey: Survey::default(),
             rss,
@@ -109,8 +100,7 @@ impl Control {
             operators: Operators::new(&config),
             pace: Pace::new(config.sync),
             objects: Objects::default(),
-            problems: Vec::new(),
-            found: Findings::default(),
+            wrong: Wrong::default(),
             untold: false,
             pending: true,
             lame: false,
@@ -128,19 +118,15 @@ impl Control {
 
     /// Takes in the objects as they are now, asks for the neighbours of new backends, and publishes. Returns whether
     /// all neighbours were known in time.
-    pub(super) async fn sync(&mut self, objects: &Objects, routes: &Routes, patience: Duration) -> bool {
+    pub(super) async fn sync(&mut self, objects: &Objects, routes: &mut Routes, patience: Duration) -> bool {
         let begun = Instant::now();
         self.pace.begin();
-        self.problems = objects.problems.clone();
-        self.problems.extend(self.model.update(objects));
-        for problem in &self.problems {
-            tracing::warn!("{problem}");
-        }
+        let mut problems = objects.problems.clone();
+        problems.extend(self.pipeline.take(&self.config, objects));
+        self.wrong.objects.tell(problems);
         self.pending = objects.pending;
         self.objects = objects.clone();
-        let mut targets = self.compiler.targets();
-        targets.extend(self.model.endpoint_addresses());
-        routes.set_targets(targets);
+        routes.set_targets(self.pipeline.targets());
         let settled = routes.settled(patience).await;
         self.publish(&routes.view(), begun).await;
         self.pace.end(Instant::now());
@@ -150,16 +136,16 @@ impl Control {
     /// Publishes what the objects and the machine now give.
     pub(super) async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
         let (shared, applied) = self.publish_tables(view);
-        let own = self.operators.objects(&self.model, &self.config, &self.appliance).await;
-        for problem in shared.iter().chain(&own) {
-            tracing::warn!("{problem}");
-        }
-        self.found = Findings { shared, own };
+        let own = self.operators.objects(&self.pipeline, &self.config, &self.appliance).await;
+        self.wrong.shared.tell(shared);
+        self.wrong.own.tell(own);
         self.untold = true;
         let failed = !applied || self.pending;
         let outcome = Outcome { took: begun.elapsed(), failed, all: !self.pace.is_requested() };
-        let problems: Vec<_> = self.all_problems().collect();
-        self.operators.published(&self.compiler, &problems, outcome);
+        self.operators.published(
+            self.pipeline.facts(self.all_problems().into_iter().flat_map(|found| found.iter())),
+            outcome,
+        );
         self.remember();
         self.pace.published(Instant::now(), failed);
     }
@@ -175,20 +161,31 @@ impl Control {
         std::mem::replace(&mut self.neighbours, neighbours.clone()) != neighbours
     }
 
+    /// Waits until all workers use what was published last, and tells the cluster's side that they know its neighbours.
+    pub(super) async fn introduce(&self, cluster: Option<&InCluster>) {
+        let Some(cluster) = cluster else { return };
+        let end = Instant::now() + SWITCH;
+        while self.appliance.publisher.oldest_in_use() < self.generation && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        cluster.uses(&self.neighbours);
+    }
+
     /// Tells the cluster's side whether the node is fit, and, if something was published, what is served and what is
     /// wrong.
     pub(super) fn tell(&mut self, cluster: &InCluster) {
         cluster.fit(!self.pending && !self.lame);
         if std::mem::take(&mut self.untold) && !self.pending {
-            let shared = self.problems.iter().chain(&self.found.shared).chain(self.planned.problems.iter());
-            cluster.served(&self.objects, shared.cloned().collect(), self.found.own.as_slice().into());
+            let [objects, shared, own, planned] = self.all_problems();
+            let shared = objects.iter().chain(&**shared).chain(&**planned);
+            cluster.served(&self.objects, shared.cloned().collect(), Arc::clone(own));
         }
     }
 
-    /// All that is wrong.
-    fn all_problems(&self) -> impl Iterator<Item = &Problem> {
-        let found = self.found.shared.iter().chain(&self.found.own);
-        self.problems.iter().chain(found).chain(self.planned.problems.iter())
+    /// All that is wrong, by who found it.
+    fn all_problems(&self) -> [&Arc<[Problem]>; 4] {
+        let Wrong { objects, shared, own } = &self.wrong;
+        [objects.problems(), shared.problems(), own.problems(), &self.planned.problems]
     }
 
     /// Keeps what is known for whoever asks.
@@ -197,7 +194,7 @@ impl Control {
             node_name: self.config.node_name.clone(),
             cluster: self.config.cluster().cloned(),
             objects: self.objects.clone(),
-            problems: self.all_problems().cloned().collect(),
+            problems: self.all_problems().map(Arc::clone),
             plan: Arc::clone(&self.planned.plan),
         };
         *self.appliance.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
@@ -223,31 +220,31 @@ impl Control {
         let appliance = &self.appliance;
         let mut applied = true;
         *appliance.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(view);
-        let compiled = self.compiler.compile(&self.model, &environment);
-        let target =
-            classifier::state(&self.config, &compiled.captured, view, appliance.common.kernel.is_some());
+        let gives_back = appliance.common.kernel.is_some();
+        let Made { snapshot, changes, problems, classifier: target } =
+            self.pipeline.make(&self.config, &environment, view, gives_back);
         let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = classifier.shrink(&target) {
+        if let Err(error) = classifier.shrink(target) {
             applied = false;
             tracing::error!(%error, "the classifier keeps addresses that are gone; this is tried again");
         }
-        let generation = appliance.publisher.publish(compiled.snapshot);
-        self.compiler.published(generation);
+        let generation = appliance.publisher.publish(snapshot);
         self.generation = generation;
-        if let Err(error) = classifier.grow(&target) {
+        if let Err(error) = classifier.grow(target) {
             applied = false;
             tracing::error!(%error, "the classifier lacks new addresses; this is tried again");
         }
-        if !compiled.changes.is_empty() {
+        self.pipeline.published(generation);
+        if !changes.is_empty() {
             tracing::info!(
                 generation,
-                added = compiled.changes.added.services.len(),
-                removed = compiled.changes.removed.services.len(),
-                changed = compiled.changes.changed.len(),
+                added = changes.added.services.len(),
+                removed = changes.removed.services.len(),
+                changed = changes.changed.len(),
                 "published"
             );
         }
-        (compiled.problems, applied)
+        (problems, applied)
     }
 
     /// Interfaces have changed.
@@ -264,14 +261,14 @@ impl Control {
         let publisher = &self.appliance.publisher;
         publisher.reclaim();
         let oldest_in_use = publisher.oldest_in_use();
-        self.compiler.release(oldest_in_use);
+        self.pipeline.release(oldest_in_use);
         let unused = self.survey.unused();
         if let Some(unused) = &unused {
-            self.compiler.forget(unused);
+            self.pipeline.forget(unused);
         }
         // Workers that still use older tables may open flows to what has gone since.
         if oldest_in_use >= self.generation {
-            self.survey.start(&self.appliance, || self.compiler.lingering());
+            self.survey.start(&self.appliance, || self.pipeline.lingering());
         }
         match self.appliance.workers.iter().find(|worker| worker.handle.has_died()) {
             Some(worker) => Err(RuntimeError::WorkerDied { index: worker.index }),

@@ -3,7 +3,7 @@
 //! Changes of objects are followed at a bounded pace, those of routes, neighbours and other gateways at once; what a change
 //! leads to is [`Control`]'s. In a cluster a stop is not the end yet: addresses are handed over first.
 
-use super::{RuntimeError, control::Control, in_cluster::InCluster, source::Source};
+use super::{RuntimeError, control::Control, in_cluster::InCluster, numbers::Numbers, source::Source};
 use crate::{
     api::Server,
     config::Config,
@@ -39,8 +39,9 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
         _ => None,
     };
 
-    control.operators.serve(&control.config, &control.appliance);
-    if !control.sync(&source.load(), &routes, FIRST_NEIGHBOURS).await {
+    let numbers = source.cluster().map(|cluster| Numbers::new(cluster, &control.appliance));
+    control.operators.serve(&control.config, &control.appliance, numbers);
+    if !control.sync(&source.load(), &mut routes, FIRST_NEIGHBOURS).await {
         tracing::warn!("some backends have no next hop yet; `penstock show backends` tells which and why");
     }
     let server = Server::open(&control.config.socket)?;
@@ -67,7 +68,7 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
             () = until(due) => {
                 // The first objects may come long after the start.
                 let patience = if control.pending { FIRST_NEIGHBOURS } else { NEW_NEIGHBOURS };
-                control.sync(&source.load(), &routes, patience).await;
+                control.sync(&source.load(), &mut routes, patience).await;
             }
             change = routes.changed() => {
                 let change = change?;
@@ -80,6 +81,7 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
             () = changed(&mut in_cluster) => {
                 if control.meet(in_cluster.as_ref()) {
                     control.publish(&routes.view(), Instant::now()).await;
+                    control.introduce(in_cluster.as_ref()).await;
                 }
             }
             _ = housekeeping.tick() => {
@@ -126,6 +128,8 @@ async fn changed(in_cluster: &mut Option<InCluster>) {
 /// For ever, if there is no such time.
 async fn until(time: Option<Instant>) {
     match time {
+        // A timer would be up to a millisecond late.
+        Some(time) if time <= Instant::now() => {}
         Some(time) => tokio::time::sleep_until(time.into()).await,
         None => std::future::pending().await,
     }

@@ -1,8 +1,8 @@
 //! What a gateway does in a cluster beside serving: it is seen to be alive, announces addresses, gives them, and tells of
 //! all that on the objects.
 //!
-//! In: the objects as they were published, what is wrong with them, and whether the node is fit to be used. Out: whom the
-//! packet path knows as other gateways, and the plan for people. Each part is a task of its own that goes on by itself;
+//! In: the objects as they were published, what is wrong with them, whether the node is fit to be used, and which other
+//! gateways the workers know of by now. Out: whom the packet path is to know as other gateways, and the plan for people. Each part is a task of its own that goes on by itself;
 //! none of them holds up the loop that publishes tables.
 //!
 //! To leave takes three steps: the Lease says so, and others take the addresses over; flows that are here go on for a while
@@ -43,6 +43,7 @@ pub(super) struct InCluster {
     own: watch::Sender<Found>,
     presence: watch::Sender<Presence>,
     neighbours: watch::Receiver<Neighbours>,
+    in_use: watch::Sender<Neighbours>,
     planned: watch::Receiver<Planned>,
     renewed: watch::Receiver<Option<Instant>>,
     handed_over: watch::Receiver<bool>,
@@ -72,6 +73,7 @@ impl InCluster {
         let (own, own_faults) = watch::channel(Found { objects: pending(), ..Found::default() });
         let (presence, present) = watch::channel(Presence::Away);
         let (neighbours, known) = watch::channel(Neighbours::default());
+        let (in_use, used) = watch::channel(Neighbours::default());
         let (plans, planned) = watch::channel(Planned::default());
         let (renewals, renewed) = watch::channel(None);
         let (over, handed_over) = watch::channel(false);
@@ -117,6 +119,7 @@ impl InCluster {
                 leases: cluster.leases().seen(),
                 renewed: renewed.clone(),
                 presence: present,
+                in_use: used,
             };
             let (events, told) = mpsc::unbounded_channel();
             let outlets = Outlets { neighbours, planned: plans, events, handed_over: over, hurry };
@@ -131,6 +134,7 @@ impl InCluster {
             own,
             presence,
             neighbours: known,
+            in_use,
             planned,
             renewed,
             handed_over,
@@ -171,6 +175,15 @@ impl InCluster {
     /// Whom the packet path is to know.
     pub(super) fn neighbours(&self) -> Neighbours {
         self.neighbours.borrow().clone()
+    }
+
+    /// All workers know of these.
+    pub(super) fn uses(&self, neighbours: &Neighbours) {
+        self.in_use.send_if_modified(|known| {
+            let differs = known != neighbours;
+            known.clone_from(neighbours);
+            differs
+        });
     }
 
     /// Who announces what.

@@ -12,8 +12,8 @@ pub struct Known {
     pub cluster: Option<config::Kubernetes>,
     /// The objects.
     pub objects: Objects,
-    /// What is wrong.
-    pub problems: Vec<Problem>,
+    /// What is wrong, by who found it: the source and the model, the compiler, this node, who plans announcements.
+    pub problems: [Arc<[Problem]>; 4],
     /// Who announces what; empty where nothing is announced.
     pub plan: Arc<Plan>,
 }

@@ -16,6 +16,9 @@ mod control;
 mod follow;
 mod pace;
 mod known;
+mod told;
+mod numbers;
+mod pipeline;
 mod in_cluster;
 mod operators;
 mod logging;
@@ -24,6 +27,7 @@ pub use error::RuntimeError;
 pub use known::Known;
 pub use logging::start_logging;
 pub use packets::{Common, RunningWorker, path_config};
+pub use pipeline::{Made, Pipeline};
 
 use crate::{
     config::Config,

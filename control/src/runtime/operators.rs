@@ -1,15 +1,13 @@
 //! What load balancers and monitoring are told: fed by the control loop, served by [`http`](crate::http).
 
-use super::Appliance;
+use super::{Appliance, Pipeline, numbers::Numbers};
 use crate::{
-    compile::Compiler,
     config::Config,
     fault::Problem,
     http::{
         Health, Listening, Metrics, Moment, NodePortServers, Pages, Places, Syncs, TableFacts, configz,
-        healthz_pages, metrics_pages, node_port_health,
+        healthz_pages, metrics_pages,
     },
-    model::Model,
 };
 use penstock_dataplane::{table::Tables, wire::Family};
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -33,9 +31,12 @@ impl Operators {
     }
 
     /// Begins to serve the pages, and goes on until the process ends.
-    pub(super) fn serve(&self, config: &Config, appliance: &Arc<Appliance>) {
+    pub(super) fn serve(&self, config: &Config, appliance: &Arc<Appliance>, in_cluster: Option<Numbers>) {
         let asked = Arc::clone(appliance);
-        let metrics = Metrics::new(&self.health, &self.syncs, move || asked.sample());
+        let mut metrics = Metrics::new(&self.health, &self.syncs, move || asked.sample());
+        if let Some(numbers) = in_cluster {
+            metrics = metrics.in_cluster(move || numbers.sample());
+        }
         let pages = Pages {
             health: Arc::clone(&self.health),
             metrics: Arc::new(metrics),
@@ -64,22 +65,22 @@ impl Operators {
     /// Brings the healthCheckNodePort servers in line with the objects. Returns what could not be had.
     pub(super) async fn objects(
         &mut self,
-        model: &Model,
+        pipeline: &Pipeline,
         config: &Config,
         appliance: &Appliance,
     ) -> Vec<Problem> {
-        self.health.node(model.node(&config.node_name).map(AsRef::as_ref));
+        self.health.node(pipeline.node(config));
         let tables = appliance.publisher.current();
         let addresses = node_ports_at(&tables.v4).chain(node_ports_at(&tables.v6));
         let places = Places::of(&config.node_port_addresses, addresses);
-        self.servers.sync(&node_port_health(model, &config.node_name), &places).await
+        self.servers.sync(&pipeline.health(config), &places).await
     }
 
     /// New tables were published, or could not be; `all` changes that came in are in them.
-    pub(super) fn published(&self, compiler: &Compiler, problems: &[&Problem], outcome: Outcome) {
+    pub(super) fn published(&self, facts: TableFacts, outcome: Outcome) {
         let now = Moment::now();
         self.syncs.ended(now, outcome.took, outcome.failed);
-        self.syncs.tables(&TableFacts::count(compiler, problems));
+        self.syncs.tables(&facts);
         if outcome.all && !outcome.failed {
             self.health.updated(now);
         }

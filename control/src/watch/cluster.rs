@@ -1,7 +1,7 @@
 //! A connected cluster: its tasks, and what they give.
 
 use super::{
-    Leases, SeenLeases, Writer,
+    Connection, Leases, SeenLeases, Writer,
     board::Board,
     client::{ClusterError, client},
     follow::{Subject, follow},
@@ -65,7 +65,7 @@ impl Cluster {
         let pools = &config.pool_namespace;
         tasks.spawn(objects::<Pool>(Api::namespaced(client.clone(), pools), &board));
         tasks.spawn(objects::<Advertisement>(Api::namespaced(client.clone(), pools), &board));
-        let leases = Leases::new(client.clone(), &config.namespace);
+        let leases = Leases::new(client.clone(), &config.namespace, board.answers().clone());
         tasks.spawn(seen(client.clone(), &config.namespace, &board, leases.sender()));
         let writer = Writer::new(client, node_name, board.objects());
         Ok(Self { board, writer, leases, _tasks: tasks })
@@ -74,6 +74,11 @@ impl Cluster {
     /// The objects: `pending` until every kind has been listed once, and last good ones whatever happens then.
     pub fn objects(&self) -> watch::Receiver<Objects> {
         self.board.objects()
+    }
+
+    /// Whether the API server answers.
+    pub fn connection(&self) -> Connection {
+        Connection::new(&self.board)
     }
 
     /// Writes our answers.

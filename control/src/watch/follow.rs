@@ -150,14 +150,14 @@ fn trouble(kind: &str, error: &watcher::Error) -> Trouble {
         _ => None,
     };
     match status {
-        Some(status) if status.code == 401 => Trouble::Refused(format!(
-            "does not know us ({}): renew the credentials of kubernetes.kubeconfig, or the pod's service account",
-            status.message
-        )),
-        Some(status) if status.is_forbidden() => Trouble::Refused(format!(
-            "{}: allow list and watch of {kind} in the ClusterRole or Role that Penstock has",
-            status.message
-        )),
+        Some(status) if status.code == 401 => Trouble::Refused {
+            cause: format!("does not know us ({})", status.message),
+            remedy: "renew the credentials of kubernetes.kubeconfig, or the pod's service account".to_owned(),
+        },
+        Some(status) if status.is_forbidden() => Trouble::Refused {
+            cause: status.message.clone(),
+            remedy: format!("allow list and watch of {kind} in the ClusterRole or Role that Penstock has"),
+        },
         Some(status) => Trouble::Away(format!("{kind}: {} {}", status.code, status.message)),
         None => Trouble::Away(format!("{kind}: {}", chain(error))),
     }

@@ -7,6 +7,7 @@
 
 use super::{
     MANAGER,
+    connection::Answers,
     error::{WriteError, within},
     seen::{SeenLease, SeenLeases},
 };
@@ -51,6 +52,7 @@ pub struct Renewal {
 pub struct Leases {
     api: Api<Lease>,
     namespace: Arc<str>,
+    answers: Answers,
     seen: watch::Sender<SeenLeases>,
     /// The locks that were asked for; those that are ours as the API server last gave them back.
     locks: Arc<Mutex<BTreeMap<String, Option<Lease>>>>,
@@ -65,10 +67,11 @@ impl fmt::Debug for Leases {
 }
 
 impl Leases {
-    pub(super) fn new(client: Client, namespace: &str) -> Self {
+    pub(super) fn new(client: Client, namespace: &str, answers: Answers) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             namespace: namespace.into(),
+            answers,
             seen: watch::Sender::new(SeenLeases::new()),
             locks: Arc::default(),
             observed: Arc::default(),
@@ -102,7 +105,7 @@ impl Leases {
         let params = PatchParams::apply(MANAGER).force();
         let patch = Patch::Apply(&lease);
         let request = self.api.patch(name, &params, &patch);
-        within(patience(renewal.duration), &self.what("patch", name), request).await.map(drop)
+        self.ask(patience(renewal.duration), "patch", name, request).await.map(drop)
     }
 
     /// Deletes a Lease: others need not wait until it is over. A lock that is not ours any more stays.
@@ -117,7 +120,7 @@ impl Leases {
                 None => None,
             };
         let params = DeleteParams { preconditions, ..Default::default() };
-        match within(RELEASE, &self.what("delete", name), self.api.delete(name, &params)).await {
+        match self.ask(RELEASE, "delete", name, self.api.delete(name, &params)).await {
             Ok(_) | Err(WriteError::Gone { .. } | WriteError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -140,8 +143,7 @@ impl Leases {
         } else if self.is_held_by_another(name, holder) {
             return Ok(false);
         }
-        let what = self.what("get", name);
-        let there = within(left(deadline), &what, self.api.get_opt(name)).await?;
+        let there = self.ask(left(deadline), "get", name, self.api.get_opt(name)).await?;
         if there.as_ref().is_some_and(|lease| !self.is_free(name, holder, duration, lease)) {
             return Ok(false);
         }
@@ -187,17 +189,29 @@ impl Leases {
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
         let written = if lease.metadata.resource_version.is_some() {
             let request = self.api.replace(name, &params, &lease);
-            within(left(deadline), &self.what("update", name), request).await?
+            self.ask(left(deadline), "update", name, request).await?
         } else {
             let request = self.api.create(&params, &lease);
-            within(left(deadline), &self.what("create", name), request).await?
+            self.ask(left(deadline), "create", name, request).await?
         };
         lock(&self.locks).insert(name.to_owned(), Some(written));
         Ok(())
     }
 
-    fn what(&self, verb: &str, name: &str) -> String {
-        format!("{verb} leases {}/{name}", self.namespace)
+    /// Waits for an answer, and notes that there was one.
+    async fn ask<T>(
+        &self,
+        limit: Duration,
+        verb: &str,
+        name: &str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, WriteError> {
+        let what = format!("{verb} leases {}/{name}", self.namespace);
+        let answer = within(limit, &what, request).await;
+        if !matches!(answer, Err(WriteError::Away { .. })) {
+            self.answers.note();
+        }
+        answer
     }
 }
 

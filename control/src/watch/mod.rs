@@ -26,7 +26,9 @@
 mod client;
 mod strip;
 mod store;
+mod reminder;
 mod board;
+mod connection;
 mod follow;
 mod cluster;
 mod error;
@@ -35,8 +37,10 @@ mod events;
 mod seen;
 mod leases;
 
+pub use board::is_of_connection;
 pub use client::ClusterError;
 pub use cluster::Cluster;
+pub use connection::Connection;
 pub use error::WriteError;
 pub use events::{Event, Level, Reference};
 pub use leases::{Leases, Renewal};

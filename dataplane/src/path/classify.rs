@@ -6,7 +6,7 @@
 //! of the packet only.
 
 use super::{
-    DropReason, Verdict, fragment,
+    DropReason, Half, Verdict, fragment,
     packet::{Arrivals, IcmpAbout, IcmpPacket, Layout, Packet, Part},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     state::{Entry, Tuple},
     table::Transport,
     wire::{
-        EtherType, Ethernet, Family, IcmpKind, IcmpMessage, IpProtocol, NetworkHeader, ParseError,
+        EtherType, Ethernet, Family, IcmpKind, IcmpMessage, IpProtocol, NetworkHeader, ParseError, Plain,
         PortsAndFlags, Sctp, TcpFlags, Udp, V4, V6, ports, ports_and_flags,
     },
 };
@@ -26,25 +26,48 @@ const PREFETCH_AHEAD: usize = 6;
 
 /// Classifies a batch. The verdicts of arrivals stay as they are.
 #[inline(never)]
-pub(super) fn batch(
-    frames: &[Frame],
-    v4: &mut Arrivals<V4>,
-    v6: &mut Arrivals<V6>,
-    verdicts: &mut [Verdict],
-) {
+pub(super) fn batch(frames: &[Frame], v4: &mut Half<V4>, v6: &mut Half<V6>, verdicts: &mut [Verdict]) {
     for (index, (frame, verdict)) in frames.iter().zip(verdicts).enumerate() {
         if let Some(ahead) = frames.get(index + PREFETCH_AHEAD) {
             prefetch_header(ahead);
         }
-        if let Err(reason) = classify(frame, index as u8, v4, v6) {
+        if !(plain(frame, index as u8, v4) || plain(frame, index as u8, v6))
+            && let Err(reason) = classify(frame, index as u8, &mut v4.arrivals, &mut v6.arrivals)
+        {
             *verdict = Verdict::Drop(reason);
         }
     }
 }
 
+/// Takes a frame if it is plain and of this family. Its hash is made while its tuple is at hand, and the bucket that is
+/// looked at first asked for.
+#[inline(always)]
+fn plain<F: Family>(frame: &Frame, index: u8, half: &mut Half<F>) -> bool {
+    let Some(plain) = F::plain(frame) else { return false };
+    let Plain { source, destination, source_port, destination_port, .. } = plain;
+    let transport = select_unpredictable(plain.is_udp, Transport::Udp, Transport::Tcp);
+    let tuple = Tuple { source, destination, source_port, destination_port, transport };
+    let hash = half.flows.table.hash(&tuple);
+    half.flows.table.prefetch_bucket(hash);
+    half.arrivals.packets.push(Packet {
+        index,
+        hop_limit: plain.hop_limit,
+        dont_fragment: plain.dont_fragment,
+        part: Part::Whole,
+        flags: plain.flags,
+        acknowledgement: plain.acknowledgement,
+        layout: Layout::of_plain::<F>(plain.end),
+        tuple,
+        is_plain: true,
+        hash,
+        likely: Entry::default(),
+    });
+    true
+}
+
 /// Classifies the frame at place `index` of its batch, and puts it where it belongs. A packet is built in the place
 /// where later stages read it: moving it through return values costs more than all the checks.
-#[inline]
+#[inline(never)]
 pub(super) fn classify(
     frame: &Frame,
     index: u8,
@@ -85,7 +108,7 @@ fn network<F: Family>(
     }
     let PortsAndFlags { source: source_port, destination: destination_port, flags, acknowledgement } = head;
     let transport = select_unpredictable(is_udp, Transport::Udp, Transport::Tcp);
-    arrivals.packets.push(Packet {
+    arrivals.push_unusual(Packet {
         index,
         hop_limit: header.hop_limit,
         dont_fragment: header.dont_fragment,
@@ -94,6 +117,7 @@ fn network<F: Family>(
         acknowledgement,
         layout: Layout::of(&ethernet, &header).ok_or(DropReason::TooBig)?,
         tuple: Tuple { source, destination, source_port, destination_port, transport },
+        is_plain: false,
         hash: 0,
         likely: Entry::default(),
     });
@@ -125,7 +149,7 @@ fn others<F: Family>(frame: &Frame, index: u8, arrivals: &mut Arrivals<F>) -> Re
             let sctp = Sctp::parse(l4).map_err(parse_error)?;
             let (source_port, destination_port) = (sctp.source_port(), sctp.destination_port());
             let transport = Transport::Sctp;
-            arrivals.packets.push(Packet {
+            arrivals.push_unusual(Packet {
                 index,
                 hop_limit: header.hop_limit,
                 dont_fragment: header.dont_fragment,
@@ -134,6 +158,7 @@ fn others<F: Family>(frame: &Frame, index: u8, arrivals: &mut Arrivals<F>) -> Re
                 flags: TcpFlags::default(),
                 layout,
                 tuple: Tuple { source, destination, source_port, destination_port, transport },
+                is_plain: false,
                 hash: 0,
                 likely: Entry::default(),
             });

@@ -16,12 +16,13 @@ use super::{
 use crate::{
     io::Frame,
     state::{
-        Direction, Flow, FlowState, Found, LastHop, Millis, SctpEvent, SctpState, TcpEvent, TcpState,
+        Direction, FlowId, FlowState, Found, LastHop, Record, SctpEvent, SctpState, TcpEvent, TcpState,
         Timeouts, Transition, Tuple, reset_is_in_window,
     },
     table::{Link, NextHop, Tables, Transport, VipMatch},
     wire::{Family, Tcp},
 };
+use std::time::Duration;
 
 /// How to translate a packet that is of the flow it most likely was of, changes nothing about it, and may leave as it
 /// is. It has been counted then. `None`: it is another kind, and nothing has happened.
@@ -46,8 +47,12 @@ pub(super) fn steady<'t, F: Family>(
         return None;
     }
     flow.acked[direction as usize] = packet.acknowledgement;
-    count(flow, direction, packet, stage.now);
-    Some(Translation::of(flow, direction, link, mtu))
+    flow.last_seen = stage.now;
+    let translation = Translation::of(flow, direction, link, mtu);
+    if flow.count(direction, packet.layout.ip_bytes()) {
+        stage.flows.table.settle(FlowId::of(packet.likely), direction);
+    }
+    Some(translation)
 }
 
 /// The same for any packet whose flow is `found`, if it has one still.
@@ -58,10 +63,11 @@ pub(super) fn track<'t, F: Family>(
     found: Found,
 ) -> Result<Option<Translation<'t, F>>, Refused> {
     let Found { id, direction } = found;
-    let Some(flow) = stage.flows.table.get_mut(id) else { return Ok(None) };
+    let created = stage.flows.table.created(id);
+    let Some(flow) = stage.flows.table.record_mut(id) else { return Ok(None) };
     let next = match is_settled(flow, direction, packet, stage.tables) {
         true => Next::Same,
-        false => transition(flow, direction, packet, frame, stage.now, stage.tables),
+        false => transition(flow, direction, packet, frame, stage.now.since(created), stage.tables),
     };
     match next {
         Next::Same | Next::State(_) => {}
@@ -96,20 +102,15 @@ pub(super) fn track<'t, F: Family>(
     if packet.part != Part::Later {
         flow.acked[direction as usize] = packet.acknowledgement;
     }
-    count(flow, direction, packet, stage.now);
+    flow.last_seen = stage.now;
     let translation = Translation::of(flow, direction, link, mtu);
+    if flow.count(direction, packet.layout.ip_bytes()) {
+        stage.flows.table.settle(id, direction);
+    }
     if let Next::State(state) = next {
         stage.flows.table.set_state(id, state, stage.now, &stage.config.timeouts);
     }
     Ok(Some(translation))
-}
-
-#[inline(always)]
-fn count<F: Family>(flow: &mut Flow<F>, direction: Direction, packet: &Packet<F>, now: Millis) {
-    flow.last_seen = now;
-    let traffic = &mut flow.traffic[direction as usize];
-    traffic.packets += 1;
-    traffic.bytes += u64::from(packet.layout.ip_bytes());
 }
 
 /// The link to a backend and its MTU, if the packet may take it.
@@ -155,28 +156,28 @@ enum Next {
 /// fragment it says no where that takes TCP's flags, which it does not have.
 #[inline(always)]
 fn is_settled<F: Family>(
-    flow: &Flow<F>,
+    flow: &Record<F>,
     direction: Direction,
     packet: &Packet<F>,
     tables: &Tables<F>,
 ) -> bool {
-    flow.state.is_steady(direction, packet.flags) & (flow.udp_epoch == tables.udp_epoch)
+    flow.state().is_steady(direction, packet.flags) & (flow.udp_epoch == tables.udp_epoch)
 }
 
 /// What a packet makes of its flow.
 #[inline(never)]
 fn transition<F: Family>(
-    flow: &Flow<F>,
+    flow: &Record<F>,
     direction: Direction,
     packet: &Packet<F>,
     frame: &Frame,
-    now: Millis,
+    age: Duration,
     tables: &Tables<F>,
 ) -> Next {
     if packet.part == Part::Later {
         return Next::Same;
     }
-    match flow.state.get() {
+    match flow.state().get() {
         FlowState::Tcp(state) => {
             let event = TcpEvent::of(packet.flags);
             if direction == Direction::Forward && event == TcpEvent::Syn && state.reopens() {
@@ -193,14 +194,13 @@ fn transition<F: Family>(
             }
         }
         FlowState::UdpUnreplied | FlowState::UdpReplied | FlowState::UdpStream
-            if flow.udp_epoch != tables.udp_epoch && is_retired(flow, tables) =>
+            if flow.udp_epoch != tables.udp_epoch
+                && is_retired(&flow.tuple(Direction::Forward), &flow.tuple(Direction::Reply), tables) =>
         {
             Next::Retired
         }
         FlowState::UdpUnreplied if direction == Direction::Reply => Next::State(FlowState::UdpReplied),
-        FlowState::UdpReplied if now.since(flow.created) > Timeouts::UDP_STREAM_AGE => {
-            Next::State(FlowState::UdpStream)
-        }
+        FlowState::UdpReplied if age > Timeouts::UDP_STREAM_AGE => Next::State(FlowState::UdpStream),
         FlowState::UdpUnreplied | FlowState::UdpReplied | FlowState::UdpStream => Next::Same,
         FlowState::Sctp(state) => next_sctp_state(state, direction, packet.layout.l4(frame)),
     }
@@ -208,7 +208,7 @@ fn transition<F: Family>(
 
 /// Whether the receiver of a reset would take it.
 #[cold]
-fn is_in_window<F: Family>(flow: &Flow<F>, direction: Direction, l4: &[u8]) -> bool {
+fn is_in_window<F: Family>(flow: &Record<F>, direction: Direction, l4: &[u8]) -> bool {
     let [client, backend] = flow.acked;
     let acked = direction.select(backend, client);
     Tcp::parse(l4).is_ok_and(|tcp| reset_is_in_window(acked, tcp.seq()))
@@ -226,8 +226,8 @@ fn next_sctp_state(state: SctpState, direction: Direction, l4: &[u8]) -> Next {
 /// Whether a UDP flow must be decided anew: what it was sent to is a Service's, some endpoint of that serves, and the
 /// flow's is none of them. What counts is whose destination it is now, as for kube-proxy.
 #[cold]
-pub(super) fn is_retired<F: Family>(flow: &Flow<F>, tables: &Tables<F>) -> bool {
-    let Tuple { destination, destination_port, transport, .. } = flow.original;
+pub(super) fn is_retired<F: Family>(original: &Tuple<F>, reply: &Tuple<F>, tables: &Tables<F>) -> bool {
+    let Tuple { destination, destination_port, transport, .. } = *original;
     if transport != Transport::Udp {
         return false;
     }
@@ -235,7 +235,7 @@ pub(super) fn is_retired<F: Family>(flow: &Flow<F>, tables: &Tables<F>) -> bool 
         return false;
     };
     let serving = tables.service(target.service).and_then(|service| service.serving.as_deref());
-    let backend = (flow.reply.source, flow.reply.source_port);
+    let backend = (reply.source, reply.source_port);
     serving.is_some_and(|serving| serving.binary_search(&backend).is_err())
 }
 

@@ -4,7 +4,7 @@ use super::{DropReason, Verdict, packet::Layout};
 use crate::{
     io::Frame,
     table::Link,
-    wire::{EtherType, Ethernet, VlanTags, set_destination, set_source, write_tags},
+    wire::{EtherType, Ethernet, VlanTags, set_addresses, set_destination, set_source, write_tags},
 };
 
 /// Readies a frame for `link`, with that link's tags.
@@ -15,6 +15,13 @@ pub(super) fn send(frame: &mut Frame, layout: &Layout, link: &Link) -> Verdict {
     }
     set_source(frame, link.source);
     set_destination(frame, link.destination);
+    Verdict::Forward(link.port)
+}
+
+/// The same for a frame without tags and a link without.
+#[inline(always)]
+pub(super) fn send_untagged(frame: &mut Frame, link: &Link) -> Verdict {
+    set_addresses(frame, link.destination, link.source);
     Verdict::Forward(link.port)
 }
 

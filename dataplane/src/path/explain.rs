@@ -101,7 +101,7 @@ pub fn explain<F: Family>(
     remembered: Remembered<'_>,
     flow: Option<&Flow<F>>,
 ) -> Explanation {
-    let retired = flow.is_some_and(|flow| conntrack::is_retired(flow, tables));
+    let retired = flow.is_some_and(|flow| conntrack::is_retired(&flow.original, &flow.reply, tables));
     let mut explanation = Explanation {
         packet: tuple.to_string(),
         outcome: "drop",

@@ -67,6 +67,7 @@ pub(super) fn classify<F: Family>(
         acknowledgement: 0,
         layout,
         tuple: Tuple { source, destination, source_port, destination_port, transport },
+        is_plain: false,
         hash: 0,
         likely: crate::state::Entry::default(),
     };
@@ -132,7 +133,7 @@ fn admit<F: Family>(
             false => Fate::HandedOver(first, config.steering.worker()),
         };
         half.datagrams.learn(datagram, fate, now);
-        half.arrivals.packets.push(packet);
+        half.arrivals.push_unusual(packet);
         return PENDING;
     }
     match half.datagrams.find(&datagram, config.steering.worker(), now) {
@@ -146,7 +147,7 @@ fn admit<F: Family>(
             packet.tuple.source_port = first.source_port;
             packet.tuple.destination_port = first.destination_port;
             packet.tuple.transport = first.transport;
-            half.arrivals.packets.push(packet);
+            half.arrivals.push_unusual(packet);
             PENDING
         }
         Some(Fate::Lost) => refuse(DropReason::FragmentLost),

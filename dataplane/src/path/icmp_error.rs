@@ -31,7 +31,7 @@ pub(super) fn translate<F: Family>(
     let answer = quoted.reversed();
     let table = &stage.flows.table;
     let found = table.find(table.hash(&answer), &answer);
-    let Some((found, flow)) = found.and_then(|found| Some((found, table.get(found.id)?))) else {
+    let Some((found, flow)) = found.and_then(|found| Some((found, table.record(found.id)?))) else {
         return relay::error(stage, packet, frame)
             .unwrap_or_else(|| nobodys(stage, packet, DropReason::IcmpUnrelated));
     };

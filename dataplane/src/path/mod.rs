@@ -184,7 +184,7 @@ impl Path {
         *verdicts = [PENDING; BATCH];
         let (frames, _) = frames.split_at_mut(frames.len().min(BATCH));
         let verdicts = &mut verdicts[..frames.len()];
-        classify::batch(frames, &mut v4.arrivals, &mut v6.arrivals, verdicts);
+        classify::batch(frames, v4, v6, verdicts);
         if !v4.arrivals.fragments.is_empty() {
             fragment::batch(config, &snapshot.v4, v4, frames, free_places, now, verdicts);
         }
@@ -261,8 +261,10 @@ fn run<F: Family>(
     frames: &mut [Frame],
     verdicts: &mut [Verdict],
 ) {
-    let Arrivals { packets, icmp, .. } = &mut half.arrivals;
-    lookup::batch(&half.flows.table, packets);
+    let Arrivals { packets, some_unusual, icmp, .. } = &mut half.arrivals;
+    if std::mem::take(some_unusual) {
+        lookup::unusual(&half.flows.table, packets);
+    }
     steer::batch(&config.steering, tables, &half.flows.table, frames, packets, icmp, verdicts);
     let mut stage = Stage { config, tables, flows: &mut half.flows, replies, echoes, counters, now };
     forward_batch(&mut stage, packets, frames, verdicts);
@@ -283,11 +285,18 @@ fn run<F: Family>(
 #[inline(never)]
 fn forward_batch<F: Family>(
     stage: &mut Stage<'_, F>,
-    packets: &[Packet<F>],
+    packets: &mut [Packet<F>],
     frames: &mut [Frame],
     verdicts: &mut [Verdict],
 ) {
-    for packet in packets {
+    for packet in packets.iter_mut().take(lookup::AHEAD) {
+        lookup::likely(&stage.flows.table, packet);
+    }
+    for place in 0..packets.len() {
+        if let Some(ahead) = packets.get_mut(place + lookup::AHEAD) {
+            lookup::likely(&stage.flows.table, ahead);
+        }
+        let packet = &packets[place];
         let at = usize::from(packet.index);
         if let Some(ahead) = frames.get(at + PREFETCH_AHEAD) {
             prefetch_header(ahead);
@@ -297,9 +306,13 @@ fn forward_batch<F: Family>(
 }
 
 /// One packet of a flow, known or new.
-#[inline]
+#[inline(always)]
 fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut Frame) -> Verdict {
     match conntrack::steady(stage, packet, frame) {
+        Some(translation) if packet.is_plain & translation.link.vlan.is_empty() => {
+            rewrite::translate_plain(packet, frame, &translation);
+            emit::send_untagged(frame, translation.link)
+        }
         Some(translation) => {
             rewrite::translate_whole(packet, frame, &translation);
             emit::send(frame, &packet.layout, translation.link)

@@ -63,7 +63,8 @@ pub(super) fn open<F: Family>(
         last_seen: stage.now,
         traffic: [first, Traffic::default()],
     };
-    let translation = Translation::of(&flow, Direction::Forward, link, mtu);
+    let translation =
+        Translation { tuple: reply.reversed(), deltas: flow.deltas[Direction::Forward as usize], link, mtu };
     stage.flows.open(flow, way_back, &stage.config.timeouts)?;
     stage.counters.flows_opened += 1;
     choice.remember(packet.tuple.source, remembered);

@@ -41,7 +41,9 @@ pub struct Packet<F: Family> {
     pub layout: Layout,
     /// Its tuple, as it came.
     pub tuple: Tuple<F>,
-    /// The hash of the tuple in the flow table; set by the look-up stage.
+    /// Whether it is TCP or UDP behind a plain header ([`Family::plain`]); then it has its hash already.
+    pub is_plain: bool,
+    /// The hash of the tuple in the flow table; else set by the look-up stage.
     pub hash: u64,
     /// The flow it most likely belongs to; set by the look-up stage.
     pub likely: Entry,
@@ -92,6 +94,8 @@ pub(super) enum IcmpAbout<F: Family> {
 pub(super) struct Arrivals<F: Family> {
     /// TCP, UDP and SCTP.
     pub(super) packets: ArrayVec<Packet<F>, BATCH>,
+    /// Whether some of them are not plain.
+    pub(super) some_unusual: bool,
     /// ICMP.
     pub(super) icmp: ArrayVec<IcmpPacket<F>, BATCH>,
     /// Fragments, until they are among the packets.
@@ -100,11 +104,29 @@ pub(super) struct Arrivals<F: Family> {
 
 impl<F: Family> Arrivals<F> {
     pub(super) const fn new() -> Self {
-        Self { packets: ArrayVec::new_const(), icmp: ArrayVec::new_const(), fragments: ArrayVec::new_const() }
+        Self {
+            packets: ArrayVec::new_const(),
+            some_unusual: false,
+            icmp: ArrayVec::new_const(),
+            fragments: ArrayVec::new_const(),
+        }
+    }
+
+    /// Adds a packet that is not plain.
+    pub(super) fn push_unusual(&mut self, packet: Packet<F>) {
+        self.some_unusual = true;
+        self.packets.push(packet);
     }
 }
 
 impl Layout {
+    /// The layout of a plain frame.
+    #[inline(always)]
+    pub(super) fn of_plain<F: Family>(end: u16) -> Self {
+        const L3: u16 = Ethernet::LEN as u16;
+        Self { l3: L3, l4: L3 + F::MIN_HEADER as u16, end, vlan: VlanTags::NONE }
+    }
+
     /// The layout of a frame with this Ethernet and IP header. `None`: it ends beyond 64 KiB, as captures of segments
     /// that a NIC was yet to cut may.
     #[inline]

@@ -5,7 +5,7 @@
 
 use super::packet::{Packet, Part};
 use crate::{
-    state::{Deltas, Direction, Flow, Tuple},
+    state::{Deltas, Direction, Record, Tuple},
     table::{Link, Transport},
     wire::{Delta, Family, Sctp, Sum, translate_ports},
 };
@@ -25,8 +25,8 @@ pub(super) struct Translation<'t, F: Family> {
 
 impl<'t, F: Family> Translation<'t, F> {
     #[inline]
-    pub(super) fn of(flow: &Flow<F>, direction: Direction, link: &'t Link, mtu: u16) -> Self {
-        Self { tuple: flow.translated(direction), deltas: flow.deltas[direction as usize], link, mtu }
+    pub(super) fn of(flow: &Record<F>, direction: Direction, link: &'t Link, mtu: u16) -> Self {
+        Self { tuple: flow.translated(direction), deltas: flow.deltas(direction), link, mtu }
     }
 }
 
@@ -45,6 +45,24 @@ pub(super) fn deltas<F: Family>(from: &Tuple<F>, to: &Tuple<F>) -> (Delta, Delta
         |tuple: &Tuple<F>| Sum::zero().add_u16_be(tuple.source_port).add_u16_be(tuple.destination_port);
     let (old, new) = (addresses(from), addresses(to));
     (Delta::between(old, new), Delta::between(old.plus(ports(from)), new.plus(ports(to))))
+}
+
+/// Translates a plain packet, at fixed places.
+#[inline(always)]
+pub(super) fn translate_plain<F: Family>(
+    packet: &Packet<F>,
+    frame: &mut [u8],
+    translation: &Translation<'_, F>,
+) {
+    let Translation { tuple, deltas, .. } = translation;
+    let is_udp = packet.tuple.transport == Transport::Udp;
+    F::translate_plain(
+        frame,
+        is_udp,
+        [tuple.source, tuple.destination],
+        [tuple.source_port, tuple.destination_port],
+        [deltas.header, deltas.transport],
+    );
 }
 
 /// Translates a packet of TCP or UDP that has its transport header.

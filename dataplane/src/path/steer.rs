@@ -27,7 +27,7 @@
 //! ports all workers know (`state/fragments.rs`). With one worker there is nothing to decide, and it costs nothing.
 
 use super::{
-    Verdict,
+    Verdict, lookup,
     packet::{IcmpAbout, IcmpPacket, Packet},
     select,
 };
@@ -137,7 +137,8 @@ impl Steering {
     }
 }
 
-/// Takes out of a batch what is another worker's, and says whose. The packets have been looked up.
+/// Takes out of a batch what is another worker's, and says whose. The packets' hashes and index buckets are at hand; their
+/// flows are asked for all at once here, so that looking for them is looking at what has come.
 ///
 /// A packet quoted by an ICMP error was sent towards whoever complains, so the answer to it is what would arrive here.
 pub(super) fn batch<F: Family>(
@@ -151,6 +152,9 @@ pub(super) fn batch<F: Family>(
 ) {
     if steering.workers == 1 {
         return;
+    }
+    for packet in packets.iter_mut() {
+        lookup::likely(flows, packet);
     }
     let mut stays = |hash: u64, tuple: &Tuple<F>, index: u8| {
         let at = usize::from(index);

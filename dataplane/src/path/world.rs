@@ -156,7 +156,7 @@ impl<F: Net> World<F> {
     /// Publishes the Service changed, for every protocol.
     pub(crate) fn service(&mut self, change: impl Fn(&mut Service<F>)) {
         self.tables(|tables| {
-            for service in Arc::make_mut(&mut tables.services).iter_mut().flatten() {
+            for service in tables.services.iter_mut().flatten() {
                 change(Arc::make_mut(service));
             }
         });
@@ -429,7 +429,7 @@ impl<F: Net> World<F> {
     }
 
     /// The flow with this original tuple, whichever worker has it.
-    pub(crate) fn flow(&self, original: &Tuple<F>) -> Option<&Flow<F>> {
+    pub(crate) fn flow(&self, original: &Tuple<F>) -> Option<Flow<F>> {
         self.workers.iter().find_map(|path| {
             let table = &F::flows(path).table;
             table.get(table.find(table.hash(original), original)?.id)
@@ -488,10 +488,10 @@ fn make_tables<F: Net>(tables: &mut Tables<F>) {
     }
     let node = F::addr(Network::Node, NODE);
     vips.node_addresses.insert(node);
-    tables.services = Arc::new(services);
+    tables.services = services.into_iter().collect();
     let next_hop =
         |number: usize| NextHop { link: Some(backend_link(number)), source: Some(node), mtu: 1500 };
-    tables.next_hops = Arc::new((0..16).map(next_hop).collect());
+    tables.next_hops = (0..16).map(next_hop).collect();
     let pods = Prefix::new(F::addr(Network::Pods, 0), F::PREFIX_LEN);
     tables.locality = Arc::new(Locality {
         pods: Some(pods),

@@ -33,7 +33,7 @@ pub enum FlowState {
 }
 
 /// A [`FlowState`] in one byte, as a flow keeps it: a packet asks it one question without taking it apart.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct StateCode(u8);
 
 impl StateCode {
@@ -100,6 +100,19 @@ impl FlowState {
             Self::Sctp(state) => 13 + state as u8,
         }
     }
+
+    /// How early a full table may evict it: 0 first, `None` never (§6.3, "resource exhaustion").
+    pub fn eviction_rank(self) -> Option<u8> {
+        match self {
+            Self::Tcp(TcpState::None | TcpState::SynSent | TcpState::SynSent2 | TcpState::SynRecv) => Some(0),
+            Self::UdpUnreplied | Self::Sctp(SctpState::CookieWait | SctpState::HeartbeatSent) => Some(0),
+            Self::Tcp(TcpState::Close | TcpState::TimeWait | TcpState::LastAck) => Some(1),
+            Self::Sctp(SctpState::Closed | SctpState::ShutdownAckSent) => Some(1),
+            Self::Tcp(TcpState::Established | TcpState::FinWait | TcpState::CloseWait) => None,
+            Self::UdpReplied | Self::UdpStream => None,
+            Self::Sctp(SctpState::CookieEchoed | SctpState::Established | SctpState::Shutdown) => None,
+        }
+    }
 }
 
 /// By TCP's flags without ECN's, and direction: a bit for each state that stays as it is. UDP has no flags, and its age
@@ -122,6 +135,15 @@ const STEADY: [[u32; 2]; 64] = {
 static FORWARD_MASK: [u64; 2] = [u64::MAX, 0];
 
 impl Direction {
+    /// The opposite one.
+    #[inline(always)]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Forward => Self::Reply,
+            Self::Reply => Self::Forward,
+        }
+    }
+
     /// All bits if it is forward, else none. Read from memory: of anything it can compute the compiler makes a branch.
     #[inline(always)]
     pub fn forward_mask(self) -> u64 {
@@ -165,9 +187,8 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
-/// A tracked flow. It begins a cache line: of IPv4 it is two lines, and not the ends of three.
+/// A tracked flow, all of it. The table keeps it in two parts (`record.rs`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(align(64))]
 pub struct Flow<F: Family> {
     /// Client to VIP, as it arrives.
     pub original: Tuple<F>,
@@ -198,37 +219,13 @@ pub struct Flow<F: Family> {
 }
 
 impl<F: Family> Flow<F> {
-    /// The tuple of arriving packets of this direction.
-    #[inline]
-    pub fn tuple(&self, direction: Direction) -> &Tuple<F> {
-        direction.select(&self.original, &self.reply)
-    }
-
-    /// The tuple that a packet of this direction leaves with.
-    #[inline]
-    pub fn translated(&self, direction: Direction) -> Tuple<F> {
-        direction.select(&self.reply, &self.original).reversed()
-    }
-
     /// Whether the backend sees an address of ours instead of the client's.
     pub fn is_masqueraded(&self) -> bool {
         self.reply.destination != self.original.source
     }
 
-    /// How early a full table may evict it: 0 first, `None` never (§6.3, "resource exhaustion").
+    /// How early a full table may evict it; see [`FlowState::eviction_rank`].
     pub fn eviction_rank(&self) -> Option<u8> {
-        match self.state.get() {
-            FlowState::Tcp(TcpState::None | TcpState::SynSent | TcpState::SynSent2 | TcpState::SynRecv) => {
-                Some(0)
-            }
-            FlowState::UdpUnreplied | FlowState::Sctp(SctpState::CookieWait | SctpState::HeartbeatSent) => {
-                Some(0)
-            }
-            FlowState::Tcp(TcpState::Close | TcpState::TimeWait | TcpState::LastAck) => Some(1),
-            FlowState::Sctp(SctpState::Closed | SctpState::ShutdownAckSent) => Some(1),
-            FlowState::Tcp(TcpState::Established | TcpState::FinWait | TcpState::CloseWait) => None,
-            FlowState::UdpReplied | FlowState::UdpStream => None,
-            FlowState::Sctp(SctpState::CookieEchoed | SctpState::Established | SctpState::Shutdown) => None,
-        }
+        self.state.get().eviction_rank()
     }
 }

@@ -1,18 +1,16 @@
 //! The flows of one worker and family: a slab of records, found by either of their tuples.
 //!
-//! In: tuples. Out: records. A look-up costs one line of the [`Index`] and the lines of the record; for a batch both
+//! In: tuples. Out: records. A look-up costs one line of the [`Index`] and the lines of the [`Record`]; for a batch both
 //! are prefetched before they are read. Capacity is fixed at the start and all memory is touched then. Expiry is a
 //! hand that goes round over four bytes a flow ([`FlowTable::sweep`]): packets only write `last_seen`, and a flow is
 //! looked at again when the time noted for it has come.
 //!
 //! The hash is seeded, so that nobody outside can aim at one bucket.
 
-use super::{Direction, Entry, Flow, FlowState, Millis, Timeouts, Tuple, index::Index};
-use crate::{
-    prefetch::prefetch,
-    table::hash::{fold, words},
-    wire::Family,
+use super::{
+    Direction, Entry, Flow, FlowState, Millis, Record, Timeouts, Tuple, index::Index, record::Account,
 };
+use crate::{pages, prefetch::prefetch, table::hash::fold, wire::Family};
 
 /// The number of a flow in its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,10 +38,14 @@ pub struct Found {
 pub struct FlowTable<F: Family> {
     seed: [u64; 4],
     index: Index,
-    flows: Box<[Option<Flow<F>>]>,
+    records: Box<[Record<F>]>,
+    accounts: Box<[Account]>,
     /// By flow: when to look at it again. Not later than it expires.
     due: Box<[Millis]>,
-    free: Vec<u32>,
+    /// Flows that are there.
+    len: usize,
+    /// The first of the free places that have held a flow, which are a list; [`NO_PLACE`] if there is none.
+    free: u32,
     /// Places from here on have never held a flow.
     reached: usize,
     sweep_hand: usize,
@@ -70,9 +72,11 @@ impl<F: Family> FlowTable<F> {
         Self {
             seed,
             index: Index::new(capacity * 2),
-            flows: vec![None; capacity].into_boxed_slice(),
-            due: vec![Millis::default(); capacity].into_boxed_slice(),
-            free: (0..capacity as u32).rev().collect(),
+            records: pages::filled(Record::free(), capacity),
+            accounts: pages::filled(Account::EMPTY, capacity),
+            due: pages::filled(Millis::default(), capacity),
+            len: 0,
+            free: NO_PLACE,
             reached: 0,
             sweep_hand: 0,
             evict_hand: 0,
@@ -81,12 +85,12 @@ impl<F: Family> FlowTable<F> {
 
     /// How many flows it can hold.
     pub fn capacity(&self) -> usize {
-        self.flows.len()
+        self.records.len()
     }
 
     /// How many flows it holds.
     pub fn len(&self) -> usize {
-        self.flows.len() - self.free.len()
+        self.len
     }
 
     /// Whether it holds none.
@@ -94,26 +98,18 @@ impl<F: Family> FlowTable<F> {
         self.len() == 0
     }
 
-    /// The bytes of memory a flow takes at full load: record, both index entries, timer and free-list entry.
+    /// The bytes of memory a flow takes at full load: record, account, timer and both index entries.
     pub fn bytes_per_flow(&self) -> usize {
-        let each = size_of::<Option<Flow<F>>>() + size_of::<Millis>() + size_of::<u32>();
+        let each = size_of::<Record<F>>() + size_of::<Account>() + size_of::<Millis>();
         each + self.index.bytes().div_ceil(self.capacity())
     }
 
     /// The hash of a tuple in this table.
-    #[inline]
+    #[inline(always)]
     pub fn hash(&self, tuple: &Tuple<F>) -> u64 {
-        let (a, b) = words::<F>(tuple.source);
-        let (c, d) = words::<F>(tuple.destination);
-        let ports = u64::from(tuple.source_port) << 24 | u64::from(tuple.destination_port) << 8;
-        let ports = ports | tuple.transport as u64;
-        let addresses = if F::ADDR_LEN == 4 {
-            // Both IPv4 addresses fit in one word.
-            a << 32 | c
-        } else {
-            fold(a ^ self.seed[0], b ^ self.seed[1])
-                ^ fold(c ^ self.seed[2], d ^ self.seed[3]).rotate_left(17)
-        };
+        let ports = u64::from(tuple.source_port) | u64::from(tuple.destination_port) << 16;
+        let ports = ports | (tuple.transport as u64) << 32;
+        let addresses = F::mix(tuple.source, tuple.destination, &self.seed);
         let mixed = fold(addresses ^ self.seed[0], ports ^ self.seed[1]);
         fold(mixed ^ self.seed[2], self.seed[3] | 1)
     }
@@ -128,16 +124,16 @@ impl<F: Family> FlowTable<F> {
     #[inline]
     pub fn prefetch_flow(&self, hash: u64) -> Entry {
         let likely = self.index.likely(hash);
-        prefetch(&self.flows[likely.flow() as usize]);
+        prefetch(&self.records[likely.flow() as usize]);
         likely
     }
 
-    /// Third phase: the flow that `entry` names, if packets with this tuple are what it names. Its tuples must stay as
-    /// they are, and its state changes by [`set_state`](Self::set_state).
+    /// Third phase: the flow that `entry` names, if packets with this tuple are what it names. Its state changes by
+    /// [`set_state`](Self::set_state).
     #[inline(always)]
-    pub fn named(&mut self, entry: Entry, tuple: &Tuple<F>) -> Option<&mut Flow<F>> {
-        let flow = self.flows.get_mut(entry.flow() as usize)?.as_mut()?;
-        if flow.tuple(entry.direction()) == tuple { Some(flow) } else { None }
+    pub fn named(&mut self, entry: Entry, tuple: &Tuple<F>) -> Option<&mut Record<F>> {
+        let record = self.records.get_mut(entry.flow() as usize)?;
+        if record.is_of(entry.direction(), tuple) { Some(record) } else { None }
     }
 
     /// The flow with this tuple, whose hash is `hash`.
@@ -149,30 +145,48 @@ impl<F: Family> FlowTable<F> {
     /// Whether packets with this tuple are what `entry` names.
     #[inline]
     pub fn holds(&self, entry: Entry, tuple: &Tuple<F>) -> bool {
-        let flow = &self.flows[entry.flow() as usize];
-        flow.as_ref().is_some_and(|flow| flow.tuple(entry.direction()) == tuple)
+        self.records[entry.flow() as usize].is_of(entry.direction(), tuple)
     }
 
-    /// The record of a live flow.
+    /// A live flow.
+    pub fn get(&self, id: FlowId) -> Option<Flow<F>> {
+        let record = self.record(id)?;
+        Some(self.accounts[id.0 as usize].flow(record))
+    }
+
+    /// What of a live flow a packet needs.
     #[inline]
-    pub fn get(&self, id: FlowId) -> Option<&Flow<F>> {
-        self.flows.get(id.0 as usize)?.as_ref()
+    pub fn record(&self, id: FlowId) -> Option<&Record<F>> {
+        self.records.get(id.0 as usize).filter(|record| !record.is_free())
     }
 
     /// The same, to change it as [`named`](Self::named) allows.
     #[inline]
-    pub fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow<F>> {
-        self.flows.get_mut(id.0 as usize)?.as_mut()
+    pub fn record_mut(&mut self, id: FlowId) -> Option<&mut Record<F>> {
+        self.records.get_mut(id.0 as usize).filter(|record| !record.is_free())
+    }
+
+    /// When a live flow was opened.
+    pub fn created(&self, id: FlowId) -> Millis {
+        self.accounts[id.0 as usize].created()
+    }
+
+    /// Books what [`Record::count`] says is due.
+    #[cold]
+    pub fn settle(&mut self, id: FlowId, direction: Direction) {
+        if let Some(record) = self.records.get_mut(id.0 as usize) {
+            self.accounts[id.0 as usize].settle(record, direction);
+        }
     }
 
     /// Changes the state of a flow, and looks at it again when the new state's timeout may have passed.
     #[cold]
     pub fn set_state(&mut self, id: FlowId, state: FlowState, now: Millis, timeouts: &Timeouts) {
-        let Some(flow) = self.get_mut(id) else { return };
-        if flow.state.get() == state {
+        let Some(record) = self.record_mut(id) else { return };
+        if record.state.get() == state {
             return;
         }
-        flow.state = state.into();
+        record.state = state.into();
         let due = now.after(timeouts.of(state));
         let noted = &mut self.due[id.0 as usize];
         if noted.reached(due) {
@@ -182,29 +196,39 @@ impl<F: Family> FlowTable<F> {
 
     /// Adds a flow. `None`: the table is full. Both tuples must be new to the table.
     pub fn insert(&mut self, flow: Flow<F>, timeouts: &Timeouts) -> Option<FlowId> {
-        let id = self.free.pop()?;
+        let place = match self.free {
+            NO_PLACE if self.reached == self.capacity() => return None,
+            NO_PLACE => self.reached as u32,
+            free => free,
+        };
         let (forward, reply) = (self.hash(&flow.original), self.hash(&flow.reply));
-        if !self.index.insert(forward, Entry::new(id, Direction::Forward)) {
-            self.free.push(id);
+        if !self.index.insert(forward, Entry::new(place, Direction::Forward)) {
             return None;
         }
-        if !self.index.insert(reply, Entry::new(id, Direction::Reply)) {
-            self.index.remove(forward, Entry::new(id, Direction::Forward));
-            self.free.push(id);
+        if !self.index.insert(reply, Entry::new(place, Direction::Reply)) {
+            self.index.remove(forward, Entry::new(place, Direction::Forward));
             return None;
         }
-        self.reached = self.reached.max(id as usize + 1);
-        self.due[id as usize] = flow.last_seen.after(timeouts.of(flow.state.get()));
-        self.flows[id as usize] = Some(flow);
-        Some(FlowId(id))
+        let at = place as usize;
+        match self.free {
+            NO_PLACE => self.reached += 1,
+            _ => self.free = self.records[at].next_free(),
+        }
+        self.len += 1;
+        self.due[at] = flow.last_seen.after(timeouts.of(flow.state.get()));
+        self.records[at] = Record::new(&flow);
+        self.accounts[at] = Account::new(&flow);
+        Some(FlowId(place))
     }
 
     /// Takes a flow out.
     pub fn remove(&mut self, id: FlowId) -> Option<Flow<F>> {
-        let flow = self.flows.get_mut(id.0 as usize)?.take()?;
+        let flow = self.get(id)?;
         self.index.remove(self.hash(&flow.original), Entry::new(id.0, Direction::Forward));
         self.index.remove(self.hash(&flow.reply), Entry::new(id.0, Direction::Reply));
-        self.free.push(id.0);
+        self.records[id.0 as usize].release(self.free);
+        self.free = id.0;
+        self.len -= 1;
         Some(flow)
     }
 
@@ -227,8 +251,11 @@ impl<F: Family> FlowTable<F> {
             if !now.reached(self.due[at]) {
                 continue;
             }
-            let Some(flow) = &self.flows[at] else { continue };
-            let end = flow.last_seen.after(timeouts.of(flow.state.get()));
+            let record = &self.records[at];
+            if record.is_free() {
+                continue;
+            }
+            let end = record.last_seen.after(timeouts.of(record.state.get()));
             if !now.reached(end) {
                 self.due[at] = end;
             } else if let Some(flow) = self.remove(FlowId(at as u32)) {
@@ -245,7 +272,8 @@ impl<F: Family> FlowTable<F> {
         for _ in 0..EVICTION_SAMPLE.min(self.capacity()) {
             let at = self.evict_hand;
             self.evict_hand = if at + 1 == self.capacity() { 0 } else { at + 1 };
-            let rank = self.flows[at].as_ref().and_then(Flow::eviction_rank);
+            let record = &self.records[at];
+            let rank = record.state.get().eviction_rank().filter(|_| !record.is_free());
             if let Some(rank) = rank
                 && best.is_none_or(|(best, _)| rank < best)
             {
@@ -264,10 +292,14 @@ impl<F: Family> FlowTable<F> {
     }
 
     /// Live flows from place `from` on, for listings; a place is never negative work: `examine` at most are looked at.
-    pub fn list(&self, from: usize, examine: usize) -> impl Iterator<Item = &Flow<F>> {
-        self.flows.iter().skip(from).take(examine).flatten()
+    pub fn list(&self, from: usize, examine: usize) -> impl Iterator<Item = Flow<F>> {
+        let places = self.records.iter().zip(&self.accounts).skip(from).take(examine);
+        places.filter(|(record, _)| !record.is_free()).map(|(record, account)| account.flow(record))
     }
 }
+
+/// No place in a table.
+const NO_PLACE: u32 = u32::MAX;
 
 /// Flows an eviction looks at.
 const EVICTION_SAMPLE: usize = 64;

@@ -8,7 +8,7 @@
 //! entries. Sized once, never grows.
 
 use super::Direction;
-use crate::prefetch::prefetch;
+use crate::{pages, prefetch::prefetch};
 
 const SLOTS: usize = 10;
 /// Slots made per hundred entries that may come: a load of at most 65 %.
@@ -110,7 +110,7 @@ impl Index {
     /// An index for `entries` entries.
     pub(super) fn new(entries: usize) -> Self {
         let buckets = (entries * SLOTS_PER_HUNDRED / 100).div_ceil(SLOTS).max(2);
-        Self { buckets: vec![Bucket::EMPTY; buckets].into_boxed_slice() }
+        Self { buckets: pages::filled(Bucket::EMPTY, buckets) }
     }
 
     /// The bytes it takes.

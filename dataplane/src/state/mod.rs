@@ -8,6 +8,7 @@ mod sctp;
 mod timeouts;
 mod flow;
 mod last_hops;
+mod record;
 mod index;
 mod flow_table;
 mod snat;
@@ -29,6 +30,7 @@ pub use fragments::{
 };
 pub use index::Entry;
 pub use last_hops::{LastHop, LastHopId, LastHops};
+pub use record::Record;
 pub use sctp::{SctpEvent, SctpState};
 pub use snat::{SnatPorts, SnatUse};
 pub use tcp::{TcpEvent, TcpState, Transition, reset_is_in_window};

@@ -1,6 +1,6 @@
 //! Everything the packet path reads, for one generation (its number is the publisher's).
 
-use super::{NextHop, NextHopId, Peers, RssPorts, Service, ServiceId, VipIndex};
+use super::{NextHop, NextHopId, Pages, Peers, RssPorts, Service, ServiceId, VipIndex};
 use crate::{
     io::PortId,
     wire::{Family, V4, V6},
@@ -23,9 +23,9 @@ pub struct Tables<F: Family> {
     /// Destinations.
     pub vips: Arc<VipIndex<F>>,
     /// Service ports by [`ServiceId`]; free numbers are `None`.
-    pub services: Arc<Vec<Option<Arc<Service<F>>>>>,
+    pub services: Pages<Option<Arc<Service<F>>>>,
     /// Ways by [`NextHopId`].
-    pub next_hops: Arc<Vec<NextHop<F>>>,
+    pub next_hops: Pages<NextHop<F>>,
     /// The largest packets that fit, in bytes of IP, by the port that clients are behind.
     pub port_mtus: Arc<[u16]>,
     /// The configured SNAT address pool; empty means the egress interface's own address.
@@ -66,8 +66,8 @@ impl<F: Family> Default for Tables<F> {
     fn default() -> Self {
         Self {
             vips: Arc::default(),
-            services: Arc::default(),
-            next_hops: Arc::default(),
+            services: Pages::default(),
+            next_hops: Pages::default(),
             port_mtus: Arc::from([]),
             snat_addresses: Arc::from([]),
             locality: Arc::default(),

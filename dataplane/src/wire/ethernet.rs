@@ -331,3 +331,11 @@ pub fn set_source(frame: &mut [u8], address: EtherAddr) {
 pub fn set_destination(frame: &mut [u8], address: EtherAddr) {
     put(frame, field::DESTINATION, address.0);
 }
+
+/// Replaces both addresses of a frame whose header has been checked.
+#[inline(always)]
+pub fn set_addresses(frame: &mut [u8], destination: EtherAddr, source: EtherAddr) {
+    let Some(head) = frame.first_chunk_mut::<{ field::ETHER_TYPE }>() else { return };
+    put(head, field::DESTINATION, destination.0);
+    put(head, field::SOURCE, source.0);
+}

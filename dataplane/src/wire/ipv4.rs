@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::bytes::{array, be16, put, short};
 use super::{Checksum, Delta, EtherType, Family, Fragment, IcmpKind, IpProtocol, Layer, icmp};
-use super::{NetworkHeader, ParseError, Sum, V4};
+use super::{NetworkHeader, ParseError, Plain, Sum, V4, plain, translate_ports};
 
 mod field {
     pub(super) const VERSION_IHL: usize = 0;
@@ -30,6 +30,12 @@ mod field {
     /// The offset and lengths of fragments are counted in these.
     pub(super) const OFFSET_UNIT: u16 = 8;
 }
+
+/// Bytes of the headers of a plain packet.
+const PLAIN_HEADERS: usize = plain::ETHERNET + field::LEN + plain::TRANSPORT;
+/// EtherType, version and header length of a plain packet; behind them is the type of service, which may be any.
+const PLAIN_START: u32 = u32::from_ne_bytes([0x08, 0x00, field::PLAIN, 0]);
+const PLAIN_MASK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xff, 0]);
 
 /// The length of a header that is not [`field::PLAIN`].
 #[cold]
@@ -128,6 +134,66 @@ impl Family for V4 {
     #[inline]
     fn parse_quoted(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
         read::<false>(l3)
+    }
+
+    #[inline(always)]
+    fn plain(frame: &[u8]) -> Option<Plain<V4>> {
+        let head = frame.first_chunk::<PLAIN_HEADERS>()?;
+        if plain::type_and_version(head) & PLAIN_MASK != PLAIN_START {
+            return None;
+        }
+        let (_, l3) = head.split_first_chunk::<{ plain::ETHERNET }>()?;
+        let (header, l4) = l3.split_first_chunk::<{ field::LEN }>()?;
+        let flags = be16(header, field::FLAGS_OFFSET);
+        // Near 64 KiB it is a small number again.
+        let end = be16(header, field::TOTAL_LENGTH).wrapping_add(plain::ETHERNET as u16);
+        let [first, ..] = header[field::SOURCE..] else { return None };
+        let is_host = first.wrapping_sub(1) < 223 && first != 127;
+        if flags & (field::MORE_FRAGMENTS | field::OFFSET) != 0
+            || !Sum::of_header(header).is_valid()
+            || usize::from(end) > frame.len()
+            || !is_host
+        {
+            return None;
+        }
+        let len = usize::from(end).checked_sub(plain::ETHERNET + field::LEN)?;
+        let upper = plain::transport(l4.first_chunk()?, header[field::PROTOCOL], len)?;
+        Some(Plain {
+            source: array(header, field::SOURCE).into(),
+            destination: array(header, field::DESTINATION).into(),
+            source_port: upper.source_port,
+            destination_port: upper.destination_port,
+            is_udp: upper.is_udp,
+            flags: upper.flags,
+            acknowledgement: upper.acknowledgement,
+            hop_limit: header[field::TTL],
+            dont_fragment: flags & field::DONT_FRAGMENT != 0,
+            end,
+        })
+    }
+
+    #[inline(always)]
+    fn translate_plain(
+        frame: &mut [u8],
+        is_udp: bool,
+        [source, destination]: [Ipv4Addr; 2],
+        [source_port, destination_port]: [u16; 2],
+        [header_delta, transport_delta]: [Delta; 2],
+    ) {
+        let Some(head) = frame.first_chunk_mut::<PLAIN_HEADERS>() else { return };
+        let Some((_, l3)) = head.split_first_chunk_mut::<{ plain::ETHERNET }>() else { return };
+        let Some((header, l4)) = l3.split_first_chunk_mut::<{ field::LEN }>() else { return };
+        put(header, field::SOURCE, source.octets());
+        put(header, field::DESTINATION, destination.octets());
+        header[field::TTL] = header[field::TTL].wrapping_sub(1);
+        Checksum::read(header, field::CHECKSUM).apply(header_delta).write(header, field::CHECKSUM);
+        translate_ports(l4, is_udp, source_port, destination_port, transport_delta);
+    }
+
+    #[inline(always)]
+    fn mix(source: Ipv4Addr, destination: Ipv4Addr, _: &[u64; 4]) -> u64 {
+        let [source, destination] = [source, destination].map(|addr| u32::from_ne_bytes(addr.octets()));
+        u64::from(source) | u64::from(destination) << 32
     }
 
     #[inline]

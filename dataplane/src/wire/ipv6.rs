@@ -10,7 +10,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::bytes::{array, be16, be32, put, short};
 use super::{Delta, EtherType, Family, Fragment, IcmpKind, IpProtocol, Layer, NetworkHeader, icmpv6};
-use super::{ParseError, Sum, V6};
+use super::{ParseError, Plain, Sum, Udp, V6, plain, translate_ports};
+use crate::table::hash::fold;
 
 /// The most extension headers walked.
 const MAX_EXTENSIONS: usize = 8;
@@ -42,6 +43,12 @@ mod field {
         pub(in super::super) const MORE: u16 = 0x0001;
     }
 }
+
+/// Bytes of the headers of a plain packet.
+const PLAIN_HEADERS: usize = plain::ETHERNET + field::LEN + plain::TRANSPORT;
+/// EtherType and version; beside the version is the traffic class, which may be any.
+const PLAIN_START: u32 = u32::from_ne_bytes([0x86, 0xdd, 0x60, 0]);
+const PLAIN_MASK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xf0, 0]);
 
 #[inline(always)]
 fn read<const WHOLE: bool>(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
@@ -189,6 +196,68 @@ impl Family for V6 {
     #[inline]
     fn parse_quoted(l3: &[u8]) -> Result<NetworkHeader, ParseError> {
         read::<false>(l3)
+    }
+
+    #[inline(always)]
+    fn plain(frame: &[u8]) -> Option<Plain<V6>> {
+        let head = frame.first_chunk::<PLAIN_HEADERS>()?;
+        if plain::type_and_version(head) & PLAIN_MASK != PLAIN_START {
+            return None;
+        }
+        let (_, l3) = head.split_first_chunk::<{ plain::ETHERNET }>()?;
+        let (header, l4) = l3.split_first_chunk::<{ field::LEN }>()?;
+        let len = be16(header, field::PAYLOAD_LENGTH);
+        // Near 64 KiB it is a small number again.
+        let end = len.wrapping_add((plain::ETHERNET + field::LEN) as u16);
+        // Among the sources that are no host's only multicast ones begin with anything but eight zeros.
+        let network = u64::from_ne_bytes(array(header, field::SOURCE));
+        let is_host = network != 0 && header[field::SOURCE] != 0xff;
+        if usize::from(end) > frame.len() || end < len || !is_host {
+            return None;
+        }
+        let upper = plain::transport(l4.first_chunk()?, header[field::NEXT_HEADER], usize::from(len))?;
+        if upper.is_udp & Udp::lacks_checksum::<V6>(l4) {
+            return None;
+        }
+        Some(Plain {
+            source: array(header, field::SOURCE).into(),
+            destination: array(header, field::DESTINATION).into(),
+            source_port: upper.source_port,
+            destination_port: upper.destination_port,
+            is_udp: upper.is_udp,
+            flags: upper.flags,
+            acknowledgement: upper.acknowledgement,
+            hop_limit: header[field::HOP_LIMIT],
+            dont_fragment: true,
+            end,
+        })
+    }
+
+    #[inline(always)]
+    fn translate_plain(
+        frame: &mut [u8],
+        is_udp: bool,
+        [source, destination]: [Ipv6Addr; 2],
+        [source_port, destination_port]: [u16; 2],
+        [_, transport_delta]: [Delta; 2],
+    ) {
+        let Some(head) = frame.first_chunk_mut::<PLAIN_HEADERS>() else { return };
+        let Some((_, l3)) = head.split_first_chunk_mut::<{ plain::ETHERNET }>() else { return };
+        let Some((header, l4)) = l3.split_first_chunk_mut::<{ field::LEN }>() else { return };
+        put(header, field::SOURCE, source.octets());
+        put(header, field::DESTINATION, destination.octets());
+        header[field::HOP_LIMIT] = header[field::HOP_LIMIT].wrapping_sub(1);
+        translate_ports(l4, is_udp, source_port, destination_port, transport_delta);
+    }
+
+    #[inline(always)]
+    fn mix(source: Ipv6Addr, destination: Ipv6Addr, seed: &[u64; 4]) -> u64 {
+        let words = |addr: Ipv6Addr| {
+            let both = u128::from_ne_bytes(addr.octets());
+            [both as u64, (both >> 64) as u64]
+        };
+        let ([a, b], [c, d]) = (words(source), words(destination));
+        fold(a ^ seed[0], b ^ seed[1]) ^ fold(c ^ seed[2], d ^ seed[3]).rotate_left(17)
     }
 
     #[inline]

@@ -20,6 +20,7 @@ mod family;
 mod ipv4;
 mod ipv6;
 mod ports;
+mod plain;
 mod tcp;
 mod tcp_options;
 mod udp;
@@ -34,14 +35,15 @@ pub use checksum::{Checksum, Delta, Sum};
 pub use crc32c::{Crc32c, crc32c};
 pub use error::{Field, Layer, ParseError};
 pub use ethernet::{
-    EtherAddr, EtherAddrParseError, EtherType, Ethernet, VlanTag, VlanTags, destination, set_destination,
-    set_source, source, write_tags,
+    EtherAddr, EtherAddrParseError, EtherType, Ethernet, VlanTag, VlanTags, destination, set_addresses,
+    set_destination, set_source, source, write_tags,
 };
 pub use family::{Family, V4, V6};
 pub use icmp::{Icmp, IcmpError, IcmpKind, IcmpMessage};
 pub use icmpv6::Icmpv6;
 pub use ip::{Fragment, IpProtocol, NetworkHeader};
 pub use nd::{ND_HOP_LIMIT, NeighbourAdvertisement, NeighbourSolicitation, solicited_node};
+pub use plain::Plain;
 pub use ports::{PortsAndFlags, apply_checksum, ports, ports_and_flags, set_ports, translate_ports};
 pub use sctp::{Sctp, SctpChunk, SctpChunks};
 pub use tcp::{Tcp, TcpFlags};

@@ -119,7 +119,7 @@ impl Query {
 
 fn find<F: Family>(flows: &Flows<F>, tuple: &Tuple<F>) -> Option<Flow<F>> {
     let found = flows.table.find(flows.table.hash(tuple), tuple)?;
-    flows.table.get(found.id).copied()
+    flows.table.get(found.id)
 }
 
 /// Where a page begins. IPv4 flows have the places from 0 on, IPv6 flows those behind them.
@@ -145,8 +145,8 @@ impl Page {
 fn page(path: &Path, from: usize, filter: &FlowFilter, now: Millis) -> (Vec<FlowRecord>, Option<usize>) {
     let (page, next) = Page::at(from, path);
     let mut records: Vec<_> = match page {
-        Page::V4(place) => path.flows_v4().table.list(place, PAGE).map(|flow| record(flow, now)).collect(),
-        Page::V6(place) => path.flows_v6().table.list(place, PAGE).map(|flow| record(flow, now)).collect(),
+        Page::V4(place) => path.flows_v4().table.list(place, PAGE).map(|flow| record(&flow, now)).collect(),
+        Page::V6(place) => path.flows_v6().table.list(place, PAGE).map(|flow| record(&flow, now)).collect(),
     };
     records.retain(|record| filter.passes(record));
     (records, next)
@@ -156,8 +156,8 @@ fn uses(path: &Path, from: usize, sought: &Uses) -> (Uses, Option<usize>) {
     let (page, next) = Page::at(from, path);
     let mut found = Uses::default();
     match page {
-        Page::V4(place) => path.flows_v4().table.list(place, PAGE).for_each(|flow| found.note(flow, sought)),
-        Page::V6(place) => path.flows_v6().table.list(place, PAGE).for_each(|flow| found.note(flow, sought)),
+        Page::V4(place) => path.flows_v4().table.list(place, PAGE).for_each(|flow| found.note(&flow, sought)),
+        Page::V6(place) => path.flows_v6().table.list(place, PAGE).for_each(|flow| found.note(&flow, sought)),
     }
     (found, next)
 }

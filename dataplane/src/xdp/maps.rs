@@ -1,9 +1,9 @@
 //! Keeping the classifier's maps equal to a state, entry by entry.
 //!
 //! [`StateMaps`] remembers what it wrote. [`grow`](StateMaps::grow) only adds to that, [`shrink`](StateMaps::shrink)
-//! only removes; what failed to be written is not remembered, so the next call tries it again.
+//! only removes; what failed to be written is not remembered, so the next call tries it again. Either costs what differs
+//! from the state before, where that state's maps were changed and not made anew.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
@@ -12,6 +12,7 @@ use aya::maps::{
     Array, HashMap, MapData, MapError,
     lpm_trie::{Key, LpmTrie},
 };
+use imbl::{OrdSet, ordmap, ordset};
 
 use super::{AddressFlags, ClassifierError, ClassifierState, FamilyPort, InterfaceEntry};
 
@@ -59,14 +60,14 @@ impl PortList {
         Ok(family + protocol * WORDS_PER_PROTOCOL + usize::from(port.port / 64))
     }
 
-    fn of(self, state: &ClassifierState) -> &BTreeSet<FamilyPort> {
+    fn of(self, state: &ClassifierState) -> &OrdSet<FamilyPort> {
         match self {
             Self::NodePorts => &state.node_ports,
             Self::Backends => &state.backend_ports,
         }
     }
 
-    fn of_mut(self, state: &mut ClassifierState) -> &mut BTreeSet<FamilyPort> {
+    fn of_mut(self, state: &mut ClassifierState) -> &mut OrdSet<FamilyPort> {
         match self {
             Self::NodePorts => &mut state.node_ports,
             Self::Backends => &mut state.backend_ports,
@@ -107,27 +108,37 @@ impl StateMaps {
             let backend = entry.backend || held.is_some_and(|held| held.backend);
             self.write_interface(ifindex, Some(InterfaceEntry { backend, ..entry }))?;
         }
-        for (&address, &flags) in &target.addresses {
-            let held = self.applied.addresses.get(&address).copied().unwrap_or_default();
-            self.write_address(address, held | flags)?;
+        let applied = self.applied.addresses.clone();
+        for item in applied.diff(&target.addresses) {
+            let (address, flags) = match item {
+                ordmap::DiffItem::Add(address, flags) => (address, *flags),
+                ordmap::DiffItem::Update { old: (address, held), new: (_, flags) } => {
+                    (address, *held | *flags)
+                }
+                ordmap::DiffItem::Remove(..) => continue,
+            };
+            self.write_address(*address, flags)?;
         }
         for &range in target.ranges.difference(&self.applied.ranges.clone()) {
             self.write_range(range, true)?;
         }
         for list in PortList::ALL {
-            for &port in list.of(target).difference(&list.of(&self.applied).clone()) {
-                self.write_port(list, port, true)?;
+            for item in list.of(&self.applied).clone().diff(list.of(target)) {
+                if let ordset::DiffItem::Add(port) = item {
+                    self.write_port(list, *port, true)?;
+                }
             }
         }
+        self.share(target);
         Ok(())
     }
 
     /// Removes what the maps have and `target` lacks.
     pub(super) fn shrink(&mut self, target: &ClassifierState) -> Result<(), ClassifierError> {
         for list in PortList::ALL {
-            for port in list.of(&self.applied).clone() {
-                if !list.of(target).contains(&port) {
-                    self.write_port(list, port, false)?;
+            for item in list.of(&self.applied).clone().diff(list.of(target)) {
+                if let ordset::DiffItem::Remove(port) = item {
+                    self.write_port(list, *port, false)?;
                 }
             }
         }
@@ -136,10 +147,16 @@ impl StateMaps {
                 self.write_range(range, false)?;
             }
         }
-        let held: Vec<_> = self.applied.addresses.iter().map(|(&address, &flags)| (address, flags)).collect();
-        for (address, flags) in held {
-            let wanted = target.addresses.get(&address).copied().unwrap_or_default();
-            self.write_address(address, flags & wanted)?;
+        let applied = self.applied.addresses.clone();
+        for item in applied.diff(&target.addresses) {
+            let (address, flags) = match item {
+                ordmap::DiffItem::Remove(address, _) => (address, AddressFlags::NONE),
+                ordmap::DiffItem::Update { old: (address, held), new: (_, flags) } => {
+                    (address, *held & *flags)
+                }
+                ordmap::DiffItem::Add(..) => continue,
+            };
+            self.write_address(*address, flags)?;
         }
         let held: Vec<_> = self.applied.interfaces.iter().map(|(&index, &entry)| (index, entry)).collect();
         for (ifindex, entry) in held {
@@ -149,7 +166,22 @@ impl StateMaps {
             self.write_interface(ifindex, kept)?;
         }
         let range = overlap(&self.applied.snat_ports, &target.snat_ports);
-        self.write_snat(&range)
+        self.write_snat(&range)?;
+        self.share(target);
+        Ok(())
+    }
+
+    /// Equal maps become the same, so that the next comparison passes over what they have in common. Two that differ in
+    /// a few entries share the rest already.
+    fn share(&mut self, target: &ClassifierState) {
+        if self.applied.addresses == target.addresses {
+            self.applied.addresses.clone_from(&target.addresses);
+        }
+        for list in PortList::ALL {
+            if list.of(&self.applied) == list.of(target) {
+                list.of_mut(&mut self.applied).clone_from(list.of(target));
+            }
+        }
     }
 
     fn write_address(&mut self, address: IpAddr, flags: AddressFlags) -> Result<(), ClassifierError> {

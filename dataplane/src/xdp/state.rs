@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::{BitAnd, BitOr, BitOrAssign, RangeInclusive};
 
+use imbl::{OrdMap, OrdSet};
+
 use crate::io::PortId;
 
 /// The roles of an address. The numbers are those of `maps.h`.
@@ -93,17 +95,18 @@ impl fmt::Display for FamilyPort {
     }
 }
 
-/// All that the classifier decides by.
+/// All that the classifier decides by. What there may be a hundred thousand of is in maps that share what they have in
+/// common, so that two states are told apart at the cost of what differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassifierState {
     /// Addresses and their roles.
-    pub addresses: BTreeMap<IpAddr, AddressFlags>,
+    pub addresses: OrdMap<IpAddr, AddressFlags>,
     /// Ranges of Service addresses, by prefix length: addresses in them that have no role are treated as VIPs.
     pub ranges: BTreeSet<(IpAddr, u8)>,
     /// NodePorts. In a family that a Service lacks, its NodePort is the kernel's.
-    pub node_ports: BTreeSet<FamilyPort>,
+    pub node_ports: OrdSet<FamilyPort>,
     /// Ports that backends with [`AddressFlags::BACKEND`] serve on.
-    pub backend_ports: BTreeSet<FamilyPort>,
+    pub backend_ports: OrdSet<FamilyPort>,
     /// The ports of node addresses that translations use.
     pub snat_ports: RangeInclusive<u16>,
     /// Interfaces by kernel index. Packets from others are the kernel's.
@@ -119,10 +122,10 @@ impl ClassifierState {
 impl Default for ClassifierState {
     fn default() -> Self {
         ClassifierState {
-            addresses: BTreeMap::new(),
+            addresses: OrdMap::new(),
             ranges: BTreeSet::new(),
-            node_ports: BTreeSet::new(),
-            backend_ports: BTreeSet::new(),
+            node_ports: OrdSet::new(),
+            backend_ports: OrdSet::new(),
             snat_ports: Self::NO_SNAT_PORTS,
             interfaces: BTreeMap::new(),
         }

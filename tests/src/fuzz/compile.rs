@@ -16,7 +16,7 @@ use penstock_dataplane::{
     table::{Endpoints, Service, Snapshot, Tables},
     wire::Family,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Between one content of the file and the next.
 const NEXT: &[u8] = b"\n%%%\n";
@@ -54,7 +54,7 @@ pub fn compile(data: &[u8]) {
 
 /// Compiles, and again once there are ways to the backends.
 fn known(compiler: &mut Compiler, model: &Model) -> Compiled {
-    compiler.compile(model, &environment(BTreeSet::new(), 1500, None, true));
+    compiler.compile(model, &environment([], 1500, None, true));
     compiler.compile(model, &environment(compiler.targets(), 1500, None, true))
 }
 

@@ -160,7 +160,7 @@ impl<F: Family> Pair<F> {
         let likely = self.table.prefetch_flow(hash);
         assert!(!self.table.holds(likely, &key) || found.map(Found::entry) == Some(likely));
         let modelled = self.model.get(&key);
-        assert_eq!(found.and_then(|found| self.table.get(found.id)), modelled);
+        assert_eq!(found.and_then(|found| self.table.get(found.id)).as_ref(), modelled);
         let Some(modelled) = modelled else { return };
         let back = self.table.find(self.table.hash(&modelled.reply), &modelled.reply);
         assert_eq!(back.map(|back| back.direction), Some(Direction::Reply), "found by its reply too");

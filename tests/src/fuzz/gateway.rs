@@ -4,17 +4,18 @@
 //! received are the sum of the verdicts.
 
 use penstock::{
-    compile::{Compiler, Environment, Relay, Settings, Way},
+    compile::{Compiler, Environment, Relay, Settings},
     config::NodePortAddresses,
     manifests::read_bytes,
     model::Model,
+    routes::{Unresolved, Way, WayLink},
 };
 use penstock_dataplane::{
     io::{Frame, FrameBatch, MemoryIo, PacketIo, PortId},
     path::{Path, PathConfig, Steering, Verdict, pieces},
     state::{AffinityTable, Fragments, Millis, Place, SnatPorts},
-    table::{Link, Snapshot},
-    wire::{EtherAddr, EtherType, VlanTag, VlanTags},
+    table::Snapshot,
+    wire::EtherAddr,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +39,7 @@ static TABLES: LazyLock<Vec<Snapshot>> = LazyLock::new(|| {
     let mut make = |text: &str, mtu, vlan, is_resolved| {
         let mut model = Model::default();
         model.update(&read_bytes("manifests.yaml", text.as_bytes().to_vec()));
-        compiler.compile(&model, &environment(BTreeSet::new(), mtu, vlan, is_resolved));
+        compiler.compile(&model, &environment([], mtu, vlan, is_resolved));
         compiler.compile(&model, &environment(compiler.targets(), mtu, vlan, is_resolved)).snapshot
     };
     vec![
@@ -57,7 +58,7 @@ fn relaying() -> Snapshot {
     let mut model = Model::default();
     model.update(&read_bytes("manifests.yaml", MANIFESTS.as_bytes().to_vec()));
     let mut compiler = Compiler::new();
-    compiler.compile(&model, &environment(BTreeSet::new(), 1500, None, true));
+    compiler.compile(&model, &environment([], 1500, None, true));
     let mut environment = environment(compiler.targets(), 1500, None, true);
     let vips = [crate::packets::Net::V4, crate::packets::Net::V6].map(|net| net.vip);
     let relay = Relay { port: PortId(0), mac: EtherAddr([2, 0xa, 0, 0, 0, 1]) };
@@ -74,25 +75,17 @@ pub fn tables(number: u8) -> &'static Snapshot {
 
 /// What the kernel and the configuration would say: every target by the second port.
 pub(super) fn environment(
-    targets: BTreeSet<std::net::IpAddr>,
+    targets: impl IntoIterator<Item = std::net::IpAddr>,
     mtu: u16,
     vlan: Option<u16>,
     is_resolved: bool,
 ) -> Environment {
-    let mut tags = VlanTags::NONE;
-    if let Some(id) = vlan {
-        tags.push(VlanTag { tpid: EtherType::VLAN, tci: id });
-    }
-    let link = Link {
-        port: PortId(1),
-        source: EtherAddr([2, 0, 0, 0, 0, 1]),
-        destination: EtherAddr([2, 0xb, 0, 0, 0, 0x11]),
-        vlan: tags,
-    };
+    let link = WayLink { port: 1, source_mac: [2, 0, 0, 0, 0, 1], dest_mac: [2, 0xb, 0, 0, 0, 0x11], vlan };
+    let unknown = || Unresolved::LookingUp;
     let addresses = [crate::packets::Net::V4.gateway_ip, crate::packets::Net::V6.gateway_ip];
     let ways = targets.into_iter().map(|target| {
         let source = addresses.into_iter().find(|source| source.is_ipv4() == target.is_ipv4());
-        (target, Way { link: is_resolved.then_some(link), source, mtu })
+        (target, Arc::new(Way { link: is_resolved.then_some(link).ok_or_else(unknown), source, mtu }))
     });
     Environment {
         settings: Settings {
@@ -105,7 +98,7 @@ pub(super) fn environment(
             snat_addresses: Vec::new(),
         },
         node_addresses: addresses.into_iter().collect(),
-        ways: Arc::new(ways.collect()),
+        ways: ways.collect(),
         port_mtus: Arc::from([1500, mtu]),
         port_addresses: Vec::new(),
         port_macs: BTreeMap::new(),

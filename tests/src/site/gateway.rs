@@ -16,10 +16,7 @@ use super::{
     Network, Site,
     network::{BACKEND_ARM, CLIENT_ARM},
 };
-use crate::penstock;
-
-/// How long it may take to answer on its socket.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::{PATIENCE, penstock};
 
 /// How many lines of the log an error quotes.
 const QUOTED_LINES: usize = 40;

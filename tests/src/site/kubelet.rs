@@ -2,6 +2,8 @@
 //!
 //! * In: the Pods of every namespace, listed ten times a second. Out: a binding, a status, and in the end the deletion.
 //! * The container is an nginx that answers with its machine's name, `backend-N`, on port 8080.
+//! * A Pod with a `nodeSelector` for a gateway's hostname is that gateway's: it is the machine's way to everywhere. Other
+//!   Pods belong to the Node of their machine.
 //! * A deleted Pod goes on serving for [`PRE_STOP`], as a `preStop` sleep makes it do in every cluster that wants
 //!   rollouts without loss; its endpoint is not ready, but serving and terminating, for so long.
 //! * What the API server does not answer is asked again with the next list: it may be away.
@@ -24,8 +26,11 @@ use serde_json::{Value, json};
 use super::Network;
 use crate::cluster::Api;
 
-/// How long a Pod serves after it has been deleted.
-const PRE_STOP: Duration = Duration::from_millis(1500);
+/// How long a Pod serves after it has been deleted: longer than a busy machine keeps the news of it from a gateway.
+const PRE_STOP: Duration = Duration::from_secs(4);
+
+/// The label of a Node that has its name.
+pub(super) const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// Between two looks at the Pods.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -122,8 +127,10 @@ impl Work {
     /// Binds the Pod, and starts its container.
     fn begin(&self, pod: &Value, backend: &Backend) -> Result<Machine> {
         if pod["spec"]["nodeName"].is_null() {
-            let target =
-                json!({"apiVersion": "v1", "kind": "Node", "name": Network::node_of(backend.number)});
+            let gateway = pod["spec"]["nodeSelector"][HOSTNAME].as_str();
+            self.network.lead_out(backend, gateway)?;
+            let node = gateway.map_or_else(|| Network::node_of(backend.number), str::to_owned);
+            let target = json!({"apiVersion": "v1", "kind": "Node", "name": node});
             let name = &pod["metadata"]["name"];
             let binding =
                 json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": target});

@@ -34,7 +34,10 @@ use anyhow::{Context, Result, bail};
 use penstock::netns::{Namespace, Owner};
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, ClusterOptions, ServiceAccount, WORKLOADS};
+use crate::{
+    PATIENCE,
+    cluster::{Cluster, ClusterOptions, ServiceAccount, WORKLOADS},
+};
 
 pub use gateway::{Gateway, GatewayOptions};
 pub use kubelet::{Kubelet, Machine};
@@ -47,9 +50,6 @@ const ACCOUNT: (&str, &str) = ("penstock-system", "penstock");
 
 /// The shipped objects: namespace, service account, RBAC, DaemonSet.
 const BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kustomize/base");
-
-/// How long anything may take to come about.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What kind of site.
 #[derive(Debug, Clone)]

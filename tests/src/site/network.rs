@@ -8,13 +8,13 @@
 
 use std::net::IpAddr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use penstock::netns::{
     Backend, Bridge, Families, Namespace, Owner, Plan, VethOptions, create_bridge, create_veth,
 };
 use serde_json::{Value, json};
 
-use super::SiteOptions;
+use super::{SiteOptions, kubelet::HOSTNAME};
 
 /// The namespaces, wired and addressed. They go with the value.
 #[derive(Debug)]
@@ -35,6 +35,9 @@ pub(super) const CLIENT_ARM: &str = "client0";
 /// And towards machines.
 pub(super) const BACKEND_ARM: &str = "backend0";
 
+/// The client's number on its segment.
+const CLIENT: u8 = 100;
+
 impl Network {
     pub(super) fn build(options: &SiteOptions) -> Result<Network> {
         let owner = &options.owner;
@@ -42,7 +45,7 @@ impl Network {
         let clients = Segment::new(&wires, "clients", 1)?;
         let backends = Segment::new(&wires, "backends", 2)?;
         let client = Namespace::create(owner, "client")?;
-        clients.plug(&client, "eth0", 100)?;
+        clients.plug(&client, "eth0", CLIENT)?;
         let gateways = (1..=options.gateways).map(|number| {
             let gateway = Namespace::create(owner, &format!("gateway{number}"))?;
             clients.plug(&gateway, CLIENT_ARM, number)?;
@@ -61,6 +64,11 @@ impl Network {
         mac(1, number)
     }
 
+    /// The client's addresses, IPv4 first.
+    pub fn client_addresses() -> Vec<IpAddr> {
+        hosts(1, CLIENT)
+    }
+
     /// The name of gateway `number` as a Node.
     pub fn gateway_name(number: u8) -> String {
         format!("gateway-{number}")
@@ -74,6 +82,23 @@ impl Network {
     /// The networks of Pods.
     pub fn pod_networks() -> [&'static str; 2] {
         ["10.2.0.0/16", "fd00:2::/64"]
+    }
+
+    /// Makes the gateway that is the Node `gateway` the way of a machine to everywhere; `None`: it has none but its segment.
+    pub(super) fn lead_out(&self, machine: &Backend, gateway: Option<&str>) -> Result<()> {
+        let number = |name: &&str| {
+            (1..=self.gateways.len() as u8).find(|number| Network::gateway_name(*number) == **name)
+        };
+        let by =
+            gateway.map(|name| number(&name).with_context(|| format!("{name} is no gateway"))).transpose()?;
+        for family in ["-4", "-6"] {
+            // There is none to be removed at first.
+            let _none = machine.namespace.ip(&format!("{family} route del default"));
+        }
+        for address in by.map(|number| hosts(2, number)).into_iter().flatten() {
+            machine.namespace.ip(&format!("route add default via {address}"))?;
+        }
+        Ok(())
     }
 
     /// All Nodes, with their status.
@@ -139,7 +164,7 @@ fn hosts(segment: u8, host: u8) -> Vec<IpAddr> {
 }
 
 fn node(name: &str, mut labels: Value, addresses: &[IpAddr]) -> Value {
-    labels["kubernetes.io/hostname"] = name.into();
+    labels[HOSTNAME] = name.into();
     let addresses = addresses.iter().map(|address| json!({"type": "InternalIP", "address": address}));
     json!({
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},

@@ -16,7 +16,7 @@ use penstock::{
     },
     netns::{self, Owner, World, WorldOptions},
 };
-use penstock_tests::{penstock, require_root};
+use penstock_tests::{AN_ANSWER, PATIENCE, penstock, require_root};
 
 use crate::shipped::{documents, object, text};
 
@@ -93,9 +93,9 @@ impl Scene {
     fn assert_served(&self, appliance: &Appliance) {
         for ip in self.service.cluster_ips.iter().chain(&self.service.load_balancer_ips) {
             let to = std::net::SocketAddr::new(*ip, 80);
-            let deadline = Instant::now() + Duration::from_secs(10);
+            let deadline = Instant::now() + PATIENCE;
             loop {
-                match self.world.client.enter(|| get(to, Duration::from_secs(5))).unwrap() {
+                match self.world.client.enter(|| get(to, AN_ANSWER)).unwrap() {
                     Ok(answer) if answer.body.starts_with("backend-") => break,
                     other => assert!(
                         Instant::now() < deadline,

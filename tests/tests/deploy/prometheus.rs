@@ -9,6 +9,7 @@ use std::{
 };
 
 use penstock::netns::{Child, Namespace};
+use penstock_tests::{AN_ANSWER, PATIENCE};
 use serde_json::Value;
 
 const ADDRESS: &str = "127.0.0.1:9090";
@@ -75,7 +76,7 @@ impl Prometheus<'_> {
 
     #[track_caller]
     pub(crate) fn wait_for(&mut self, what: &str, is_so: impl Fn(&Prometheus<'_>) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + PATIENCE;
         while !is_so(self) {
             assert!(self.child.ended().is_none(), "Prometheus has ended:\n{}", self.child.output());
             assert!(Instant::now() < deadline, "no {what}:\n{}", self.child.output());
@@ -86,7 +87,7 @@ impl Prometheus<'_> {
     fn get(&self, path: &str) -> Result<Value, String> {
         let exchange = || -> std::io::Result<String> {
             let mut stream = TcpStream::connect(ADDRESS)?;
-            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+            stream.set_read_timeout(Some(AN_ANSWER))?;
             write!(stream, "GET {path} HTTP/1.0\r\nHost: {ADDRESS}\r\n\r\n")?;
             let mut text = String::new();
             stream.read_to_string(&mut text)?;

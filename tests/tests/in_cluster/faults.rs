@@ -23,7 +23,7 @@ fn a_wrong_object_is_told_so_and_everything_else_is_served() {
         let mut gateways = site.start_gateways(&GatewayOptions::default()).unwrap();
         steps::offer_addresses(site);
         let targets = steps::serve(site, namespace, "good", 1);
-        let load = Load::start(site.client(), &targets, 20).unwrap();
+        let load = Load::start_patient(site.client(), &targets, 20).unwrap();
         let taken = targets[0].ip().to_string();
 
         refused_requests(site, namespace, &taken);
@@ -101,8 +101,8 @@ fn nonsense_slice(site: &Site, namespace: &str) {
         });
         assert_eq!(site.cluster.apply(&[slice]).is_ok(), is_taken, "{address}");
     }
-    // While requests go on.
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    let note = steps::wait_for_event(site, namespace, "EndpointSlice", "nonsense", "DoubtfulEndpointSlice");
+    assert!(note.contains("239.1.2.3") && note.contains("endpoints[0].addresses[0]"), "{note}");
 }
 
 // S-175

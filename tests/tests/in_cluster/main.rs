@@ -11,10 +11,12 @@ mod steps;
 mod workloads;
 mod serving;
 mod handover;
+mod local;
 mod outages;
 mod faults;
 mod restarts;
 mod permissions;
+mod numbers;
 mod scale;
 
 use std::io::Write;

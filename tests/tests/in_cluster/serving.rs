@@ -1,21 +1,17 @@
 //! What an operator tries first: a Deployment, a LoadBalancer Service, curl; a rollout under load; what kubectl tells.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use penstock_tests::{
     require_cluster,
-    site::{GatewayOptions, Load, Site, objects},
+    site::{GatewayOptions, Load, objects},
 };
 use serde_json::Value;
 
 use crate::{
     say,
     shared::on_site,
-    steps::{self, ANNOUNCED_BY, PATIENCE, condition},
+    steps::{self, ANNOUNCED_BY, condition},
 };
 
 /// Requests a second while everything is replaced.
@@ -32,7 +28,7 @@ fn a_deployment_is_served_at_the_addresses_that_its_service_is_given() {
         assert!(targets[0].is_ipv4() && targets[1].is_ipv6(), "{targets:?}");
         for target in &targets {
             assert!(is_of_the_pool(target.ip()), "{target}");
-            let answers: BTreeSet<String> = (0..40).map(|_| curl(site, *target)).collect();
+            let answers: BTreeSet<String> = (0..40).map(|_| steps::curl(site, *target, "/")).collect();
             assert_eq!(answers.len(), 3, "answers at {target} are from {answers:?}");
             let pods = site.kubelet().pods();
             assert!(
@@ -86,7 +82,7 @@ fn a_rollout_of_every_pod_costs_no_request() {
         steps::offer_addresses(site);
         let targets = steps::serve(site, namespace, "web", 3);
         let old: BTreeSet<String> = site.kubelet().pods().into_values().collect();
-        let load = Load::start(site.client(), &targets, RATE).unwrap();
+        let load = Load::start_patient(site.client(), &targets, RATE).unwrap();
         std::thread::sleep(Duration::from_secs(1));
 
         site.cluster.apply(&[objects::deployment(namespace, "web", 3, "2")]).unwrap();
@@ -125,12 +121,4 @@ fn is_of_the_pool(address: IpAddr) -> bool {
         IpAddr::V4(address) => address.octets()[..3] == [10, 1, 8],
         IpAddr::V6(address) => address.segments()[..7] == [0xfd00, 1, 0, 0, 0, 0, 8],
     }
-}
-
-fn curl(site: &Site, target: SocketAddr) -> String {
-    let limit = PATIENCE.as_secs().to_string();
-    let url = format!("http://{target}/");
-    let answer =
-        site.client().run(&["curl", "--silent", "--show-error", "--fail", "--max-time", &limit, &url]);
-    answer.unwrap_or_else(|error| panic!("{error}\n{}", steps::logs(site))).trim().to_owned()
 }

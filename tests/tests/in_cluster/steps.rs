@@ -12,8 +12,7 @@ use serde_json::Value;
 
 use crate::shared::GATEWAYS;
 
-/// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub use penstock_tests::PATIENCE;
 
 /// The annotation that names the gateway which announces a Service.
 pub const ANNOUNCED_BY: &str = "penstock.dev/announced-by";
@@ -25,11 +24,17 @@ pub fn offer_addresses(site: &Site) {
         .unwrap();
 }
 
-/// A Deployment of `replicas` and a Service for it, applied and served. Returns where.
+/// A Deployment of `replicas` and a Service for it, applied, every Pod ready, and served. Returns where.
+/// Only then is a snapshot of the store sure to have every Pod that serves: one that it lacks ends with the restore.
 pub fn serve(site: &Site, namespace: &str, name: &str, replicas: u8) -> Vec<SocketAddr> {
     site.cluster
         .apply(&[objects::deployment(namespace, name, replicas, "1"), objects::service(namespace, name)])
         .unwrap();
+    let deployment = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
+    site.wait_for("every Pod is ready", &deployment, |deployment| {
+        deployment["status"]["availableReplicas"] == replicas
+    })
+    .unwrap();
     let targets = addresses(site, namespace, name);
     wait_until_served(site, &targets).unwrap();
     targets
@@ -64,6 +69,15 @@ pub fn condition<'o>(object: &'o Value, name: &str) -> Option<&'o Value> {
 pub fn ask(site: &Site, target: SocketAddr) -> Result<String> {
     let answer = site.client().enter(|| get(target, Duration::from_secs(2)))?;
     Ok(answer.with_context(|| format!("GET http://{target}/"))?.body)
+}
+
+/// What curl gets from the client.
+pub fn curl(site: &Site, target: SocketAddr, path: &str) -> String {
+    let limit = PATIENCE.as_secs().to_string();
+    let url = format!("http://{target}{path}");
+    let answer =
+        site.client().run(&["curl", "--silent", "--show-error", "--fail", "--max-time", &limit, &url]);
+    answer.unwrap_or_else(|error| panic!("{error}\n{}", logs(site))).trim().to_owned()
 }
 
 /// Until every target answers.

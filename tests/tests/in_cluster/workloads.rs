@@ -1,9 +1,9 @@
 //! The site itself, before any gateway: Deployments become Pods that serve, and Pods become EndpointSlices.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use penstock::demo::{HttpServer, get};
-use penstock_tests::{require_cluster, site::objects};
+use penstock_tests::{AN_ANSWER, require_cluster, site::objects};
 use serde_json::Value;
 
 use crate::shared::on_site;
@@ -23,7 +23,7 @@ fn a_deployment_becomes_pods_that_serve_and_slices_that_name_them() {
         for address in &addresses {
             let to = SocketAddr::new(address.parse().unwrap(), HttpServer::PORT);
             let gateway = &site.network.gateways[0];
-            let answer = gateway.enter(|| get(to, Duration::from_secs(2))).unwrap().unwrap();
+            let answer = gateway.enter(|| get(to, AN_ANSWER)).unwrap().unwrap();
             assert!(site.kubelet().pods()[&answer.body].starts_with("workloads/web-"), "{answer:?}");
         }
 

@@ -5,11 +5,13 @@
 //! client ── gateway ──╥ network ╥── backend 1 (10.2.0.11) ──1300── far (10.3.0.2, fd00:3::2)
 //! ```
 
+use std::time::{Duration, Instant};
+
 use penstock::{
     demo::{Endpoint, HttpServer},
     netns::{Backend, Namespace, VethOptions, create_veth},
 };
-use penstock_tests::{Lab, LabOptions};
+use penstock_tests::{Lab, LabOptions, PATIENCE};
 
 use super::port;
 
@@ -73,11 +75,15 @@ impl FarLab {
     fn wait_until_served(&mut self) {
         for vip in &self.vips {
             let to = std::net::SocketAddr::new(*vip, 80);
-            let served = (0..500).any(|_| {
-                std::thread::sleep(std::time::Duration::from_millis(20));
-                self.lab.get(to).is_ok_and(|answer| answer.body == "backend-200")
-            });
-            assert!(served, "{to} is not served:\n{}", self.lab.appliance.last_lines());
+            let deadline = Instant::now() + PATIENCE;
+            while !self.lab.get(to).is_ok_and(|answer| answer.body == "backend-200") {
+                assert!(
+                    Instant::now() < deadline,
+                    "{to} is not served:\n{}",
+                    self.lab.appliance.last_lines()
+                );
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
     }
 }

@@ -26,7 +26,7 @@ fn hops(text: &str) -> Vec<Vec<String>> {
 }
 
 fn traceroute(lab: &Lab, vip: IpAddr, arguments: &str) -> Vec<Vec<String>> {
-    let line = format!("traceroute {} -n -w 2 -q 2 -m 8 {arguments} {vip}", family(vip));
+    let line = format!("traceroute {} -n -w 15,0,0 -q 2 -m 8 {arguments} {vip}", family(vip));
     let text = says(&lab.world.client, &line);
     let hops = hops(&text);
     assert!(!hops.is_empty(), "{text}");

@@ -32,7 +32,7 @@ use penstock::{
     demo::ServicePort,
     netns::{Child, Namespace},
 };
-use penstock_tests::Lab;
+use penstock_tests::{Lab, PATIENCE};
 
 /// A port of a Service that no node address has.
 fn port(name: &'static str, protocol: &'static str, port: u16, target_port: u16) -> ServicePort {
@@ -59,7 +59,7 @@ fn says(namespace: &Namespace, line: &str) -> String {
 fn start(namespace: &Namespace, line: &str, log: &Path, listens: &[SocketAddr]) -> Child {
     let words: Vec<_> = line.split_whitespace().collect();
     let mut server = namespace.spawn(&words, Some(log)).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     let is_up = || {
         let sockets = says(namespace, "ss -Htuln");
         let any = |port| [format!("0.0.0.0:{port} "), format!("[::]:{port} "), format!("*:{port} ")];

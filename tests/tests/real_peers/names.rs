@@ -35,7 +35,7 @@ fn start_servers(lab: &Lab) -> Vec<Child> {
 }
 
 fn dig(lab: &Lab, server: IpAddr, what: &str) -> String {
-    says(&lab.world.client, &format!("dig +time=2 +tries=2 @{server} {what}"))
+    says(&lab.world.client, &format!("dig +time=15 +tries=2 @{server} {what}"))
 }
 
 #[test]

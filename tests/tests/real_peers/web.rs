@@ -23,7 +23,7 @@ fn netns_curl_is_answered_by_nginx_200_times_on_every_address() {
     ];
     for vip in vips.concat() {
         let line = format!(
-            "curl -sS --fail -Z --parallel-max 50 --max-time 30 -H Connection:close -w %{{http_code}}:%{{remote_ip}}\\n \
+            "curl -sS --fail -Z --parallel-max 50 --max-time 120 -H Connection:close -w %{{http_code}}:%{{remote_ip}}\\n \
              http://{vip}/?[1-{REQUESTS}]"
         );
         let text = says(&lab.world.client, &line);
@@ -47,7 +47,7 @@ fn netns_curl_uploads_20_mb_to_nginx() {
     for vip in lab.vips(ports::HTTP) {
         // Without `Expect`, so that the body is sent whatever nginx says.
         let line = format!(
-            "curl -sS --fail --max-time 60 -H Expect: --data-binary @{} -w :%{{size_upload}} http://{vip}/upload",
+            "curl -sS --fail --max-time 300 -H Expect: --data-binary @{} -w :%{{size_upload}} http://{vip}/upload",
             body.display()
         );
         let text = says(&lab.world.client, &line);

@@ -30,13 +30,13 @@ fn all_is_listed_before_anything_is_served_and_changes_are_seen_at_once() {
     assert!(objects.nodes.contains_key(&key("", "node-1")));
     assert_eq!(objects.slices.len(), 1, "{:?}", objects.slices);
     let kept = &objects.slices[&key("default", "web-1")].value;
-    assert_eq!(kept.ports.as_ref().unwrap()[0].name.as_deref(), Some(""), "the API server fills it in");
-    let endpoint = &kept.endpoints.as_ref().unwrap()[0];
-    assert_eq!(endpoint.target_ref.as_ref().unwrap().name.as_deref(), Some("web-pod"));
+    let kept = kept.slice().unwrap();
+    assert_eq!(kept.ports[0].name, "", "the API server fills it in");
+    assert_eq!(kept.endpoints[0].target.as_deref(), Some("web-pod"));
     assert_eq!(addresses(&objects, "web-1"), ["10.2.0.1"]);
 
     // One change after the other, each seen before the next is made.
-    let mut slowest = Duration::ZERO;
+    let mut times = Vec::new();
     for number in 2..20 {
         let address = format!("10.2.0.{number}");
         lab.cluster
@@ -46,11 +46,12 @@ fn all_is_listed_before_anything_is_served_and_changes_are_seen_at_once() {
                 &json!({"endpoints": [{"addresses": [address]}]}),
             )
             .unwrap();
-        slowest = slowest
-            .max(gateway.until("an endpoint", |objects| addresses(objects, "web-1") == [address.as_str()]));
+        times.push(gateway.until("an endpoint", |objects| addresses(objects, "web-1") == [address.as_str()]));
     }
-    println!("the slowest change was seen {slowest:?} after the API server had answered its writer");
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    // Of most, since the machine may have other things to do now and then; what is not watched is late every time.
+    times.sort();
+    println!("changes were seen so long after the API server had answered their writer: {times:?}");
+    assert!(times[times.len() / 2] < Duration::from_secs(1), "{times:?}");
     let objects = gateway.objects();
     assert!(Arc::ptr_eq(&web, &objects.services[&key("default", "web")].value), "it has not changed");
 

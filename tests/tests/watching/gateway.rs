@@ -16,8 +16,7 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
-/// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use penstock_tests::PATIENCE;
 
 /// Where the tests' Leases and pools are.
 pub(crate) const OURS: &str = "penstock";
@@ -166,6 +165,7 @@ pub(crate) fn pool(name: &str, addresses: &str) -> Value {
 /// The addresses of a slice's endpoints.
 pub(crate) fn addresses(objects: &Objects, name: &str) -> Vec<String> {
     let slice = objects.slices.get(&key("default", name));
-    let endpoints = slice.and_then(|slice| slice.value.endpoints.as_deref()).unwrap_or_default();
-    endpoints.iter().flat_map(|endpoint| endpoint.addresses.clone()).collect()
+    let endpoints =
+        slice.and_then(|slice| slice.value.slice()).into_iter().flat_map(|slice| &slice.endpoints);
+    endpoints.map(|endpoint| endpoint.addr.to_string()).collect()
 }

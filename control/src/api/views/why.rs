@@ -7,6 +7,7 @@
 use crate::{
     fault::Severity,
     ipam::ADDRESS_ASSIGNED,
+    model::{Endpoint, ReadSlice},
     objects::{ObjectKey, ObjectKind, Objects, Subject},
     runtime::{Appliance, Known},
 };
@@ -95,7 +96,7 @@ fn object(known: &Known, key: &ObjectKey, service: &api::Service) -> Step {
     let slices = slices(&known.objects, key)
         .map(|(slice, _)| Subject { kind: ObjectKind::EndpointSlice, key: slice.clone() });
     let subjects: Vec<_> = std::iter::once(Subject::service(key)).chain(slices).collect();
-    for problem in &known.problems {
+    for problem in known.problems.iter().flat_map(|found| found.iter()) {
         if problem.object.as_ref().is_some_and(|object| subjects.contains(object)) {
             let is_own = problem.object.as_ref() == Some(&subjects[0]);
             state = match (problem.severity, is_own) {
@@ -160,11 +161,10 @@ fn endpoints(objects: &Objects, key: &ObjectKey) -> Step {
     let (mut ready, mut terminating, mut others, mut count) = (0, 0, 0, 0);
     for (_, slice) in slices(objects, key) {
         count += 1;
-        for endpoint in slice.endpoints.iter().flatten() {
-            let conditions = endpoint.conditions.clone().unwrap_or_default();
-            match (conditions.ready, conditions.serving, conditions.terminating) {
-                (None | Some(true), ..) => ready += 1,
-                (_, Some(true), Some(true)) => terminating += 1,
+        for endpoint in slice.slice().into_iter().flat_map(|slice| &slice.endpoints) {
+            match endpoint {
+                Endpoint { ready: true, .. } => ready += 1,
+                Endpoint { serving: true, terminating: true, .. } => terminating += 1,
                 _ => others += 1,
             }
         }
@@ -185,13 +185,11 @@ fn endpoints(objects: &Objects, key: &ObjectKey) -> Step {
 fn slices<'o>(
     objects: &'o Objects,
     key: &'o ObjectKey,
-) -> impl Iterator<Item = (&'o ObjectKey, &'o k8s_openapi::api::discovery::v1::EndpointSlice)> {
-    let of_service = |slice: &k8s_openapi::api::discovery::v1::EndpointSlice| {
-        slice.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/service-name"))
-            == Some(&key.name)
-    };
+) -> impl Iterator<Item = (&'o ObjectKey, &'o ReadSlice)> {
     let all = objects.slices.iter().map(|(key, slice)| (key, slice.value.as_ref()));
-    all.filter(move |(slice, value)| slice.namespace == key.namespace && of_service(value))
+    all.filter(move |(slice, value)| {
+        slice.namespace == key.namespace && value.service.as_deref() == Some(&*key.name)
+    })
 }
 
 /// What the workers use.

@@ -1,5 +1,5 @@
 use super::*;
-use std::{collections::BTreeSet, net::IpAddr};
+use std::net::IpAddr;
 
 /// An endpoint in one word a fact: `ready`, `notready`, `going` (terminating and serving), `gone` (terminating only), then
 /// `@node`, `zone=Z`, `node=N` for hints.
@@ -10,9 +10,9 @@ fn endpoint(number: u8, words: &str) -> Endpoint {
         serving: false,
         terminating: false,
         node: None,
-        zone: None,
-        for_zones: BTreeSet::new(),
-        for_nodes: BTreeSet::new(),
+        announceable: false,
+        for_zones: Box::default(),
+        for_nodes: Box::default(),
         target: None,
     };
     for word in words.split(' ') {
@@ -23,13 +23,17 @@ fn endpoint(number: u8, words: &str) -> Endpoint {
             "gone" => endpoint.terminating = true,
             other => match (other.strip_prefix('@'), other.split_once('=')) {
                 (Some(node), _) => endpoint.node = Some(node.into()),
-                (_, Some(("zone", zone))) => drop(endpoint.for_zones.insert(zone.into())),
-                (_, Some(("node", node))) => drop(endpoint.for_nodes.insert(node.into())),
+                (_, Some(("zone", zone))) => endpoint.for_zones = more(&endpoint.for_zones, zone),
+                (_, Some(("node", node))) => endpoint.for_nodes = more(&endpoint.for_nodes, node),
                 _ => panic!("{other}"),
             },
         }
     }
     endpoint
+}
+
+fn more(hints: &[Box<str>], name: &str) -> Box<[Box<str>]> {
+    hints.iter().cloned().chain([name.into()]).collect()
 }
 
 const BOTH: Wanted = Wanted { cluster: true, local: true };

@@ -52,7 +52,7 @@ fn an_endpoint_that_moves_between_slices_changes_nothing() {
     world.slice("a", "web", "{addresses: [10.0.0.1]}", "{name: '', port: 80}");
     let after = world.compile();
     assert!(after.changes.is_empty());
-    assert!(std::sync::Arc::ptr_eq(&before.snapshot.v4.services, &after.snapshot.v4.services));
+    assert!(before.snapshot.v4.services.is_same(&after.snapshot.v4.services));
 }
 
 // S-61, S-79

@@ -199,7 +199,7 @@ proptest! {
             let mut numbers = BTreeMap::new();
             for candidate in world.compiler.ports().flat_map(|port| {
                 let transport = port.port.transport;
-                port.candidates.iter().map(move |candidate| (candidate.backend, transport, candidate.address))
+                port.candidates.into_iter().map(move |candidate| (candidate.backend, transport, candidate.address))
             }) {
                 let other = numbers.insert(candidate.0, (candidate.1, candidate.2));
                 prop_assert!(other.is_none_or(|other| other == (candidate.1, candidate.2)));

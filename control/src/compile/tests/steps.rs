@@ -8,7 +8,7 @@ use crate::{
 use penstock_dataplane::{
     table::{Endpoints, NextHopId, Ring, Transport},
     wire::V4,
-    xdp::FamilyPort,
+    xdp::{AddressFlags, FamilyPort},
 };
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn a_change_of_one_service_leaves_the_others_alone() {
     let after = world.compile();
     assert!(Arc::ptr_eq(&ring(&before, "10.96.0.2"), &ring(&after, "10.96.0.2")));
     assert!(Arc::ptr_eq(&before.snapshot.v4.vips, &after.snapshot.v4.vips));
-    assert!(Arc::ptr_eq(&before.snapshot.v6.services, &after.snapshot.v6.services));
+    assert!(before.snapshot.v6.services.is_same(&after.snapshot.v6.services));
     assert_eq!(ring(&after, "10.96.0.1").backends().len(), 3);
     let changes = after.changes;
     assert_eq!(
@@ -55,8 +55,8 @@ fn nothing_new_is_nothing_changed() {
     let after = world.compile();
     assert!(after.changes.is_empty());
     let (a, b) = (&before.snapshot.v4, &after.snapshot.v4);
-    assert!(Arc::ptr_eq(&a.vips, &b.vips) && Arc::ptr_eq(&a.services, &b.services));
-    assert!(Arc::ptr_eq(&a.next_hops, &b.next_hops) && Arc::ptr_eq(&a.locality, &b.locality));
+    assert!(Arc::ptr_eq(&a.vips, &b.vips) && a.services.is_same(&b.services));
+    assert!(a.next_hops.is_same(&b.next_hops) && Arc::ptr_eq(&a.locality, &b.locality));
     assert!(Arc::ptr_eq(&a.snat_addresses, &b.snat_addresses));
 }
 
@@ -118,7 +118,7 @@ fn ways_outlive_their_backends() {
     let mut world = World::new();
     world.service("web", WEB).slice("w", "web", &endpoints(&[1, 2]), PORT);
     world.compile();
-    assert_eq!(world.compiler.targets(), set([ip("10.0.0.1"), ip("10.0.0.2")]));
+    assert_eq!(world.compiler.targets(), persistent([ip("10.0.0.1"), ip("10.0.0.2")]));
     world.resolve();
     let compiled = world.compile();
     let way_of = |compiled: &Compiled, id| {
@@ -136,7 +136,7 @@ fn ways_outlive_their_backends() {
     assert_eq!(unused.backends.keys().copied().collect::<Vec<_>>(), [ip("10.0.0.1")]);
     world.compiler.forget(&unused);
     assert_eq!(way_of(&world.compile(), 0), None);
-    assert_eq!(world.compiler.targets(), set([ip("10.0.0.2")]));
+    assert_eq!(world.compiler.targets(), persistent([ip("10.0.0.2")]));
     // A backend with the number of one that is gone gets its own way.
     world.release();
     world.slice("w", "web", &endpoints(&[2, 7]), PORT);
@@ -154,11 +154,9 @@ fn a_moved_way_is_one_write() {
     world.compile();
     world.resolve();
     let before = world.compile();
-    let mut ways = world.environment.ways.as_ref().clone();
-    ways.insert(ip("10.0.0.1"), way(ip("10.0.0.99")));
-    world.environment.ways = Arc::new(ways);
+    world.environment.ways.insert(ip("10.0.0.1"), way(ip("10.0.0.99")).into());
     let after = world.compile();
-    assert!(Arc::ptr_eq(&before.snapshot.v4.services, &after.snapshot.v4.services));
+    assert!(before.snapshot.v4.services.is_same(&after.snapshot.v4.services));
     assert_eq!(after.snapshot.v4.next_hops[0].link.unwrap().destination.0[5], 99);
     assert_eq!(after.snapshot.v4.next_hops[1], before.snapshot.v4.next_hops[1]);
 }
@@ -302,20 +300,20 @@ fn ports_outlive_their_backends() {
     world.compile();
     world.slice("w", "web", "", PORT).slice("a", "api", &at(1), "{name: '', port: 9090}");
     let port = |number| (IpFamily::V4, Transport::Tcp, number);
-    assert_eq!(world.compile().captured.backend_ports, set([port(8080), port(9090)]));
+    assert_eq!(world.compile().captured.backend_ports, persistent([port(8080), port(9090)]));
     let unused = world.compiler.lingering();
     assert_eq!(unused.backends.keys().copied().collect::<Vec<_>>(), [ip("10.0.0.2")]);
     assert_eq!(unused.backend_ports.keys().copied().collect::<Vec<_>>(), [port(8080)]);
     // A flow is on the port still.
     world.compiler.forget(&Lingering { backend_ports: Default::default(), ..unused.clone() });
-    assert_eq!(world.compile().captured.backend_ports, set([port(8080), port(9090)]));
+    assert_eq!(world.compile().captured.backend_ports, persistent([port(8080), port(9090)]));
     // It was back in between.
     world.slice("w", "web", &at(1), PORT).compile();
     world.slice("w", "web", "", PORT).compile();
     world.compiler.forget(&unused);
-    assert_eq!(world.compile().captured.backend_ports, set([port(8080), port(9090)]));
+    assert_eq!(world.compile().captured.backend_ports, persistent([port(8080), port(9090)]));
     world.compiler.forget(&world.compiler.lingering());
-    assert_eq!(world.compile().captured.backend_ports, set([port(9090)]));
+    assert_eq!(world.compile().captured.backend_ports, persistent([port(9090)]));
 }
 
 // S-141
@@ -331,7 +329,7 @@ fn vips_and_ports_outlive_their_services() {
     let (vip, port) = (ip("10.96.0.1"), (IpFamily::V4, Transport::Tcp, 30080));
     assert_eq!(compiled.captured.departed_vips, set([vip]));
     assert_eq!(compiled.captured.departed_ports, set([port]));
-    assert!(compiled.captured.address_flags().contains_key(&vip));
+    assert!(compiled.captured.roles(vip).contains(AddressFlags::VIP));
     assert!(compiled.captured.protocol_ports().contains(&FamilyPort { v6: false, protocol: 6, port: 30080 }));
     assert!(compiled.snapshot.v4.vips.departed.contains(&std::net::Ipv4Addr::new(10, 96, 0, 1)));
     let before = world.compiler.lingering();

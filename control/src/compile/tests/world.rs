@@ -1,15 +1,16 @@
 //! A model and a compiler to play with.
 
 use crate::{
-    compile::{Compiled, Compiler, Environment, Reachability, Settings, Way},
+    compile::{Compiled, Compiler, Environment, Settings},
     config::NodePortAddresses,
     model::Model,
     objects::{Object, ObjectKey, Objects},
+    routes::{Way, WayLink, Ways},
 };
+use imbl::OrdSet;
 use penstock_dataplane::{
-    io::PortId,
-    table::{Endpoints, Link, Service, Tables, Transport, VipMatch},
-    wire::{EtherAddr, Family, V4, VlanTags},
+    table::{Endpoints, Service, Tables, Transport, VipMatch},
+    wire::{Family, V4},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,7 +42,7 @@ impl World {
         let environment = Environment {
             settings,
             node_addresses,
-            ways: Arc::default(),
+            ways: Ways::new(),
             port_mtus: Arc::from([]),
             port_addresses: Vec::new(),
             port_macs: BTreeMap::new(),
@@ -112,9 +113,8 @@ impl World {
 
     /// A way to each address that is wanted.
     pub(super) fn resolve(&mut self) -> &mut Self {
-        let ways: Reachability =
-            self.compiler.targets().into_iter().map(|address| (address, way(address))).collect();
-        self.environment.ways = Arc::new(ways);
+        let targets = self.compiler.targets().into_iter();
+        self.environment.ways = targets.map(|address| (address, Arc::new(way(address)))).collect();
         self
     }
 
@@ -150,14 +150,10 @@ pub(super) fn way(address: IpAddr) -> Way {
         IpAddr::V4(v4) => v4.octets()[3],
         IpAddr::V6(v6) => v6.octets()[15],
     };
-    let link = Link {
-        port: PortId(1),
-        source: EtherAddr([2, 0, 0, 0, 0, 1]),
-        destination: EtherAddr([2, 1, 0, 0, 0, last]),
-        vlan: VlanTags::NONE,
-    };
+    let link =
+        WayLink { port: 1, source_mac: [2, 0, 0, 0, 0, 1], dest_mac: [2, 1, 0, 0, 0, last], vlan: None };
     Way {
-        link: Some(link),
+        link: Ok(link),
         source: Some(ip(if address.is_ipv4() { "192.0.2.1" } else { "2001:db8::1" })),
         mtu: 1500,
     }
@@ -191,5 +187,9 @@ pub(super) fn cluster(compiled: &Compiled, address: &str, port: u16) -> Vec<Stri
 }
 
 pub(super) fn set<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeSet<T> {
+    items.into_iter().collect()
+}
+
+pub(super) fn persistent<T: Ord + Clone>(items: impl IntoIterator<Item = T>) -> OrdSet<T> {
     items.into_iter().collect()
 }

@@ -62,9 +62,7 @@ impl Collector for Live {
         let sample = (self.source)();
         let mut page = Page(&mut encoder);
         let help = "Generation of the newest tables";
-        page.0
-            .encode_descriptor("generation", help, None, MetricType::Gauge)?
-            .encode_gauge(&sample.generation)?;
+        page.gauge("generation", help, sample.generation)?;
         workers(&mut page, &sample)?;
         let affinity = [("used", sample.affinity.0), ("capacity", sample.affinity.1)];
         page.gauges(
@@ -209,7 +207,7 @@ fn ports(page: &mut Page<'_, '_>, sample: &Sample) -> fmt::Result {
 }
 
 /// Families of numbers with labels.
-struct Page<'p, 'e>(&'p mut DescriptorEncoder<'e>);
+pub(super) struct Page<'p, 'e>(pub(super) &'p mut DescriptorEncoder<'e>);
 
 impl Page<'_, '_> {
     fn counters<L: EncodeLabelSet>(
@@ -225,7 +223,12 @@ impl Page<'_, '_> {
         Ok(())
     }
 
-    fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
+    /// One number.
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    pub(super) fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
         &mut self,
         name: &str,
         help: &str,

@@ -1,7 +1,7 @@
 //! How the syncs went, and what the last one made.
 
-use super::{TableFacts, tables::FamilyFacts};
-use crate::http::Moment;
+use super::TableFacts;
+use crate::{compile::Tally, http::Moment};
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
@@ -65,7 +65,11 @@ impl Syncs {
             self.last_queued.clone(),
         );
         registry.register("service_ports", "Service ports served", self.services.clone());
-        registry.register("backends", "Endpoints known, ready or not", self.backends.clone());
+        registry.register(
+            "backends",
+            "Backends (protocol, address, port) of Services, ready or not",
+            self.backends.clone(),
+        );
         registry.register(
             "no_local_endpoints",
             "Service ports with the policy Local whose endpoints are all on other nodes",
@@ -96,7 +100,7 @@ impl Syncs {
     /// What it made.
     pub fn tables(&self, facts: &TableFacts) {
         for (name, family) in [("IPv4", facts.v4), ("IPv6", facts.v6)] {
-            let FamilyFacts { service_ports, backends, no_local_internal, no_local_external } = family;
+            let Tally { service_ports, backends, no_local_internal, no_local_external } = family;
             self.services.get_or_create(&[("ip_family", name)]).set(service_ports as i64);
             self.backends.get_or_create(&[("ip_family", name)]).set(backends as i64);
             for (policy, count) in [("internal", no_local_internal), ("external", no_local_external)] {

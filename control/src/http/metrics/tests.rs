@@ -3,6 +3,7 @@ use crate::{
     compile::{Compiler, Environment},
     config::Config,
     http::{Moment, health::Question},
+    ipam::Usage,
     model::Model,
     objects::{Object, ObjectKey, Objects},
     routes::View,
@@ -84,6 +85,33 @@ fn workers_numbers_are_shown_as_they_are() {
 }
 
 #[test]
+fn a_cluster_has_numbers_of_its_own() {
+    let usage = Usage { assigned: [3, 0], available: [253, i64::MAX] };
+    let sample = ClusterSample {
+        connected: true,
+        last_answer: Some(Duration::from_millis(1_700_000_000_500)),
+        gateways: 2,
+        announced: [4, 5],
+        pools: vec![("public".to_owned(), usage)],
+    };
+    let metrics = || Metrics::new(&health(), &Syncs::default(), Sample::default);
+    assert!(!metrics().text().contains("api_server"), "where there is no cluster there are none");
+    let text = metrics().in_cluster(move || sample.clone()).text();
+    for line in [
+        "penstock_api_server_connected 1",
+        "penstock_api_server_last_answer_timestamp_seconds 1700000000.5",
+        "penstock_live_gateways 2",
+        r#"penstock_announced_addresses{ip_family="IPv4"} 4"#,
+        r#"penstock_announced_addresses{ip_family="IPv6"} 5"#,
+        r#"penstock_pool_addresses{pool="public",ip_family="IPv4",state="assigned"} 3"#,
+        r#"penstock_pool_addresses{pool="public",ip_family="IPv4",state="available"} 253"#,
+        r#"penstock_pool_addresses{pool="public",ip_family="IPv6",state="available"} 9223372036854775807"#,
+    ] {
+        has(&text, line);
+    }
+}
+
+#[test]
 fn syncs_are_counted() {
     let syncs = Syncs::default();
     let now = Moment::now();
@@ -134,7 +162,7 @@ fn facts(services: &[(&str, bool, bool)]) -> TableFacts {
     let config = Config::from_yaml("interfaces: [{name: eth0}]", "test", "n1").unwrap();
     let mut compiler = Compiler::new();
     compiler.compile(&model, &Environment::of(&config, &View::default()));
-    TableFacts::count(&compiler, &[])
+    TableFacts::of(&compiler, [])
 }
 
 const INTERNAL: &str = "ports: [{port: 80}], internalTrafficPolicy: Local";

@@ -548,16 +548,20 @@ fn a_change_costs_what_differs() {
     let begun = std::time::Instant::now();
     let writes = world.controller.update(&world.objects());
     assert_eq!(writes.len(), 10_001, "each of them and the pool");
-    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    let all = begun.elapsed();
     let given: BTreeSet<_> = writes.iter().filter_map(Write::addresses).flatten().collect();
     assert_eq!(given.len(), 10_000);
     let mut changes = Vec::new();
     world.make(writes, &mut changes);
     world.controller.update(&world.objects());
-    let begun = std::time::Instant::now();
-    for port in 1..200 {
+    // The quickest of many: the machine may have other things to do now and then.
+    let one = (1..200).map(|port| {
         world.service("s77", json!({"ports": [{"port": port}]}), json!({}));
-        assert!(world.controller.update(&world.objects()).is_empty());
-    }
-    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+        let objects = world.objects();
+        let begun = std::time::Instant::now();
+        assert!(world.controller.update(&objects).is_empty());
+        begun.elapsed()
+    });
+    let one = one.min().unwrap();
+    assert!(one * 100 < all, "one takes {one:?}, ten thousand take {all:?}");
 }

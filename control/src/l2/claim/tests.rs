@@ -13,15 +13,15 @@ struct World {
 }
 
 impl World {
-    fn new(never_announced: bool) -> Self {
+    fn new(before: Before) -> Self {
         let start = Instant::now();
-        let claim = Claim::new([192, 0, 2, 10].into(), "eth0", never_announced, start);
+        let claim = Claim::new([192, 0, 2, 10].into(), "eth0", before, start);
         Self { start, claim, manners: Manners { defending: true, gratuitous: None } }
     }
 
     /// One that is announced, its burst over, at 10 s.
     fn announced() -> Self {
-        let mut world = Self::new(false);
+        let mut world = Self::new(Before::OneThatIsGone);
         world.until(10_000);
         world
     }
@@ -43,6 +43,12 @@ impl World {
         all
     }
 
+    fn proceeds(&mut self, ms: u64) -> Vec<String> {
+        let mut actions = Vec::new();
+        self.claim.proceed(self.at(ms), self.manners, &mut actions);
+        actions.iter().map(shown).collect()
+    }
+
     fn hears(&mut self, mac: EtherAddr, ms: u64) -> Vec<String> {
         self.hears_claim(mac, false, ms)
     }
@@ -60,9 +66,8 @@ fn shown(action: &Action) -> String {
         Action::Say(Say::Probe(_)) => "probe".to_owned(),
         Action::Say(Say::Announce(_)) => "announce".to_owned(),
         Action::Say(Say::Answer(..)) => "answer".to_owned(),
-        Action::Tell(L2Event::Announced { former, .. }) => {
-            former.map_or("owner".to_owned(), |former| format!("owner after {former}"))
-        }
+        Action::Tell(L2Event::TakingOver { mac, .. }) => format!("after {mac}"),
+        Action::Tell(L2Event::Announced { .. }) => "owner".to_owned(),
         Action::Tell(L2Event::Conflict { mac, announced, .. }) => format!("conflict {mac} {announced}"),
         Action::Tell(L2Event::Contested { mac, .. }) => format!("contested {mac}"),
         Action::Tell(L2Event::Yielded { mac, .. }) => format!("yielded {mac}"),
@@ -72,12 +77,12 @@ fn shown(action: &Action) -> String {
 // S-188
 #[test]
 fn an_address_is_looked_for_and_then_announced_in_five_rounds() {
-    let mut new = World::new(true);
+    let mut new = World::new(Before::Nobody);
     assert_eq!(new.until(599), ["0 probe", "200 probe", "400 probe"]);
     let expected =
         ["600 owner", "600 announce", "1700 announce", "2800 announce", "3900 announce", "5000 announce"];
     assert_eq!(new.until(60_000), expected);
-    let mut moved = World::new(false);
+    let mut moved = World::new(Before::OneThatIsGone);
     let expected = [
         "0 probe",
         "30 owner",
@@ -95,33 +100,47 @@ fn an_address_is_looked_for_and_then_announced_in_five_rounds() {
 fn it_is_announced_again_and_again_only_if_that_is_asked_for() {
     let mut world = World::announced();
     assert_eq!(world.until(3_600_000), [""; 0]);
-    let mut world = World::new(false);
+    let mut world = World::new(Before::OneThatIsGone);
     world.manners.gratuitous = Some(Duration::from_secs(60));
     world.until(10_000);
     assert_eq!(world.until(200_000), ["60030 announce", "120030 announce", "180030 announce"]);
 }
 
 #[test]
-fn a_former_owner_lets_it_go_on_at_once() {
-    for never_announced in [false, true] {
-        let mut world = World::new(never_announced);
+fn it_is_announced_when_the_way_to_its_former_owner_is_made_or_after_half_a_second() {
+    for before in [Before::Nobody, Before::OneThatIsGone, Before::OneThatIsThere] {
+        let mut world = World::new(before);
         world.until(0);
-        assert_eq!(world.hears(PEER, 2), ["owner after 02:00:00:00:00:07", "announce"]);
-        assert_eq!(world.until(1200), ["1102 announce"]);
+        assert_eq!(world.hears(PEER, 2), ["after 02:00:00:00:00:07"]);
+        assert_eq!((world.hears(PEER, 3), world.until(10)), (vec![], vec![]));
+        assert!(!world.claim.is_announced());
+        assert_eq!(world.proceeds(10), ["owner", "announce"]);
+        assert!(world.proceeds(11).is_empty());
+        assert_eq!(world.until(1200), ["1110 announce"]);
+
+        let mut world = World::new(before);
+        world.until(0);
+        world.hears(PEER, 2);
+        assert_eq!(world.until(600), ["502 owner", "502 announce"]);
     }
+    let mut world = World::new(Before::OneThatIsGone);
+    world.until(0);
+    world.hears(PEER, 2);
+    assert_eq!(world.hears(STRANGER, 3), ["conflict 02:00:00:00:00:08 false"]);
+    assert!(world.proceeds(4).is_empty());
 }
 
 #[test]
 fn a_former_owner_may_be_late() {
-    let mut world = World::new(false);
+    let mut world = World::new(Before::OneThatIsGone);
     world.manners.defending = false;
     assert_eq!(world.until(40), ["0 probe", "30 owner", "30 announce"]);
-    assert_eq!(world.hears_claim(PEER, true, 41), ["owner after 02:00:00:00:00:07"]);
+    assert_eq!(world.hears_claim(PEER, true, 41), ["after 02:00:00:00:00:07"]);
     assert_eq!(world.hears_claim(PEER, true, 42), [""; 0], "once");
     assert!(world.claim.is_announced());
     assert_eq!(world.until(1200), ["1130 announce"], "nobody is spoken against");
     // What comes unasked is no answer, nor is what comes too late.
-    let mut world = World::new(false);
+    let mut world = World::new(Before::OneThatIsGone);
     world.until(40);
     assert_eq!(world.hears_claim(PEER, false, 41), ["contested 02:00:00:00:00:07"]);
     assert_eq!(World::announced().hears_claim(PEER, true, 10_000), ["contested 02:00:00:00:00:07"]);
@@ -129,7 +148,7 @@ fn a_former_owner_may_be_late() {
 
 #[test]
 fn what_a_stranger_has_is_left_to_it_and_tried_again() {
-    let mut world = World::new(false);
+    let mut world = World::new(Before::OneThatIsGone);
     world.until(0);
     assert_eq!(world.hears(STRANGER, 5), ["conflict 02:00:00:00:00:08 false"]);
     assert!(!world.claim.is_announced());
@@ -165,7 +184,7 @@ fn a_peer_is_spoken_against_after_half_a_second_and_at_most_every_second() {
     assert_eq!(world.hears(PEER, 20_100), [""; 0]);
     assert_eq!(world.until(20_550), ["20500 announce"]);
     // The peer answers back at once: not before a second has gone.
-    assert_eq!(world.hears(PEER, 20_510), [""; 0]);
+    assert_eq!(world.hears(PEER, 20_510), ["contested 02:00:00:00:00:07"]);
     assert_eq!(world.until(21_550), ["21500 announce"]);
     // Nobody speaks against it any more: the burst is ended.
     let rest = ["22600 announce", "23700 announce", "24800 announce", "25900 announce"];
@@ -185,7 +204,8 @@ fn who_does_not_defend_yields_to_a_peer_but_not_to_a_stranger() {
     world.manners.defending = true;
     world.claim.defend_again(world.at(700_000));
     assert_eq!(world.until(700_000), ["700000 probe"]);
-    assert_eq!(world.hears(PEER, 700_001), ["owner after 02:00:00:00:00:07", "announce"]);
+    assert_eq!(world.hears(PEER, 700_001), ["after 02:00:00:00:00:07"]);
+    assert_eq!(world.proceeds(700_002), ["owner", "announce"]);
 }
 
 #[test]

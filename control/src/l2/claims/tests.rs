@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::l2::{
-    Interfaces, L2Event,
+    Before, Interfaces, L2Event,
     frame::{Asker, Claimed},
 };
 
@@ -26,7 +26,7 @@ fn wanted(text: &str) -> BTreeMap<IpAddr, Wanted> {
             Some((address, name)) => (address, Interfaces::Named([name.to_owned()].into())),
             None => (word, Interfaces::All),
         };
-        (ip(address), Wanted { interfaces, never_announced: false })
+        (ip(address), Wanted { interfaces, before: Before::OneThatIsGone })
     };
     text.split_whitespace().map(one).collect()
 }
@@ -183,9 +183,14 @@ fn a_stranger_that_turns_out_to_be_a_gateway_is_a_former_owner() {
     world.claims.add_peers([PEER].into(), world.now);
     assert_eq!(world.pass(1), [(0, Action::Say(Say::Probe(ip("192.0.2.10"))))]);
     let told = world.hears(0, "192.0.2.10", PEER);
-    let expected =
-        L2Event::Announced { address: ip("192.0.2.10"), interface: "eth0".into(), former: Some(PEER) };
-    assert_eq!(told[0], (0, Action::Tell(expected)));
+    let expected = L2Event::TakingOver { address: ip("192.0.2.10"), interface: "eth0".into(), mac: PEER };
+    assert_eq!(told, [(0, Action::Tell(expected))]);
+    assert!(!world.answers(0, "192.0.2.10", CLIENT), "the former owner does");
+    world.claims.proceed(&[ip("192.0.2.11")].into(), world.now);
+    assert_eq!(world.pass(0), [], "another one is meant");
+    world.claims.proceed(&[ip("192.0.2.10")].into(), world.now);
+    assert_eq!(world.pass(0).len(), 2, "event, announcement");
+    assert!(world.answers(0, "192.0.2.10", CLIENT));
     // A gateway that is not heard of any more is still no stranger.
     world.claims.add_peers(BTreeSet::new(), world.now);
     assert!(matches!(world.hears(0, "192.0.2.10", PEER)[..], [(0, Action::Tell(L2Event::Contested { .. }))]));
@@ -204,7 +209,7 @@ fn defending_again_looks_for_what_was_given_up() {
     assert_eq!(world.pass(60_000), []);
     world.claims.set_defending(true, world.now);
     assert_eq!(world.pass(0), [(0, Action::Say(Say::Probe(ip("192.0.2.10"))))]);
-    world.pass(50);
+    world.pass(150);
     assert!(world.answers(0, "192.0.2.10", CLIENT));
 }
 
@@ -224,7 +229,10 @@ fn ten_thousand_addresses_are_served_in_batches() {
         let address = IpAddr::from((0x0a00_0000 + n).to_be_bytes());
         (
             address,
-            Wanted { interfaces: Interfaces::Named(["eth0".to_owned()].into()), never_announced: false },
+            Wanted {
+                interfaces: Interfaces::Named(["eth0".to_owned()].into()),
+                before: Before::OneThatIsGone,
+            },
         )
     });
     world.claims.set(all.collect(), world.now);

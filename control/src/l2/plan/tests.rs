@@ -215,6 +215,27 @@ fn for_the_local_policy_only_nodes_with_an_endpoint_announce() {
     assert_eq!(world.owner("web"), message);
 }
 
+#[test]
+fn for_the_local_policy_a_ready_endpoint_comes_before_one_that_ends() {
+    let mut world = World::new();
+    world.service("web", "192.0.2.10", "gw-a gw-d");
+    world.service_with("web", "192.0.2.10", json!({"externalTrafficPolicy": "Local"}), json!({}));
+    assert_eq!(world.owner("web"), "gw-d");
+    let slice = |gw_a: Value| {
+        let ends = json!({"ready": false, "serving": true, "terminating": true});
+        let endpoint =
+            |node, conditions| json!({"addresses": ["10.0.0.1"], "nodeName": node, "conditions": conditions});
+        json!({
+            "metadata": {"labels": {"kubernetes.io/service-name": "web"}}, "addressType": "IPv4",
+            "endpoints": [endpoint("gw-d", ends), endpoint("gw-a", gw_a)],
+        })
+    };
+    put(&mut world.objects.slices, "default", "web-1", slice(json!({"ready": true})));
+    assert_eq!(world.owner("web"), "gw-a", "while the one on gw-d still serves");
+    put(&mut world.objects.slices, "default", "web-1", slice(json!({"ready": false})));
+    assert_eq!(world.owner("web"), "gw-d", "better than none");
+}
+
 // S-187
 #[test]
 fn excluded_nodes_and_those_without_network_never_announce() {

@@ -11,7 +11,7 @@ fn labelled(labels: &str, text: &str) -> Reading<Slice> {
     );
     let object: api::EndpointSlice =
         serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    Slice::read(&ObjectKey::new("default", "web-1"), &object)
+    Slice::read(&object)
 }
 
 #[track_caller]
@@ -70,6 +70,30 @@ fn any_manager_will_do() {
     let labels =
         "labels: {kubernetes.io/service-name: web, endpointslice.kubernetes.io/managed-by: someone.example}";
     assert!(matches!(labelled(labels, ONE).value, Ok(Some(_))));
+}
+
+/// The API server lets these through. They cost their own endpoint, which is told.
+#[test]
+fn an_endpoint_that_is_no_host_is_told_and_left_out() {
+    for (family, host, nobody) in [
+        ("IPv4", "10.0.0.1", "239.1.2.3"),
+        ("IPv4", "10.0.0.1", "224.0.1.1"),
+        ("IPv4", "10.0.0.1", "255.255.255.255"),
+        ("IPv6", "fd00::1", "ff05::1"),
+        ("IPv6", "fd00::1", "ff1e::1"),
+    ] {
+        let endpoints = format!("endpoints: [{{addresses: ['{nobody}']}}, {{addresses: ['{host}']}}]");
+        let Reading { value, warnings } = read_slice(&format!("addressType: {family}, {endpoints}"));
+        let used: Vec<_> = value.unwrap().unwrap().endpoints.iter().map(|endpoint| endpoint.addr).collect();
+        assert_eq!(used, [host.parse::<IpAddr>().unwrap()], "{nobody}");
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let told = warnings[0].to_string();
+        assert!(
+            told.starts_with(&format!("endpoints[0].addresses[0]: Invalid value: \"{nobody}\": ")),
+            "{told}"
+        );
+        assert!(told.ends_with("the endpoint is not used; it must be the address of a host"), "{told}");
+    }
 }
 
 #[test]

@@ -29,7 +29,12 @@ fn route_by_kernel(world: &World) {
 }
 
 /// One exchange from the client to `backend`; returns who the backend saw.
-fn exchange(world: &World, backend: &Backend, address: IpAddr) -> std::io::Result<IpAddr> {
+fn exchange(
+    world: &World,
+    backend: &Backend,
+    address: IpAddr,
+    patience: Duration,
+) -> std::io::Result<IpAddr> {
     let to = SocketAddr::new(address, 8080);
     let listener = backend.namespace.enter(|| TcpListener::bind(to)).unwrap()?;
     std::thread::scope(|scope| {
@@ -40,7 +45,7 @@ fn exchange(world: &World, backend: &Backend, address: IpAddr) -> std::io::Resul
             Ok::<_, std::io::Error>(peer.ip())
         });
         let answer = world.client.enter(|| {
-            let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(1))?;
+            let mut stream = TcpStream::connect_timeout(&to, patience)?;
             let mut text = String::new();
             stream.read_to_string(&mut text)?;
             Ok::<_, std::io::Error>(text)
@@ -69,12 +74,12 @@ fn netns_world_carries_both_families_in_both_shapes() {
         if !one_arm {
             // Nothing crosses before the kernel may route: what the demonstration relies on.
             let backend = &world.backends[0];
-            assert!(exchange(&world, backend, backend.addresses[0]).is_err());
+            assert!(exchange(&world, backend, backend.addresses[0], Duration::from_secs(1)).is_err());
         }
         route_by_kernel(&world);
         for backend in &world.backends {
             for address in &backend.addresses {
-                let seen = exchange(&world, backend, *address).unwrap();
+                let seen = exchange(&world, backend, *address, Duration::from_secs(60)).unwrap();
                 assert!(world.plan.client().contains(&seen), "{label}: {seen}");
             }
         }

@@ -41,17 +41,15 @@ fn an_outage_ends_in_a_new_list_and_a_broken_watch_is_resumed() {
 fn a_refusal_says_what_to_allow_and_all_else_is_an_absence() {
     use watcher::Error as E;
     let told = |error: E| trouble("services", &error);
-    let Trouble::Refused(text) = told(E::InitialListFailed(api(403, "Forbidden"))) else {
+    let Trouble::Refused { cause, remedy } = told(E::InitialListFailed(api(403, "Forbidden"))) else {
         panic!("no refusal")
     };
-    assert_eq!(
-        text,
-        "it is so: allow list and watch of services in the ClusterRole or Role that Penstock has"
-    );
-    let Trouble::Refused(text) = told(E::InitialListFailed(api(401, "Unauthorized"))) else {
+    assert_eq!(cause, "it is so");
+    assert_eq!(remedy, "allow list and watch of services in the ClusterRole or Role that Penstock has");
+    let Trouble::Refused { remedy, .. } = told(E::InitialListFailed(api(401, "Unauthorized"))) else {
         panic!("no refusal")
     };
-    assert!(text.contains("renew the credentials"), "{text}");
+    assert!(remedy.contains("renew the credentials"), "{remedy}");
     assert_eq!(
         told(E::InitialListFailed(api(500, "InternalError"))),
         Trouble::Away("services: 500 it is so".to_owned())

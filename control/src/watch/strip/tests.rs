@@ -79,14 +79,14 @@ fn node(heartbeat: &str, network: &str) -> Node {
 }
 
 /// What the model makes of them.
-fn read(service: Service, slice: EndpointSlice, node: Node) -> String {
+fn read(service: Service, slice: ReadSlice, node: Node) -> String {
     fn only<T>(name: ObjectKey, value: T) -> Kind<T> {
         Kind::unit(name, Object { origin: None, value: Arc::new(value) })
     }
     let mut model = Model::default();
     let problems = model.update(&Objects {
         services: only(key(&service.metadata), service),
-        slices: only(key(&slice.metadata), slice),
+        slices: only(ObjectKey::new("default", "web-1"), slice),
         nodes: only(key(&node.metadata), node),
         ..Objects::default()
     });
@@ -96,7 +96,7 @@ fn read(service: Service, slice: EndpointSlice, node: Node) -> String {
 #[test]
 fn who_reads_objects_finds_in_what_is_kept_all_that_was_there() {
     let (time, full) = ("2026-01-01T00:00:00Z", web());
-    let whole = read(web(), slice(), node(time, "True"));
+    let whole = read(web(), slice().into(), node(time, "True"));
     assert!(whole.contains("web-0") && whole.contains("leaving: true"), "{whole}");
     let kept = read(web().keep().unwrap(), slice().keep().unwrap(), node(time, "True").keep().unwrap());
     assert_eq!(kept, whole);
@@ -114,21 +114,16 @@ fn what_nobody_reads_is_dropped() {
     );
     let conditions = service.status.unwrap().conditions.unwrap();
     assert_eq!(conditions.iter().map(|it| it.type_.as_str()).collect::<Vec<_>>(), ["penstock.dev/Announced"]);
-    for meta in [
-        service.metadata,
-        slice().keep().unwrap().metadata,
-        node("2026-01-01T00:00:00Z", "True").keep().unwrap().metadata,
-    ] {
+    for meta in [service.metadata, node("2026-01-01T00:00:00Z", "True").keep().unwrap().metadata] {
         assert!(
             meta.managed_fields.is_none() && meta.resource_version.is_none() && meta.finalizers.is_none()
         );
         assert!(meta.uid.is_some() && meta.generation == Some(3) && meta.labels.is_some());
     }
-    let labels = slice().keep().unwrap().metadata.labels.unwrap();
-    assert_eq!(labels.keys().collect::<Vec<_>>(), ["kubernetes.io/service-name"]);
-    let endpoint = &slice().keep().unwrap().endpoints.unwrap()[0];
-    assert_eq!(endpoint.addresses, ["10.2.0.1"]);
-    assert!(endpoint.hostname.is_none() && endpoint.target_ref.as_ref().unwrap().uid.is_none());
+    assert!(service.spec.unwrap().selector.is_some(), "sharing an address depends on it");
+    let mut inside = web();
+    inside.spec.as_mut().unwrap().type_ = Some("ClusterIP".to_owned());
+    assert_eq!(inside.keep().unwrap().spec.unwrap().selector, None);
 }
 
 #[test]

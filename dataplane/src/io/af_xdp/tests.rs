@@ -285,8 +285,8 @@ fn af_xdp_waiting_ends_with_a_packet_or_in_time() {
         assert!(start.elapsed() >= Duration::from_millis(19), "{:?}", start.elapsed());
         peer.send(&packet(VIP, 1, 0));
         let start = Instant::now();
-        io.wait(Duration::from_secs(5), None);
-        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        io.wait(Duration::from_secs(60), None);
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
         eventually("our packet", || forward(&mut io, |_| None) == 1);
     });
 }

@@ -7,7 +7,7 @@ use crate::{
     table::{NextHop, Tables, Transport},
     wire::{EtherAddr, TcpFlags},
 };
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 both_families! {
     an_unserved_port_of_a_vip_is_reset,
@@ -26,7 +26,7 @@ both_families! {
 }
 
 pub(super) fn set_next_hops<F: Net>(tables: &mut Tables<F>, change: impl Fn(&mut NextHop<F>)) {
-    Arc::make_mut(&mut tables.next_hops).iter_mut().for_each(change);
+    tables.next_hops.iter_mut().for_each(change);
 }
 
 // S-156, S-158 (whoever announces a VIP answers for it)
@@ -193,11 +193,11 @@ fn an_unknown_next_hop_drops_and_remembers_nothing<F: Net>() {
     world.client(1).syn().expect_drop(DropReason::NextHop).moved("next_hop received").expect_no_flow();
     world.resume(&who).send(ACK).expect_drop(DropReason::NextHop).moved("next_hop received");
     world.resume(&who).reply(ACK).expect_at_client();
-    world.tables(|tables| tables.next_hops = Arc::default());
+    world.tables(|tables| tables.next_hops = Default::default());
     world.resume(&who).send(ACK).expect_drop(DropReason::NextHop);
     world.tables(|tables| {
         let hop = |number| NextHop { link: Some(backend_link(number)), source: None, mtu: 1500 };
-        tables.next_hops = Arc::new((0..3).map(hop).collect());
+        tables.next_hops = (0..3).map(hop).collect();
     });
     world.client(1).syn().expect_drop(DropReason::NoSnatAddress).moved("no_snat_address received");
     world.resume(&who).send(ACK).expect_at_backend();
@@ -206,7 +206,7 @@ fn an_unknown_next_hop_drops_and_remembers_nothing<F: Net>() {
 fn a_refused_packet_changes_nothing_of_its_flow<F: Net>() {
     let mut world = World::<F>::new();
     let who = world.client(0).connect().who();
-    let before = *world.flow(&who.original).unwrap();
+    let before = world.flow(&who.original).unwrap();
     world.wait(Duration::from_secs(3));
     let elsewhere = EtherAddr([2, 9, 9, 9, 9, 9]);
     world.resume(&who).send_with(FIN_ACK, |packet| {
@@ -217,6 +217,6 @@ fn a_refused_packet_changes_nothing_of_its_flow<F: Net>() {
     world.resume(&who).send_with(FIN_ACK, |packet| packet.payload = vec![0; 1500]);
     world.resume(&who).reply_with(RST, |packet| packet.hop_limit = 1);
     world.moved("received reply_forbidden");
-    assert_eq!(*world.flow(&who.original).unwrap(), before);
+    assert_eq!(world.flow(&who.original).unwrap(), before);
     assert!(matches!(before.state.get(), FlowState::Tcp(_)) && before.original.transport == Transport::Tcp);
 }

@@ -340,7 +340,7 @@ fn flows_survive_their_service<F: Net>() {
     let who = world.client(0).connect().who();
     world.tables(|tables| {
         tables.vips = Arc::default();
-        tables.services = Arc::default();
+        tables.services = Default::default();
         tables.locality = Arc::new(Locality::default());
     });
     world.resume(&who).send(ACK).expect_at_backend().reply(ACK).expect_at_client();

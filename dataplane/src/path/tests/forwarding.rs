@@ -152,7 +152,7 @@ fn what_no_connection_can_start_with_is_dropped<F: Net>() {
         let mut world = World::<F>::new();
         let talk = world.client(0).from(from, 7).vip(CLUSTER_IP).connect();
         let who = if kept { talk.expect_client_kept() } else { talk.expect_masqueraded() }.who();
-        let before = *world.flow(&who.original).unwrap();
+        let before = world.flow(&who.original).unwrap();
         world.wait(Duration::from_secs(5));
         for flags in [SYN_ACK, NO_FLAGS, SYN | RST] {
             let talk = world.resume(&who).send(flags).expect_drop(super::super::DropReason::TcpInvalid);
@@ -162,7 +162,7 @@ fn what_no_connection_can_start_with_is_dropped<F: Net>() {
             let talk = world.resume(&who).reply(flags).expect_drop(super::super::DropReason::TcpInvalid);
             talk.moved("received tcp_invalid");
         }
-        assert_eq!(*world.flow(&who.original).unwrap(), before);
+        assert_eq!(world.flow(&who.original).unwrap(), before);
     }
 }
 
@@ -172,7 +172,7 @@ fn a_reset_out_of_the_window_changes_nothing<F: Net>() {
     let mut world = World::<F>::new();
     // The client has acknowledged 5001, the backend 1001.
     let who = world.client(0).connect().send(ACK).expect_at_backend().reply(ACK).expect_at_client().who();
-    let before = *world.flow(&who.original).unwrap();
+    let before = world.flow(&who.original).unwrap();
     world.wait(Duration::from_secs(5));
     let invalid = super::super::DropReason::TcpInvalid;
     for ahead in [u32::MAX, u32::MAX - 1000, WINDOW, 1 << 31] {
@@ -188,7 +188,7 @@ fn a_reset_out_of_the_window_changes_nothing<F: Net>() {
             talk.moved("received tcp_invalid");
         }
     }
-    assert_eq!(*world.flow(&who.original).unwrap(), before);
+    assert_eq!(world.flow(&who.original).unwrap(), before);
     // It goes on, and the window with what is acknowledged. Nothing that the client sends moves it.
     world.resume(&who).reply_with(ACK, |packet| packet.ack = 9001).expect_at_client();
     world.resume(&who).send_with(ACK, |packet| packet.ack = 1001).expect_at_backend();

@@ -109,12 +109,12 @@ fn a_short_quotation_is_translated_too<F: Net>() {
 fn an_error_changes_nothing_of_its_flow<F: Net>() {
     let mut world = World::<F>::new();
     let who = speak(&mut world, true, LB_IP);
-    let before = *world.flow(&who.original).unwrap();
+    let before = world.flow(&who.original).unwrap();
     world.wait(Duration::from_secs(20));
     let (kind, router) = (IcmpErrorKind::PortUnreachable, F::addr(Network::Routers, 1));
     world.resume(&who).icmp_from_backend_side(kind, router).seen();
     world.resume(&who).icmp_from_client_side(kind, router).seen();
-    assert_eq!(*world.flow(&who.original).unwrap(), before);
+    assert_eq!(world.flow(&who.original).unwrap(), before);
     world.wait_and_expire(Duration::from_secs(10));
     world.moved("expired flows-1");
     let outcome = world.resume(&who).icmp_from_backend_side(kind, router);

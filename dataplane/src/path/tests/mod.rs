@@ -17,4 +17,5 @@ mod limits;
 mod workers;
 mod rss;
 mod properties;
+mod plain;
 mod maglev;

@@ -55,7 +55,7 @@ fn depart<F: Net>(world: &mut World<F>) {
         vips.departed = vips.addresses.keys().copied().collect::<HashSet<_>>().into_iter().collect();
         vips.addresses.clear();
         vips.tuples.clear();
-        tables.services = Arc::default();
+        tables.services = Default::default();
     });
 }
 

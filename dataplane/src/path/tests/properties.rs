@@ -24,7 +24,7 @@ fn network() -> impl Strategy<Value = Network> {
     ]
 }
 
-fn any_tuple<F: Net>() -> impl Strategy<Value = Tuple<F>> {
+pub(super) fn any_tuple<F: Net>() -> impl Strategy<Value = Tuple<F>> {
     let end = || (network(), any::<u16>(), any::<u16>());
     let transport = prop_oneof![Just(Transport::Tcp), Just(Transport::Udp), Just(Transport::Sctp)];
     (end(), end(), transport).prop_map(|(from, to, transport)| Tuple {
@@ -50,6 +50,11 @@ fn translate<F: Net>(io: &mut MemoryIo, bytes: &[u8], old: &Tuple<F>, new: &Tupl
         frame.write(bytes).unwrap();
         rewrite::translate_whole(&packet, &mut frame, &translation);
         assert_eq!(frame.to_vec(), translated, "both ways to translate do the same");
+    }
+    if F::plain(bytes).is_some() {
+        frame.write(bytes).unwrap();
+        rewrite::translate_plain(&packet, &mut frame, &translation);
+        assert_eq!(frame.to_vec(), translated, "and so does the short way for plain packets");
     }
     io.recycle(frame);
     translated
@@ -218,11 +223,11 @@ fn swap<F: Net>(world: &mut World<F>, change: u8) {
         3 => world.service(|service| service.local = Endpoints::Drop),
         4 => world.service(|service| service.external_policy = TrafficPolicy::Local),
         5 => world.service(|service| service.source_ranges = Some(Arc::from([]))),
-        6 => world.tables(|tables| tables.next_hops = Arc::default()),
+        6 => world.tables(|tables| tables.next_hops = Default::default()),
         7 => world.tables(|tables| super::answers::set_next_hops(tables, |hop| hop.link = None)),
         8 => world.tables(|tables| super::answers::set_next_hops(tables, |hop| hop.mtu = 100)),
         9 => world.tables(|tables| *tables = Tables::default()),
-        10 => world.tables(|tables| tables.services = Arc::default()),
+        10 => world.tables(|tables| tables.services = Default::default()),
         11 => world.tables(|tables| {
             tables.snat_addresses = Arc::from([F::addr(Network::Node, 7), F::addr(Network::Node, 8)]);
         }),

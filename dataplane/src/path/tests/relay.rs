@@ -178,7 +178,7 @@ fn relayed_packets_meet_their_flow_at_any_worker<F: Net>() {
     let (mut a, mut b) = (former_owner::<F>(3), new_owner::<F>(1));
     for client in 0..12 {
         let who = a.client(client).connect().who();
-        let flow = *a.flow(&who.original).unwrap();
+        let flow = a.flow(&who.original).unwrap();
         for worker in 0..3 {
             a.arrive_at = worker;
             let outcome = relayed(&mut b, &mut a, &Spec::new(who.original, ACK));
@@ -330,7 +330,7 @@ fn icmp_errors_are_relayed<F: Net>() {
 fn a_relay_is_explained<F: Net>() {
     fn explained<F: Net>(world: &World<F>, who: &Speakers<F>) -> Explanation {
         let (tables, steering) = (F::tables(&world.snapshot), &world.workers[0].config().steering);
-        explain(tables, steering, &who.original, world.remembered(0), world.flow(&who.original))
+        explain(tables, steering, &who.original, world.remembered(0), world.flow(&who.original).as_ref())
     }
     let mut world = new_owner::<F>(1);
     let who = world.client(0).who();

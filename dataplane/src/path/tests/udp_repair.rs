@@ -99,16 +99,20 @@ fn all_services_are_looked_at<F: Net>() {
     let (mut world, who) = settled::<F>();
     // The VIP goes to another Service port, with other backends: kube-proxy does not look at flows for that alone.
     world.tables(|tables| {
-        let services = Arc::make_mut(&mut tables.services);
-        let id = crate::table::ServiceId(services.len() as u32);
-        let udp = services.iter().flatten().find(|service| service.name.transport == Transport::Udp).unwrap();
+        let id = crate::table::ServiceId(tables.services.iter().count() as u32);
+        let udp = tables
+            .services
+            .iter()
+            .flatten()
+            .find(|service| service.name.transport == Transport::Udp)
+            .unwrap();
         let mut service = udp.as_ref().clone();
         service.id = id;
         let backend = backend::<F>(Transport::Udp, 5);
         service.serving = Some([(backend.addr, backend.port)].into());
         service.cluster =
             crate::table::Endpoints::Ring(Arc::new(crate::table::Ring::build(vec![backend]).unwrap()));
-        services.push(Some(Arc::new(service)));
+        tables.services.set([(id.0 as usize, Some(Arc::new(service)))], &None);
         let vip = F::addr(Network::Vips, LB_IP);
         let target = Target { service: id, kind: VipKind::LoadBalancerIp };
         Arc::make_mut(&mut tables.vips).tuples.insert((vip, Transport::Udp, SERVICE_PORT), target);

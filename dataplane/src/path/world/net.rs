@@ -34,7 +34,11 @@ pub(crate) trait Net: Family {
     fn tables_mut(snapshot: &mut Snapshot) -> &mut Tables<Self>;
     fn flows(path: &Path) -> &Flows<Self>;
     /// The TCP or UDP packet in a frame.
-    fn classify(frame: &Frame) -> Packet<Self>;
+    fn classify(frame: &Frame) -> Packet<Self> {
+        Self::packets(frame).remove(0)
+    }
+    /// What the parsers find in a frame, if it is TCP, UDP or SCTP of this family.
+    fn packets(frame: &Frame) -> ArrayVec<Packet<Self>, BATCH>;
 }
 
 impl Net for V4 {
@@ -56,8 +60,8 @@ impl Net for V4 {
         path.flows_v4()
     }
 
-    fn classify(frame: &Frame) -> Packet<V4> {
-        classify_both(frame).0.remove(0)
+    fn packets(frame: &Frame) -> ArrayVec<Packet<V4>, BATCH> {
+        classify_both(frame).0
     }
 }
 
@@ -82,8 +86,8 @@ impl Net for V6 {
         path.flows_v6()
     }
 
-    fn classify(frame: &Frame) -> Packet<V6> {
-        classify_both(frame).1.remove(0)
+    fn packets(frame: &Frame) -> ArrayVec<Packet<V6>, BATCH> {
+        classify_both(frame).1
     }
 }
 

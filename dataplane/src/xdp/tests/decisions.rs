@@ -83,8 +83,8 @@ fn root_node_ports_are_ours_by_protocol_and_port() {
 fn root_ports_are_ours_in_their_own_family_only() {
     for family in [false, true] {
         let mut one = state();
-        one.node_ports.retain(|port| port.v6 == family);
-        one.backend_ports.retain(|port| port.v6 == family);
+        one.node_ports = one.node_ports.into_iter().filter(|port| port.v6 == family).collect();
+        one.backend_ports = one.backend_ports.into_iter().filter(|port| port.v6 == family).collect();
         let Some(mut bench) = Bench::with(&one) else { return };
         for v6 in [false, true] {
             let to_node = ip(ends(v6, CLIENT, NODE), TCP, &ports(999, 30080));

@@ -67,10 +67,10 @@ fn any_state() -> impl Strategy<Value = ClassifierState> {
     );
     (addresses, ranges, ports, interfaces, 1000u16..2000, 0u16..100).prop_map(
         |(addresses, ranges, node_ports, interfaces, first, length)| ClassifierState {
-            addresses,
+            addresses: addresses.into_iter().collect(),
             ranges,
-            node_ports: node_ports.clone(),
-            backend_ports: node_ports,
+            node_ports: node_ports.iter().copied().collect(),
+            backend_ports: node_ports.into_iter().collect(),
             snat_ports: first..=first + length,
             interfaces: interfaces
                 .into_iter()

@@ -27,6 +27,7 @@ fn told(yaml: &str, change: impl FnOnce(&mut Known)) -> Result<WhyView, String> 
     let config = Config::from_yaml("interfaces: [{name: any}]", "test.yaml", "n1").unwrap();
     let compiled = Compiler::new().compile(&model, &Environment::of(&config, &Arc::new(View::default())));
     problems.extend(compiled.problems);
+    let problems = [problems.into(), Arc::default(), Arc::default(), Arc::default()];
     let mut known =
         Known { node_name: "n1".to_owned(), cluster: cluster(), objects, problems, ..Known::default() };
     change(&mut known);
