@@ -2,7 +2,8 @@
 //!
 //! Read the modules in this order to follow a change: [`config`] says where things are, [`manifests`] or [`watch`] brings in
 //! Kubernetes objects, [`model`] turns them into plain validated types joined by Service, [`compile`] makes of them
-//! what the packet path reads, with what the kernel knows of reaching backends from [`routes`]; [`ipam`] chooses the
+//! what the packet path reads, with what the kernel knows of reaching backends from [`routes`]
+//! and of spreading packets over queues from [`rss`]; [`ipam`] chooses the
 //! addresses of LoadBalancer Services, [`l2`] who announces them, [`gateways`] knows which are alive, and [`reports`] writes
 //! all that, and what is wrong with objects, to the objects themselves;
 //! [`runtime`] publishes it to the workers and keeps everything going, [`http`] tells
@@ -20,6 +21,7 @@ pub mod manifests;
 pub mod watch;
 pub mod model;
 pub mod routes;
+pub mod rss;
 pub mod compile;
 pub mod ipam;
 pub mod reports;

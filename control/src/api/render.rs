@@ -142,11 +142,19 @@ pub fn workers(answer: &Value) -> String {
             row
         })
     });
+    let rss = answer["rss"].as_array().into_iter().flatten().map(|of| {
+        let known = match of["known"] == true {
+            true => "is known: replies of masqueraded flows come to their owners".to_owned(),
+            false => format!("is not known, so packets are handed over: {}", text(&of["because"])),
+        };
+        format!("\nReceive-side scaling of {} {known}", text(&of["interface"]))
+    });
     format!(
-        "Tables: generation {}\n{}\n\n{}",
+        "Tables: generation {}\n{}\n\n{}{}",
         text(&answer["generation"]),
         table(&answer["workers"], COLUMNS),
-        table(&ports.collect(), PORTS)
+        table(&ports.collect(), PORTS),
+        rss.collect::<String>()
     )
 }
 
@@ -350,6 +358,14 @@ mod tests {
             }],
         }]}));
         assert!(shown.contains("11, 12, 13"), "{shown}");
+        assert!(!shown.contains("Receive-side"), "a single worker has no use for it: {shown}");
+        let rss = json!([
+            {"interface": "eth1", "known": true},
+            {"interface": "eth2", "known": false, "because": "nobody says"},
+        ]);
+        let both = workers(&json!({"generation": 3, "workers": [], "rss": rss}));
+        assert!(both.contains("Receive-side scaling of eth1 is known"), "{both}");
+        assert!(both.contains("eth2 is not known, so packets are handed over: nobody says"), "{both}");
         let line = shown.lines().find(|line| line.contains("eth7")).expect("a line for the socket");
         let cells: Vec<_> = line.split_whitespace().collect();
         assert_eq!(cells, ["1", "eth7", "2", "no", "native", "copy", "-", "-", "21", "22", "23", "24"]);

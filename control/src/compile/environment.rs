@@ -8,7 +8,7 @@ use crate::{
 use ipnet::IpNet;
 use penstock_dataplane::{
     io::PortId,
-    table::{self, NextHop, Peers, Prefix},
+    table::{self, NextHop, Peers, Prefix, RssPorts},
     wire::{EtherAddr, Family},
 };
 use std::{
@@ -80,6 +80,8 @@ pub struct Environment {
     /// The addresses that have come here from another gateway, until its flows are as good as over. Who loses an address
     /// has no relay for it any more.
     pub relays: BTreeMap<IpAddr, Relay>,
+    /// How the interfaces choose queues.
+    pub rss: Arc<RssPorts>,
 }
 
 impl Environment {
@@ -93,6 +95,7 @@ impl Environment {
             port_macs: port_macs(view),
             peers: BTreeSet::new(),
             relays: BTreeMap::new(),
+            rss: Arc::default(),
             ways: view.ways.clone(),
         }
     }

@@ -212,6 +212,7 @@ impl<F: Family> FamilyTables<F> {
             udp_epoch: self.udp_epoch,
             port_addresses: environment.port_addresses::<F>(),
             peers: Arc::clone(&self.peers),
+            rss: Arc::clone(&environment.rss),
         }
     }
 

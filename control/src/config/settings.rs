@@ -7,6 +7,7 @@ use penstock_dataplane::{
     wire::EtherAddr,
 };
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
     path::PathBuf,
@@ -200,8 +201,16 @@ pub struct Workers {
     pub count: usize,
     /// The core of each; empty: not pinned.
     pub cores: Vec<usize>,
-    /// What they do when there is nothing to do.
-    pub idle: Idle,
+    /// What they do when there is nothing to do; `None`: what suits the cores.
+    pub idle: Option<Idle>,
+}
+
+impl Workers {
+    /// What they do when there is nothing to do. On cores that nobody else runs on they need not sleep.
+    pub fn idle(&self, isolated: &BTreeSet<usize>) -> Idle {
+        let alone = !self.cores.is_empty() && self.cores.iter().all(|core| isolated.contains(core));
+        self.idle.unwrap_or(if alone { Idle::Busy } else { Idle::Adaptive })
+    }
 }
 
 /// What an idle worker does.
@@ -211,6 +220,8 @@ pub enum Idle {
     Busy,
     /// Sleeps until a packet comes.
     Adaptive,
+    /// Polls on, and has the drivers polled too.
+    BusyPoll,
 }
 
 /// What masqueraded flows come from.

@@ -31,7 +31,7 @@ fn interfaces_are_all_that_is_needed() {
     assert_eq!(manifests.path, Path::new("/etc/penstock/manifests"));
     assert_eq!(config.interfaces[0].roles, Roles { client: true, backend: true });
     assert_eq!(config.interfaces[0].queues, Queues::All);
-    assert_eq!(config.workers, Workers { count: 1, cores: Vec::new(), idle: Idle::Adaptive });
+    assert_eq!(config.workers, Workers { count: 1, cores: Vec::new(), idle: None });
     assert_eq!(config.snat.ports, 61000..=65535);
     assert_eq!(config.timeouts.tcp_established, Duration::from_secs(86400));
     assert_eq!(config.timeouts.tcp_close_wait, Duration::from_secs(3600));
@@ -134,7 +134,14 @@ fn each_rule_names_path_value_and_remedy() {
         "workers.cores: [1, 2]: must name one core for each of 3 workers",
     );
     refused("workers: {cores: [1, 1]}", "workers.cores[1]: 1: is another worker's core already");
-    refused("workers: {idle: lazy}", "workers.idle: \"lazy\": must be one of busy, adaptive");
+    let isolated = [2, 3, 4].into();
+    let idle = |text: &str| load(&format!("{MINIMAL}{text}")).workers.idle(&isolated);
+    assert_eq!(idle("workers: {cores: [2, 3]}"), Idle::Busy, "nobody else is there");
+    assert_eq!(idle("workers: {cores: [1, 2]}"), Idle::Adaptive);
+    assert_eq!(idle("workers: {count: 2}"), Idle::Adaptive);
+    assert_eq!(idle("workers: {cores: [2, 3], idle: adaptive}"), Idle::Adaptive);
+    assert_eq!(idle("workers: {idle: busyPoll}"), Idle::BusyPoll);
+    refused("workers: {idle: lazy}", "workers.idle: \"lazy\": must be one of busy, adaptive, busyPoll");
     refused("snat: {ports: \"80-90\"}", "snat.ports: \"80-90\": must not go below 1024");
     refused("snat: {ports: 61000}", "snat.ports: 61000: must be a string");
     refused("snat: {addresses: [nine]}", "snat.addresses[0]: \"nine\": must be an IP address");

@@ -11,6 +11,7 @@ const SIOCETHTOOL: libc::c_ulong = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GTXCSUM: u32 = 0x16;
 const ETHTOOL_GFLAGS: u32 = 0x25;
+const ETHTOOL_GRXFH: u32 = 0x29;
 const ETHTOOL_GGRO: u32 = 0x2b;
 const ETHTOOL_GRXFHINDIR: u32 = 0x38;
 
@@ -47,6 +48,19 @@ pub(super) fn ask(interface: &str) -> Ethtool {
         tx_checksum: value(ETHTOOL_GTXCSUM) == Some(1),
     });
     Ethtool { driver: driver(&socket, interface), offloads, indirection: indirection(&socket, interface) }
+}
+
+/// The fields that are hashed for packets of this kind (`TCP_V4_FLOW` and others), as bits of `RXH_`.
+pub(crate) fn hash_fields(interface: &str, kind: u32) -> io::Result<u64> {
+    let socket = UdpSocket::bind(("0.0.0.0", 0))?;
+    // `struct ethtool_rxnfc` as it is for this command: command, kind, and the bits as a `u64`.
+    let mut words = [ETHTOOL_GRXFH, kind, 0, 0];
+    exchange(&socket, interface, &mut words)?;
+    let [_, _, one, two] = words.map(u32::to_ne_bytes);
+    let mut bits = [0; 8];
+    bits[..4].copy_from_slice(&one);
+    bits[4..].copy_from_slice(&two);
+    Ok(u64::from_ne_bytes(bits))
 }
 
 fn driver(socket: &UdpSocket, interface: &str) -> Option<String> {
@@ -103,5 +117,6 @@ mod tests {
         assert!(told.offloads.is_some_and(|offloads| offloads.tx_checksum), "{told:?}");
         assert_eq!(ask("no-such-interface-has-this-name"), Ethtool::default());
         assert_eq!(ask(""), Ethtool::default());
+        assert_eq!(hash_fields("lo", 1).unwrap_err().raw_os_error(), Some(libc::EOPNOTSUPP));
     }
 }

@@ -1,6 +1,6 @@
 //! One interface, as /sys and ethtool show it.
 
-use super::{ethtool, root::Root};
+use super::{ethtool, processors, root::Root};
 
 /// An XDP program that is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub struct Link {
     pub tx_queues: u32,
     /// The driver.
     pub driver: Option<String>,
+    /// The memory node that it is on.
+    pub node: Option<usize>,
+    /// Whether its interrupts stay off between two busy polls.
+    pub defers_interrupts: bool,
     /// The bridge or bond that it is enslaved to.
     pub master: Option<String>,
     /// `rp_filter`: the stricter of its own and that of all interfaces.
@@ -71,6 +75,7 @@ impl Link {
         let flags = flags.and_then(|text| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok());
         // Virtual interfaces that know of no carrier are "unknown".
         let running = matches!(root.text(&format!("{folder}/operstate")).as_deref(), Some("up" | "unknown"));
+        let set = |name: &str| root.number::<u64>(&format!("{folder}/{name}")).is_some_and(|value| value > 0);
         let conf = |key: &str| -> u8 {
             let of = |scope: &str| root.number(&format!("proc/sys/net/ipv4/conf/{scope}/{key}")).unwrap_or(0);
             of("all").max(of(name))
@@ -83,6 +88,8 @@ impl Link {
             rx_queues: count("rx-"),
             tx_queues: count("tx-"),
             driver: root.link_name(&format!("{folder}/device/driver")).or(told.driver),
+            node: processors::node_of(root, name),
+            defers_interrupts: set("gro_flush_timeout") && set("napi_defer_hard_irqs"),
             master: root.link_name(&format!("{folder}/master")),
             rp_filter: conf("rp_filter"),
             arp_ignore: conf("arp_ignore"),

@@ -1,6 +1,9 @@
 //! The machine, as far as a gateway depends on it: plain facts, read once.
 
-use super::{Link, Root, netlink};
+use super::{
+    Link, Root, netlink,
+    processors::{self, Nodes, cores},
+};
 use crate::{
     config::Config,
     routes::{Interface, LinkStatus, hints},
@@ -47,6 +50,8 @@ pub struct Machine {
     pub online: BTreeSet<usize>,
     /// Processors that the scheduler leaves alone.
     pub isolated: BTreeSet<usize>,
+    /// The memory nodes and their processors.
+    pub nodes: Nodes,
     /// irqbalance moves interrupts about.
     pub irqbalance: bool,
     /// An appliance answers on the configured socket.
@@ -105,7 +110,8 @@ impl Machine {
             forwards: root.text("proc/sys/net/ipv4/ip_forward").as_deref() == Some("1"),
             huge_pages: root.number("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").unwrap_or(0),
             online: cores(&root.text("sys/devices/system/cpu/online").unwrap_or_default()),
-            isolated: cores(&root.text("sys/devices/system/cpu/isolated").unwrap_or_default()),
+            isolated: processors::isolated(root),
+            nodes: processors::nodes(root),
             irqbalance: root
                 .names("proc")
                 .iter()
@@ -162,15 +168,6 @@ fn sysctls_writable(mounts: &str) -> bool {
     !options("/proc/sys").or_else(|| options("/proc")).unwrap_or(false)
 }
 
-/// `0-3,8`
-fn cores(list: &str) -> BTreeSet<usize> {
-    let range = |part: &str| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(first.trim().parse::<usize>().ok()?..=last.trim().parse().ok()?)
-    };
-    list.split(',').filter_map(range).flatten().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,8 +183,6 @@ mod tests {
             memlock("Max locked memory         unlimited            unlimited            bytes"),
             None
         );
-        assert_eq!(cores("0-2,7"), [0, 1, 2, 7].into());
-        assert_eq!(cores(""), [].into());
         assert!(sysctls_writable("proc /proc proc rw,nosuid 0 0"));
         assert!(!sysctls_writable("proc /proc proc rw 0 0\nproc /proc/sys proc ro,nosuid 0 0"));
     }

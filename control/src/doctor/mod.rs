@@ -15,10 +15,12 @@ mod root;
 mod ethtool;
 mod netlink;
 mod drivers;
+pub mod processors;
 mod link;
 mod machine;
 mod checks;
 
+pub(crate) use ethtool::hash_fields;
 pub use link::{Link, Offloads, XdpProgram};
 pub use machine::{Machine, Tun};
 pub use report::{Check, Report, Verdict};

@@ -22,7 +22,9 @@ fn good_root() -> tempfile::TempDir {
     write("proc/sys/net/ipv4/conf/all/arp_ignore", "1\n");
     write("proc/sys/net/ipv4/conf/all/arp_announce", "2\n");
     write("sys/devices/system/cpu/online", "0-7\n");
-    write("sys/devices/system/cpu/isolated", "2-3\n");
+    write("sys/devices/system/cpu/isolated", "2\n");
+    write("sys/devices/system/cpu/nohz_full", "3\n");
+    write("sys/devices/system/node/node0/cpulist", "0-7\n");
     write("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "64\n");
     for (index, name) in [(2, "eth0"), (3, "eth1")] {
         write(&format!("sys/class/net/{name}/ifindex"), &index.to_string());
@@ -138,6 +140,15 @@ fn cores_are_there_and_alone() {
         config.workers.cores = Vec::new();
         machine.online = [0, 1].into();
     });
+    only(Verdict::Warn, "eth0", "set workers.cores to some of 4,5", |_, machine| {
+        machine.nodes = [(0, [0, 1, 2, 3].into()), (1, [4, 5].into())].into();
+        eth0(machine).node = Some(1);
+    });
+    let busy_poll = |config: &mut Config, machine: &mut Machine| {
+        config.workers.idle = Some(crate::config::Idle::BusyPoll);
+        machine.links.get_mut("eth1").unwrap().defers_interrupts = true;
+    };
+    only(Verdict::Warn, "eth0", "/sys/class/net/eth0/gro_flush_timeout", busy_poll);
 }
 
 #[test]

@@ -16,7 +16,11 @@ pub fn configz(config: &Config) -> Value {
         "interfaces": config.interfaces.iter().map(interface).collect::<Vec<_>>(),
         "workers": {
             "count": config.workers.count,
-            "idle": match config.workers.idle { Idle::Busy => "busy", Idle::Adaptive => "adaptive" },
+            "idle": config.workers.idle.map(|idle| match idle {
+                Idle::Busy => "busy",
+                Idle::Adaptive => "adaptive",
+                Idle::BusyPoll => "busyPoll",
+            }),
         },
         "snat": {"ports": range(&config.snat.ports), "addresses": config.snat.addresses},
         "ring": {"rx": config.ring.rx, "tx": config.ring.tx},

@@ -22,6 +22,7 @@ use crate::{
     gateways::{Neighbours, Planned},
     objects::Objects,
     routes::{Routes, View, hints},
+    rss::RssWatch,
 };
 use penstock_dataplane::{
     io::PortId,
@@ -45,6 +46,7 @@ pub(super) struct Control {
     pipeline: Pipeline,
     pub(super) appliance: Arc<Appliance>,
     survey: Survey,
+    rss: RssWatch,
     repair: Repair,
     /// The newest generation.
     generation: u64,
@@ -75,6 +77,8 @@ impl Control {
         let common = Common::new(&config);
         let repair = Repair::new(&view);
         let (classifier, workers) = packets::start(&config, &view.interfaces, &common, readers)?;
+        // After the sockets are bound: attaching programs may set drivers up anew.
+        let rss = RssWatch::start(packets::rss_questions(&config, &view.interfaces));
         let appliance = Appliance {
             publisher,
             workers,
@@ -83,12 +87,14 @@ impl Control {
             classifier: Mutex::new(classifier),
             interfaces: config.interfaces.iter().map(|interface| interface.name.clone()).collect(),
             view: RwLock::new(view),
+            rss: RwLock::new(Arc::clone(rss.told())),
             known: RwLock::default(),
         };
         Ok(Self {
             pipeline: Pipeline::default(),
             appliance: Arc::new(appliance),
             survey: Survey::default(),
+            rss,
             repair,
             generation: 0,
             operators: Operators::new(&config),
@@ -203,6 +209,7 @@ impl Control {
         Environment {
             peers: self.neighbours.peers.clone(),
             relays: self.neighbours.relays.iter().filter_map(relay).collect(),
+            rss: Arc::clone(self.rss.facts()),
             ..Environment::of(&self.config, view)
         }
     }
@@ -240,7 +247,13 @@ impl Control {
         (problems, applied)
     }
 
-    /// Frees what is out of use. True: something is, that the tables and the classifier still name.
+    /// Interfaces have changed.
+    pub(super) fn interfaces_changed(&mut self) {
+        self.rss.hurry();
+    }
+
+    /// Frees what is out of use. True: something is, that the tables and the classifier still name, or the tables are out
+    /// of date otherwise.
     pub(super) fn housekeeping(&mut self, view: &View) -> Result<bool, RuntimeError> {
         let missing = self.repair.go_on(&self.config, &self.appliance, view);
         self.lame = !missing.is_empty();
@@ -259,8 +272,15 @@ impl Control {
         }
         match self.appliance.workers.iter().find(|worker| worker.handle.has_died()) {
             Some(worker) => Err(RuntimeError::WorkerDied { index: worker.index }),
-            None => Ok(unused.is_some()),
+            None => Ok(self.look_at_rss(view) || unused.is_some()),
         }
+    }
+
+    /// Whether NICs choose queues in another way than the tables say.
+    fn look_at_rss(&mut self, view: &View) -> bool {
+        let differs = self.rss.go_on(|| packets::rss_questions(&self.config, &view.interfaces));
+        *self.appliance.rss.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(self.rss.told());
+        differs
     }
 
     /// Detaches the classifier. The workers stop when the last question about them is answered.

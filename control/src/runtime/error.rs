@@ -49,6 +49,12 @@ pub enum RuntimeError {
         /// Why.
         source: std::io::Error,
     },
+    /// A worker ended before it had begun.
+    #[error("worker {index} has died at its start; this is a defect: please report its panic message")]
+    WorkerStart {
+        /// Which.
+        index: usize,
+    },
     /// A worker has ended by itself.
     #[error("worker {index} has died; this is a defect: please report its panic message from the log")]
     WorkerDied {

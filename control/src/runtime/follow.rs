@@ -71,7 +71,11 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
                 control.sync(&source.load(), &mut routes, patience).await;
             }
             change = routes.changed() => {
-                report(&change?);
+                let change = change?;
+                report(&change);
+                if !change.interfaces.is_empty() {
+                    control.interfaces_changed();
+                }
                 control.publish(&routes.view(), Instant::now()).await;
             }
             () = changed(&mut in_cluster) => {

@@ -33,6 +33,7 @@ use crate::{
     config::Config,
     http::{Sample, WorkerSample},
     routes::View,
+    rss::Told,
 };
 use penstock_dataplane::{io::PortId, path::Steering, table::publish::Publisher, xdp::Classifier};
 use std::{
@@ -54,6 +55,7 @@ pub struct Appliance {
     classifier: Mutex<Classifier>,
     interfaces: Vec<String>,
     view: RwLock<Arc<View>>,
+    rss: RwLock<Arc<[(String, Told)]>>,
     known: RwLock<Arc<Known>>,
 }
 
@@ -66,6 +68,11 @@ impl Appliance {
     /// The objects as they were taken in last, and what is wrong with them.
     pub fn known(&self) -> Arc<Known> {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is known of each interface's choice of queues.
+    pub fn rss(&self) -> Arc<[(String, Told)]> {
+        Arc::clone(&self.rss.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Why a backend address has no next hop, as far as the kernel tells.

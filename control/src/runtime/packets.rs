@@ -8,7 +8,9 @@ use super::error::RuntimeError;
 use crate::{
     api::views::PortView,
     config::{self, Config, Queues},
+    doctor::{Root, processors},
     routes::Interface,
+    rss::Question,
 };
 use penstock_dataplane::{
     io::{
@@ -18,11 +20,12 @@ use penstock_dataplane::{
     path::{PathConfig, Steering},
     state::{AffinityTable, Fragments, Millis, SnatPorts},
     table::publish::Reader,
-    worker::{self, Idle, Mesh, WorkerHandle, WorkerSettings},
+    worker::{self, Idle, Mesh, SpawnError, WorkerHandle, WorkerSettings},
     xdp::{AttachPreference, Classifier},
 };
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::Instant,
 };
 
@@ -111,23 +114,83 @@ pub(super) fn start(
     for interface in &config.interfaces {
         classifier.attach(&interface.name, attach_preference(interface))?;
     }
+    let idle = idle(config);
+    warn_of_distance(config);
     let mesh = Mesh::new(config.workers.count, config.umem.frame_size as usize);
     let mut workers = Vec::new();
     for (index, reader) in readers.into_iter().enumerate() {
         let sockets = sockets(config, &queues, index);
-        let io = AfXdp::open(&socket_config(config), &named(&sockets))?;
-        for (port, queue, fd) in io.fds() {
-            classifier.bind_socket(port, queue, fd)?;
-        }
-        let describe = |socket: &Socket| describe(socket, io.bind_mode(socket.port), &classifier, interfaces);
-        let ports = Mutex::new(sockets.iter().map(describe).collect());
-        let settings = settings(config, index, common);
+        let settings = settings(config, index, idle, common);
         let (core, steering) = (settings.core, settings.path.steering.clone());
-        let handle = worker::spawn(settings, io, reader, mesh.place(index))
-            .map_err(|source| RuntimeError::Thread { index, source })?;
+        let (tell, told) = mpsc::channel();
+        let (sockets_to_open, socket_config) = (sockets.clone(), socket_config(config, idle));
+        let open = move || {
+            let io = AfXdp::open(&socket_config, &named(&sockets_to_open))?;
+            let _ = tell.send(Opened::of(&io));
+            Ok(io)
+        };
+        let handle =
+            worker::spawn(settings, open, reader, mesh.place(index)).map_err(|error| match error {
+                SpawnError::Thread(source) => RuntimeError::Thread { index, source },
+                SpawnError::Io(source) => RuntimeError::Socket(source),
+                SpawnError::Died => RuntimeError::WorkerStart { index },
+            })?;
+        let opened = told.recv().map_err(|_| RuntimeError::WorkerStart { index })?;
+        for (port, queue, socket) in &opened.sockets {
+            classifier.bind_socket(*port, *queue, socket.as_fd())?;
+        }
+        let describe = |socket: &Socket| describe(socket, opened.mode, &classifier, interfaces);
+        let ports = Mutex::new(sockets.iter().map(describe).collect());
         workers.push(RunningWorker { index: index as u16, handle, core, ports, steering });
     }
     Ok((classifier, workers))
+}
+
+/// What a worker's thread tells of the sockets that it has opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) sockets: Vec<(PortId, u32, OwnedFd)>,
+    pub(super) mode: Option<BindMode>,
+}
+
+impl Opened {
+    pub(super) fn of(io: &AfXdp) -> Self {
+        let owned =
+            io.fds().filter_map(|(port, queue, fd)| Some((port, queue, fd.try_clone_to_owned().ok()?)));
+        let sockets: Vec<_> = owned.collect();
+        let mode = sockets.first().and_then(|(port, ..)| io.bind_mode(*port));
+        Self { sockets, mode }
+    }
+}
+
+/// What workers do when there is nothing to do.
+pub(super) fn idle(config: &Config) -> Idle {
+    let idle = config.workers.idle(&processors::isolated(&Root::machine()));
+    if config.workers.idle.is_none() && idle == config::Idle::Busy {
+        tracing::info!("the workers' cores are isolated, so they poll without pause (workers.idle: busy)");
+    }
+    match idle {
+        config::Idle::Busy => Idle::Busy,
+        config::Idle::Adaptive => Idle::Adaptive,
+        config::Idle::BusyPoll => Idle::BusyPoll,
+    }
+}
+
+/// Packets that cross between memory nodes cost more.
+fn warn_of_distance(config: &Config) {
+    let root = Root::machine();
+    let nodes = processors::nodes(&root);
+    for interface in &config.interfaces {
+        let node = processors::node_of(&root, &interface.name);
+        if let Some((far, near)) = processors::distant(&config.workers.cores, node, &nodes) {
+            tracing::warn!(
+                interface = interface.name,
+                cores = processors::list(&far),
+                "workers are on another memory node than the NIC: pin them to some of {}",
+                processors::list(near)
+            );
+        }
+    }
 }
 
 /// Where the classifier is wanted on an interface.
@@ -191,6 +254,16 @@ pub(super) fn queues(
     Ok((first..first + count).collect())
 }
 
+/// What is to be known of the interfaces that are there.
+pub(super) fn rss_questions(config: &Config, interfaces: &[Interface]) -> Vec<Question> {
+    let question = |(port, interface): (usize, &config::Interface)| Question {
+        interface: interface.name.clone(),
+        queues: queues(config, interfaces, port).unwrap_or_default(),
+        workers: config.workers.count,
+    };
+    config.interfaces.iter().enumerate().map(question).collect()
+}
+
 /// Receive queues in use, as sysfs shows them.
 fn receive_queues(interface: &str) -> Option<u32> {
     let entries = std::fs::read_dir(format!("/sys/class/net/{interface}/queues")).ok()?;
@@ -198,13 +271,14 @@ fn receive_queues(interface: &str) -> Option<u32> {
     u32::try_from(receive.count()).ok().filter(|count| *count > 0)
 }
 
-pub(super) fn socket_config(config: &Config) -> AfXdpConfig {
+pub(super) fn socket_config(config: &Config, idle: Idle) -> AfXdpConfig {
     let zero_copy: Vec<_> = config.interfaces.iter().map(|interface| interface.zero_copy).collect();
     AfXdpConfig {
         ring_size: config.ring.rx.max(config.ring.tx),
         frame_size: config.umem.frame_size,
         frames: Some(config.umem.frames),
         huge_pages: config.umem.huge_pages,
+        busy_poll: idle == Idle::BusyPoll,
         bind: if zero_copy.contains(&config::ZeroCopy::On) {
             BindPreference::ZeroCopy
         } else if zero_copy.contains(&config::ZeroCopy::Off) {
@@ -234,15 +308,11 @@ pub(super) fn describe(
 }
 
 /// What one worker is told.
-fn settings(config: &Config, index: usize, common: &Common) -> WorkerSettings {
+fn settings(config: &Config, index: usize, idle: Idle, common: &Common) -> WorkerSettings {
     WorkerSettings {
         index,
-        workers: config.workers.count,
         core: config.workers.cores.get(index).copied(),
-        idle: match config.workers.idle {
-            config::Idle::Busy => Idle::Busy,
-            config::Idle::Adaptive => Idle::Adaptive,
-        },
+        idle,
         path: PathConfig {
             fragments: Arc::clone(&common.fragments),
             ..path_config(

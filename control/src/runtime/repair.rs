@@ -16,13 +16,12 @@ use crate::{
 use penstock_dataplane::{
     io::{
         PortId,
-        af_xdp::{AfXdp, AfXdpConfig, BindMode, OpenError},
+        af_xdp::{AfXdp, AfXdpConfig, OpenError},
     },
     xdp::Classifier,
 };
 use std::{
     collections::BTreeMap,
-    os::fd::OwnedFd,
     sync::{PoisonError, mpsc},
     time::{Duration, Instant},
 };
@@ -58,8 +57,7 @@ struct Running {
 struct Renewed {
     worker: usize,
     wanted: Vec<packets::Socket>,
-    opened: Vec<(PortId, u32, OwnedFd)>,
-    mode: Option<BindMode>,
+    opened: packets::Opened,
     refused: Vec<OpenError>,
 }
 
@@ -109,7 +107,7 @@ impl Repair {
         let mut awaited = 0;
         for (index, worker) in appliance.workers.iter().enumerate() {
             let wanted = packets::sockets(config, &queues, index);
-            let (sender, config) = (sender.clone(), packets::socket_config(config));
+            let (sender, config) = (sender.clone(), packets::socket_config(config, packets::idle(config)));
             if worker.handle.renew(move |old| renew(old, index, wanted, &config, &sender)) {
                 awaited += 1;
             } else {
@@ -172,7 +170,7 @@ impl Repair {
 fn take_in(renewed: Renewed, appliance: &Appliance, view: &View) -> bool {
     let mut sound = true;
     let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
-    for (port, queue, socket) in &renewed.opened {
+    for (port, queue, socket) in &renewed.opened.sockets {
         if let Err(error) = classifier.bind_socket(*port, *queue, std::os::fd::AsFd::as_fd(socket)) {
             tracing::error!(interface = appliance.interface_name(*port), queue, %error, "no socket for the classifier");
             sound = false;
@@ -189,7 +187,7 @@ fn take_in(renewed: Renewed, appliance: &Appliance, view: &View) -> bool {
             renewed
                 .wanted
                 .iter()
-                .map(|socket| packets::describe(socket, renewed.mode, &classifier, &view.interfaces)),
+                .map(|socket| packets::describe(socket, renewed.opened.mode, &classifier, &view.interfaces)),
         );
         ports.sort_by_key(|port| (port.port, port.queue));
     }
@@ -228,11 +226,9 @@ fn renew(
             }
         }
     };
-    let owned = io.fds().filter_map(|(port, queue, fd)| Some((port, queue, fd.try_clone_to_owned().ok()?)));
-    let opened = owned.collect();
-    let mode = tried.first().and_then(|socket| io.bind_mode(socket.port));
+    let opened = packets::Opened::of(&io);
     // Nobody waits for it any more: the sockets are not known to the classifier, and tried again.
-    let _ = answer.send(Renewed { worker, wanted, opened, mode, refused });
+    let _ = answer.send(Renewed { worker, wanted, opened, refused });
     Some(io)
 }
 

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::{Frame, FrameAccounts, FrameBatch, PacketIo, PortCounters, PortId};
@@ -205,9 +206,9 @@ impl<I: PacketIo> PacketIo for FaultyIo<I> {
         self.inner.recycle(frame);
     }
 
-    fn wait(&mut self, timeout: Duration) {
+    fn wait(&mut self, timeout: Duration, wake: Option<BorrowedFd<'_>>) {
         if self.held() == 0 {
-            self.inner.wait(timeout);
+            self.inner.wait(timeout, wake);
         }
     }
 

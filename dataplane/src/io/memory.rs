@@ -4,7 +4,9 @@
 //! "receiving" until it is received, what is transmitted is "sending" until [`flush`](PacketIo::flush), and the
 //! accounts are exact throughout. The only limit is the number of frames.
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::pool::FramePool;
@@ -159,10 +161,17 @@ impl PacketIo for MemoryIo {
         self.pool.release(frame);
     }
 
-    /// Nothing can arrive while this has the only reference, so it sleeps for `timeout` if nothing is there.
-    fn wait(&mut self, timeout: Duration) {
-        if self.ports.iter().all(|port| port.arrived.is_empty()) {
-            std::thread::sleep(timeout);
+    /// Nothing can arrive while this has the only reference, so it sleeps if nothing is there.
+    fn wait(&mut self, timeout: Duration, wake: Option<BorrowedFd<'_>>) {
+        if self.ports.iter().any(|port| !port.arrived.is_empty()) {
+            return;
+        }
+        match wake {
+            Some(wake) => {
+                let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+                let _ = poll(&mut [PollFd::new(wake, PollFlags::POLLIN)], timeout);
+            }
+            None => std::thread::sleep(timeout),
         }
     }
 

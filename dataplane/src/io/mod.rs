@@ -14,6 +14,7 @@ mod memory;
 pub mod af_xdp;
 pub mod pcap;
 mod tun;
+mod wake;
 pub mod fault;
 
 #[cfg(test)]
@@ -25,8 +26,10 @@ pub use frame::{BATCH, Frame, FrameBatch, FrameRegion, FrameTooSmall};
 pub use memory::{InjectError, MemoryIo};
 pub use pcap::PcapIo;
 pub use tun::{Tun, TunError};
+pub use wake::Waker;
 
 use std::ops::AddAssign;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// A port of a worker: the index of one interface in the configuration's list of interfaces. The same in every
@@ -116,8 +119,8 @@ pub trait PacketIo {
     /// Takes back a frame that is not to be sent.
     fn recycle(&mut self, frame: Frame);
 
-    /// Sleeps until a packet may be there or `timeout` has passed.
-    fn wait(&mut self, timeout: Duration);
+    /// Sleeps until a packet may be there, `wake` can be read from, or `timeout` has passed.
+    fn wait(&mut self, timeout: Duration, wake: Option<BorrowedFd<'_>>);
 
     /// Called a few times a second: the place to look after what need not be looked after per batch, and to report
     /// what went wrong since the last time.

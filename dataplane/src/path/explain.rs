@@ -1,11 +1,12 @@
 //! Says what the path would do with a packet and why, by running the same decision and changing nothing.
 
 use super::{
-    Decision, Masquerade, Refusal, Remembered, SourceClass, conntrack, decide, relay, steer::Steering,
+    Decision, Masquerade, Refusal, Remembered, SourceClass, conntrack, decide, relay, select::Choice,
+    steer::Steering,
 };
 use crate::{
     state::{Flow, Tuple},
-    table::{Backend, Ring, Tables, TrafficPolicy, VipKind},
+    table::{Backend, NextHop, Ring, Tables, TrafficPolicy, VipKind},
     wire::{EtherAddr, Family},
 };
 use serde::Serialize;
@@ -139,8 +140,7 @@ pub fn explain<F: Family>(
             explanation.kind = Some(choice.kind);
             explanation.service = Some(choice.service.name.to_string());
             let next_hop = tables.next_hop(choice.backend.next_hop);
-            let pool = tables.snat_addresses.first().copied().or(next_hop.source);
-            let source = masqueraded_source::<F>(steering, tuple, choice.masquerade, pool, tables);
+            let source = source(steering, tuple, &choice, next_hop, tables);
             explanation.decision = Some(NewFlow {
                 source_class: choice.source,
                 list: choice.list,
@@ -198,19 +198,30 @@ fn refusal_text(refusal: Refusal) -> (&'static str, String) {
     }
 }
 
-fn masqueraded_source<F: Family>(
+/// The source that the backend would see.
+fn source<F: Family>(
     steering: &Steering,
     tuple: &Tuple<F>,
-    masquerade: Masquerade,
-    own: Option<F::Addr>,
+    choice: &Choice<'_, F>,
+    next_hop: &NextHop<F>,
     tables: &Tables<F>,
 ) -> Option<SocketAddr> {
-    if !masquerade.is_on() {
+    if !choice.masquerade.is_on() {
         return Some(address::<F>(tuple.source, tuple.source_port));
     }
-    let addresses = tables.snat_addresses.len().max(1);
-    let (which, port) = steering.ports.candidates(addresses, crate::state::client_hash(tuple)).next()?;
-    let addr = tables.snat_addresses.get(which).copied().or(own)?;
+    let pool = &*tables.snat_addresses;
+    let addresses = if pool.is_empty() { next_hop.source.as_slice() } else { pool };
+    let ports = &steering.ports;
+    let candidates = || {
+        let candidates = ports.candidates(addresses.len(), crate::state::client_hash(tuple));
+        candidates.map(|(which, port)| (addresses[which], port))
+    };
+    let come_home = steering.replies(tables, &choice.backend, tuple.transport, next_hop);
+    let (addr, port) = come_home
+        .and_then(|mut come_home| {
+            candidates().take(ports.preferred()).find(|(address, port)| come_home(*address, *port))
+        })
+        .or_else(|| candidates().next())?;
     Some(address::<F>(addr, port))
 }
 

@@ -15,6 +15,7 @@ use super::{
     packet::{Layout, Packet, Part},
 };
 use crate::{
+    io::{Frame, PortId},
     state::{Datagram, Fate, First, FreePlaces, Millis, Tuple},
     table::{Tables, Transport},
     wire::{Ethernet, Family, Fragment, NetworkHeader, Tcp, TcpFlags, Udp},
@@ -91,19 +92,21 @@ pub(super) fn batch<F: Family>(
     config: &PathConfig,
     tables: &Tables<F>,
     half: &mut Half<F>,
+    frames: &[Frame],
     free: &mut FreePlaces,
     now: Millis,
     verdicts: &mut [Verdict],
 ) {
     for fragment in std::mem::take(&mut half.arrivals.fragments) {
         let at = usize::from(fragment.packet.index);
-        verdicts[at] = admit(fragment, config, tables, half, free, now);
+        verdicts[at] = admit(fragment, frames[at].port(), config, tables, half, free, now);
     }
 }
 
 /// Gives a fragment its ports, if they are known, and puts it among the packets.
 fn admit<F: Family>(
     fragment: FragmentPacket<F>,
+    port: PortId,
     config: &PathConfig,
     tables: &Tables<F>,
     half: &mut Half<F>,
@@ -125,7 +128,7 @@ fn admit<F: Family>(
         let Tuple { source_port, destination_port, transport, .. } = packet.tuple;
         let total_len = layout.ip_bytes();
         let first = First { source_port, destination_port, transport, header_len, total_len };
-        let fate = match config.steering.is_mine(&packet.tuple, tables) {
+        let fate = match config.steering.is_mine(&packet.tuple, port, tables, &half.flows.table) {
             true => Fate::Known(first),
             false => Fate::HandedOver(first, config.steering.worker()),
         };

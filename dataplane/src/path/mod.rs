@@ -4,15 +4,15 @@
 //! frame, in the same order. It rewrites frames in place and changes the worker's own flows; it does no I/O, no
 //! allocation, no locking (but for fragments), and reads no clock, so all of it is tested without a network.
 //!
-//! Stages, in order: classify (per packet), steer and look up (over the batch), then per packet track, rewrite and emit;
+//! Stages, in order: classify (per packet), look up and steer (over the batch), then per packet track, rewrite and emit;
 //! a packet without a flow is selected a backend and opens one. Replies, ICMP, fragments and relays are beside the road.
 
 mod verdict;
 mod counters;
 mod packet;
 mod classify;
-mod steer;
 mod lookup;
+mod steer;
 mod conntrack;
 mod select;
 mod open;
@@ -188,10 +188,10 @@ impl Path {
         let verdicts = &mut verdicts[..frames.len()];
         classify::batch(frames, v4, v6, verdicts);
         if !v4.arrivals.fragments.is_empty() {
-            fragment::batch(config, &snapshot.v4, v4, free_places, now, verdicts);
+            fragment::batch(config, &snapshot.v4, v4, frames, free_places, now, verdicts);
         }
         if !v6.arrivals.fragments.is_empty() {
-            fragment::batch(config, &snapshot.v6, v6, free_places, now, verdicts);
+            fragment::batch(config, &snapshot.v6, v6, frames, free_places, now, verdicts);
         }
         run(config, v4, &snapshot.v4, [replies, echoes], counters, now, frames, verdicts);
         run(config, v6, &snapshot.v6, [replies, echoes], counters, now, frames, verdicts);
@@ -264,10 +264,10 @@ fn run<F: Family>(
     verdicts: &mut [Verdict],
 ) {
     let Arrivals { packets, some_unusual, icmp, .. } = &mut half.arrivals;
-    steer::batch(&config.steering, tables, packets, icmp, verdicts);
     if std::mem::take(some_unusual) {
         lookup::unusual(&half.flows.table, packets);
     }
+    steer::batch(&config.steering, tables, &half.flows.table, frames, packets, icmp, verdicts);
     let least_port_mtu = tables.port_mtus.iter().copied().min().unwrap_or(u16::MAX);
     let flows = &mut half.flows;
     let mut stage = Stage { config, tables, flows, replies, echoes, counters, now, least_port_mtu };

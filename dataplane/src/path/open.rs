@@ -108,7 +108,9 @@ fn reply_tuple<F: Family>(
     }
     let vips = &stage.tables.vips;
     let claimed = |addr, port| vips.serves(addr, packet.tuple.transport, port);
-    Ok(flows.masquerade(ports, addresses, &packet.tuple, &choice.backend, claimed)?)
+    let come_home =
+        stage.config.steering.replies(stage.tables, &choice.backend, packet.tuple.transport, next_hop);
+    Ok(flows.masquerade(ports, addresses, &packet.tuple, &choice.backend, claimed, come_home)?)
 }
 
 impl From<Refusal> for Refused {

@@ -175,6 +175,18 @@ pub fn decide<'t, F: Family>(
     Decision::Serve(Choice { service, kind, source, list, ring, slot, backend, record, masquerade })
 }
 
+/// Whether new flows with this tuple are masqueraded, whichever backend is chosen: hairpins may be where this says no.
+pub(super) fn is_masqueraded<F: Family>(tables: &Tables<F>, tuple: &Tuple<F>) -> bool {
+    let Tuple { source, destination, transport, destination_port, .. } = *tuple;
+    let VipMatch::Service(target) = tables.vips.find(destination, transport, destination_port) else {
+        return false;
+    };
+    let source = classify_source(tables, source);
+    tables
+        .service(target.service)
+        .is_some_and(|service| masquerade(tables, service, target.kind, source, false).is_on())
+}
+
 /// With ClientIP affinity all flows of a client fall into one slot, whichever gateway sees them.
 fn selection_hash<F: Family>(service: &Service<F>, tuple: &Tuple<F>) -> u64 {
     match service.affinity {

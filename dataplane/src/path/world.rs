@@ -58,6 +58,8 @@ pub(crate) struct World<F: Net> {
     pub(crate) workers: Vec<Path>,
     /// The worker at whose queue frames arrive.
     pub(crate) arrive_at: usize,
+    /// Chooses the worker of each frame that is sent alone, instead.
+    pub(crate) nic: Option<Nic>,
     pub(crate) now: Millis,
     /// What became of frames that were held, after their verdict was to hold them.
     pub(crate) late: Vec<Outcome>,
@@ -68,6 +70,9 @@ pub(crate) struct World<F: Net> {
     stays: u64,
     family: PhantomData<F>,
 }
+
+/// Chooses a worker for a frame that comes in on a port.
+pub(crate) type Nic = Box<dyn Fn(PortId, &[u8]) -> usize>;
 
 /// What became of one frame.
 #[derive(Debug, Clone)]
@@ -122,6 +127,7 @@ impl<F: Net> World<F> {
             snapshot: Snapshot::default(),
             workers: paths.collect(),
             arrive_at: 0,
+            nic: None,
             now: Millis(1_000_000),
             late: Vec::new(),
             held: HashMap::new(),
@@ -238,6 +244,9 @@ impl<F: Net> World<F> {
 
     /// The same without a look at what leaves, for frames that are broken on purpose.
     pub(crate) fn send_unchecked(&mut self, frames: &[(PortId, Vec<u8>)]) -> Vec<Outcome> {
+        if let (Some(nic), [(port, frame)]) = (&self.nic, frames) {
+            self.arrive_at = nic(*port, frame);
+        }
         self.step(|world| {
             world.late.clear();
             let outcomes = frames.chunks(BATCH).flat_map(|frames| world.batch(frames)).collect();

@@ -41,7 +41,7 @@ impl<F: Family> Flows<F> {
     }
 
     /// The reply tuple of a masqueraded flow: the first free (address, port) of ours to this backend that is not
-    /// `claimed` for something else.
+    /// `claimed` for something else; rather one whose replies `come_home`, where that is known.
     pub fn masquerade(
         &self,
         ports: &SnatPorts,
@@ -49,15 +49,23 @@ impl<F: Family> Flows<F> {
         original: &Tuple<F>,
         backend: &Backend<F>,
         claimed: impl Fn(F::Addr, u16) -> bool,
+        come_home: Option<impl FnMut(F::Addr, u16) -> bool>,
     ) -> Result<Tuple<F>, OpenError> {
         if addresses.iter().all(|address| self.used.of(backend.id, *address) >= ports.count()) {
             return Err(OpenError::SnatExhausted);
         }
         let hash = client_hash(original);
-        ports
-            .candidates(addresses.len(), hash)
-            .map(|(address, port)| reply_tuple(backend, original.transport, addresses[address], port))
-            .find(|reply| self.is_free(reply) && !claimed(reply.destination, reply.destination_port))
+        let candidates =
+            || ports.candidates(addresses.len(), hash).map(|(address, port)| (addresses[address], port));
+        let reply = |(address, port)| reply_tuple(backend, original.transport, address, port);
+        let is_usable =
+            |reply: &Tuple<F>| self.is_free(reply) && !claimed(reply.destination, reply.destination_port);
+        come_home
+            .and_then(|mut come_home| {
+                let near = candidates().take(ports.preferred());
+                near.filter(|(address, port)| come_home(*address, *port)).map(reply).find(is_usable)
+            })
+            .or_else(|| candidates().map(reply).find(is_usable))
             .ok_or(OpenError::SnatExhausted)
     }
 

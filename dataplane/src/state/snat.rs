@@ -7,7 +7,9 @@
 //!
 //! The first candidate is a hash of the client's tuple, so that a peer that takes over the VIP and the SNAT address
 //! rebuilds the same translation; the following ones are a large prime apart, which visits every (address, port)
-//! once. A worker uses the ports of the range that name it (port mod workers), so replies tell their owner.
+//! once. A worker uses the ports of the range that name it (port mod workers), so replies tell their owner, whatever
+//! is known of NICs. Where that is known, those of its candidates are preferred whose replies come to a queue of its
+//! own: one in as many as there are workers (`path/steer.rs`). If of [`SnatPorts::preferred`] none will do, any will.
 
 use crate::{table::BackendId, wire::Family};
 use hashbrown::HashMap;
@@ -42,6 +44,13 @@ impl SnatPorts {
     #[inline]
     pub fn owner(&self, port: u16) -> Option<u16> {
         self.range.contains(&port).then_some(port % self.workers)
+    }
+
+    /// How many candidates to look at for one that is better than others, as one in so many as there are workers is:
+    /// enough to miss it once in ten million times.
+    #[inline]
+    pub fn preferred(&self) -> usize {
+        16 * usize::from(self.workers)
     }
 
     /// How many ports this worker has.

@@ -1,6 +1,6 @@
 //! Everything the packet path reads, for one generation (its number is the publisher's).
 
-use super::{NextHop, NextHopId, Pages, Peers, Service, ServiceId, VipIndex};
+use super::{NextHop, NextHopId, Pages, Peers, RssPorts, Service, ServiceId, VipIndex};
 use crate::{
     io::PortId,
     wire::{Family, V4, V6},
@@ -39,6 +39,8 @@ pub struct Tables<F: Family> {
     pub port_addresses: Arc<[(PortId, F::Addr)]>,
     /// The other gateways, and the addresses that have come from one.
     pub peers: Arc<Peers<F>>,
+    /// How the NICs choose a queue.
+    pub rss: Arc<RssPorts>,
 }
 
 /// What decides about masquerading by source (§3.5, §3.7).
@@ -72,6 +74,7 @@ impl<F: Family> Default for Tables<F> {
             udp_epoch: 0,
             port_addresses: Arc::from([]),
             peers: Arc::default(),
+            rss: Arc::default(),
         }
     }
 }

@@ -3,9 +3,9 @@
 //! Every worker has an inbox: a ring of full buffers and a ring of empty ones. A sender takes an empty buffer of the
 //! receiver's, copies the packet in and puts it among the full ones; the receiver copies it into a frame of its own and
 //! puts the buffer back. Frames never change hands, because each belongs to its worker's UMEM; buffers are made once.
-//! A full inbox refuses, and the sender counts it.
+//! A full inbox refuses, and the sender counts it. A receiver that sleeps is woken.
 
-use crate::io::{FrameBatch, PacketIo, PortId};
+use crate::io::{FrameBatch, PacketIo, PortId, Waker};
 use crossbeam::queue::ArrayQueue;
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ struct Buffer {
 struct Inbox {
     full: ArrayQueue<Buffer>,
     empty: ArrayQueue<Buffer>,
+    waker: Arc<Waker>,
 }
 
 /// The inboxes of all workers.
@@ -49,7 +50,7 @@ impl Mesh {
                 let pushed = empty.push(Buffer { bytes, len: 0, port: PortId::default() });
                 debug_assert!(pushed.is_ok(), "the ring has room for every buffer");
             }
-            Inbox { full, empty }
+            Inbox { full, empty, waker: Arc::default() }
         };
         Self { inboxes: (0..workers).map(|_| inbox()).collect() }
     }
@@ -73,6 +74,9 @@ impl Handoff {
         // Each ring has room for every buffer there is, so neither push can fail.
         let pushed = if fits { inbox.full.push(buffer) } else { inbox.empty.push(buffer) };
         debug_assert!(pushed.is_ok(), "a ring holds all buffers");
+        if fits {
+            inbox.waker.wake();
+        }
         fits
     }
 
@@ -96,6 +100,11 @@ impl Handoff {
             }
         }
         batch.len() - before
+    }
+
+    /// What ends this worker's sleep.
+    pub fn waker(&self) -> &Arc<Waker> {
+        &self.mesh.inboxes[self.worker].waker
     }
 
     /// Packets that wait for this worker.

@@ -1,16 +1,17 @@
 //! What a worker does when there is nothing to do.
+//!
+//! An adaptive worker turns on for some tens of microseconds, as packets come in bursts, then sleeps in `ppoll` on its
+//! sockets, whose drivers wake it by interrupt, and on its [`Waker`](crate::io::Waker), by which other workers and the
+//! control plane do. A sleep ends by itself in time for what is done a few times a second: idle flows, reports.
 
 use std::time::Duration;
 
 /// Empty turns after which an adaptive worker sleeps.
 const SPIN_TURNS: u32 = 200;
-/// The longest sleep. Packets end a sleep at once; questions and new tables wait for its end.
+/// The longest sleep.
 const LONGEST_SLEEP: Duration = Duration::from_millis(20);
-/// The same where other workers may hand packets over, which does not wake anybody, and where the next of a row of
-/// questions is likely to come: a listing of all flows is a thousand of them.
+/// The same of a worker that only packets wake.
 const SHORT_SLEEP: Duration = Duration::from_micros(200);
-/// Short sleeps after a question.
-const ATTENTION: u32 = 50;
 
 /// The strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -21,6 +22,9 @@ pub enum Idle {
     /// Polls for a while, then sleeps until packets come.
     #[default]
     Adaptive,
+    /// Polls without pause, and does the drivers' receiving too, on its own core and when it asks
+    /// ([`AfXdpConfig::busy_poll`](crate::io::AfXdpConfig)).
+    BusyPoll,
 }
 
 /// Counts empty turns.
@@ -29,28 +33,21 @@ pub(super) struct IdleClock {
     idle: Idle,
     empty_turns: u32,
     longest: Duration,
-    attention: u32,
 }
 
 impl IdleClock {
-    pub(super) fn new(idle: Idle, workers: usize) -> Self {
-        let longest = if workers > 1 { SHORT_SLEEP } else { LONGEST_SLEEP };
-        Self { idle, empty_turns: 0, longest, attention: 0 }
+    /// `can_be_woken`: by others than packets.
+    pub(super) fn new(idle: Idle, can_be_woken: bool) -> Self {
+        let longest = if can_be_woken { LONGEST_SLEEP } else { SHORT_SLEEP };
+        Self { idle, empty_turns: 0, longest }
     }
 
-    /// How long to sleep after a turn that handled so many packets, and in which a question was `asked`.
-    pub(super) fn after(&mut self, handled: usize, asked: bool) -> Option<Duration> {
+    /// How long to sleep after a turn that handled so many packets.
+    pub(super) fn after(&mut self, handled: usize) -> Option<Duration> {
         self.empty_turns = if handled == 0 { self.empty_turns.saturating_add(1) } else { 0 };
-        if asked {
-            self.attention = ATTENTION;
-        }
         match self.idle {
-            Idle::Adaptive if self.empty_turns > SPIN_TURNS => {
-                let attentive = self.attention > 0;
-                self.attention = self.attention.saturating_sub(1);
-                Some(if attentive { SHORT_SLEEP } else { self.longest })
-            }
-            Idle::Adaptive | Idle::Busy => None,
+            Idle::Adaptive if self.empty_turns > SPIN_TURNS => Some(self.longest),
+            Idle::Adaptive | Idle::Busy | Idle::BusyPoll => None,
         }
     }
 }
@@ -60,14 +57,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_that_is_asked_sleeps_lightly_for_a_while() {
-        let mut clock = IdleClock::new(Idle::Adaptive, 1);
-        let spun = (0..1000).take_while(|_| clock.after(0, false).is_none()).count();
+    fn only_an_adaptive_worker_sleeps_and_only_after_a_while() {
+        let mut clock = IdleClock::new(Idle::Adaptive, true);
+        let spun = (0..1000).take_while(|_| clock.after(0).is_none()).count();
         assert_eq!(spun, SPIN_TURNS as usize);
-        assert_eq!(clock.after(0, false), Some(LONGEST_SLEEP));
-        let light = std::iter::once(clock.after(0, true)).chain((0..200).map(|_| clock.after(0, false)));
-        assert_eq!(light.take_while(|sleep| *sleep == Some(SHORT_SLEEP)).count(), ATTENTION as usize);
-        assert_eq!(clock.after(0, false), Some(LONGEST_SLEEP));
-        assert_eq!(clock.after(1, true), None, "there are packets");
+        assert_eq!(clock.after(0), Some(LONGEST_SLEEP));
+        assert_eq!(clock.after(1), None, "there are packets");
+        assert_eq!(clock.after(0), None, "and soon more, perhaps");
+        for idle in [Idle::Busy, Idle::BusyPoll] {
+            let mut clock = IdleClock::new(idle, true);
+            assert!((0..1000).all(|_| clock.after(0).is_none()));
+        }
+        let mut clock = IdleClock::new(Idle::Adaptive, false);
+        assert_eq!((0..1000).find_map(|_| clock.after(0)), Some(SHORT_SLEEP));
     }
 }

@@ -11,12 +11,14 @@ mod query;
 mod report;
 mod idle;
 mod thread;
+#[cfg(test)]
+mod tests;
 
 pub use handoff::{Handoff, Mesh};
 pub use idle::Idle;
 pub use query::{FlowFilter, FlowRecord, Query, Uses};
 pub use report::{Report, WorkerReport};
-pub use thread::{Renewal, WorkerHandle, WorkerSettings, spawn};
+pub use thread::{Renewal, SpawnError, WorkerHandle, WorkerSettings, spawn};
 
 use crate::{
     io::{Frame, FrameBatch, PacketIo, Tun},
@@ -28,7 +30,7 @@ use crate::{
 use arrayvec::ArrayVec;
 use crossbeam::channel::Receiver;
 use held::{Held, send_split};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// How long a full turn of the expiry hand takes, in milliseconds.
 const SWEEP_PERIOD_MS: usize = 1000;
@@ -130,6 +132,16 @@ impl<I: PacketIo> Worker<I> {
         let capacity = self.path.config().v4_flows.max(self.path.config().v6_flows);
         let examine = (capacity.div_ceil(SWEEP_PERIOD_MS) * passed).min(SWEEP_MOST.0);
         self.path.expire(now, examine, SWEEP_MOST.1);
+    }
+
+    /// Sleeps until there is something to do, and not longer than this.
+    pub(super) fn sleep(&mut self, longest: Duration) {
+        let waker = Arc::clone(self.handoff.waker());
+        waker.lie_down();
+        if self.handoff.waiting() == 0 && self.queries.is_empty() {
+            self.io.wait(longest, waker.descriptor());
+        }
+        waker.get_up();
     }
 
     /// Answers one waiting question, if there is one. Returns whether there was.

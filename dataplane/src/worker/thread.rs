@@ -2,7 +2,7 @@
 
 use super::{Handoff, Idle, Query, Report, Worker, WorkerReport, idle::IdleClock};
 use crate::{
-    io::{AfXdp, PacketIo, Tun},
+    io::{AfXdp, PacketIo, Tun, Waker},
     path::{Path, PathConfig},
     state::Millis,
     table::publish::Reader,
@@ -23,8 +23,6 @@ use std::{
 pub struct WorkerSettings {
     /// Which worker this is.
     pub index: usize,
-    /// How many there are.
-    pub workers: usize,
     /// The core to stay on.
     pub core: Option<usize>,
     /// What to do when idle.
@@ -48,6 +46,7 @@ pub struct WorkerHandle<I = AfXdp> {
     queries: Sender<Query>,
     renewals: Sender<Renewal<I>>,
     stop: Arc<AtomicBool>,
+    waker: Arc<Waker>,
     thread: Option<JoinHandle<Report>>,
 }
 
@@ -56,25 +55,57 @@ const REPORT_EVERY: Duration = Duration::from_millis(50);
 /// Questions that may wait.
 const QUERIES: usize = 16;
 
-/// Starts a worker on a thread of its own.
-pub fn spawn<I: PacketIo + Send + 'static>(
+/// Why a worker could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError<E> {
+    /// There is no thread.
+    #[error(transparent)]
+    Thread(io::Error),
+    /// There is no I/O.
+    #[error(transparent)]
+    Io(E),
+    /// The thread ended before it had any.
+    #[error("the worker's thread ended at its start")]
+    Died,
+}
+
+/// Starts a worker on a thread of its own, and waits until it has its I/O, which `open` gives it.
+///
+/// All of a worker's memory is taken there, behind the pinning, and so lies on the memory node of its core: packets, rings,
+/// flows.
+pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
     settings: WorkerSettings,
-    io: I,
+    open: impl FnOnce() -> Result<I, E> + Send + 'static,
     tables: Reader,
     handoff: Handoff,
-) -> io::Result<WorkerHandle<I>> {
+) -> Result<WorkerHandle<I>, SpawnError<E>> {
     let (queries, asked) = crossbeam::channel::bounded(QUERIES);
     let (renewals, renewed) = crossbeam::channel::bounded(1);
+    let (opened, is_open) = crossbeam::channel::bounded(1);
     let report = Arc::new(WorkerReport::default());
     let stop = Arc::new(AtomicBool::new(false));
+    let waker = Arc::clone(handoff.waker());
     let (their_report, their_stop) = (Arc::clone(&report), Arc::clone(&stop));
-    let thread = std::thread::Builder::new().name(format!("worker-{}", settings.index)).spawn(move || {
-        // First, so that its memory is near its core.
+    let builder = std::thread::Builder::new().name(format!("worker-{}", settings.index));
+    let thread = builder.spawn(move || {
         pin(&settings);
+        let io = match open() {
+            Ok(io) => io,
+            Err(error) => {
+                let _ = opened.send(Err(error));
+                return Report::default();
+            }
+        };
         let worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, asked);
+        let _ = opened.send(Ok(()));
         run(&settings, worker, &renewed, &their_report, &their_stop)
-    })?;
-    Ok(WorkerHandle { report, queries, renewals, stop, thread: Some(thread) })
+    });
+    let thread = Some(thread.map_err(SpawnError::Thread)?);
+    match is_open.recv() {
+        Ok(Ok(())) => Ok(WorkerHandle { report, queries, renewals, stop, waker, thread }),
+        Ok(Err(error)) => Err(SpawnError::Io(error)),
+        Err(_) => Err(SpawnError::Died),
+    }
 }
 
 /// The life of a worker's thread.
@@ -86,14 +117,14 @@ fn run<I: PacketIo>(
     stop: &AtomicBool,
 ) -> Report {
     let mut worker = worker.with_kernel(settings.kernel.clone());
-    let mut idle = IdleClock::new(settings.idle, settings.workers);
+    let mut idle = IdleClock::new(settings.idle, worker.handoff.waker().descriptor().is_some());
     let start = settings.start;
     let mut reported = start;
     while !stop.load(Ordering::Relaxed) {
         let time = Instant::now();
         let now = Millis((time - start).as_millis() as u32);
         let handled = worker.poll(|_| now);
-        let asked = worker.answer(now);
+        worker.answer(now);
         if time - reported >= REPORT_EVERY {
             if let Ok(renewal) = renewals.try_recv() {
                 let last = worker.report();
@@ -105,8 +136,8 @@ fn run<I: PacketIo>(
             report.leave(worker.housekeep());
             reported = time;
         }
-        if let Some(longest) = idle.after(handled, asked) {
-            worker.io_mut().wait(longest);
+        if let Some(longest) = idle.after(handled) {
+            worker.sleep(longest);
         }
     }
     worker.give_up();
@@ -128,12 +159,16 @@ impl<I> WorkerHandle<I> {
     /// Gives the worker other I/O, between two batches and within a tenth of a second. `false`: it has yet to take the
     /// last, or is gone.
     pub fn renew(&self, renewal: impl FnOnce(I) -> Option<I> + Send + 'static) -> bool {
-        self.renewals.try_send(Box::new(renewal)).is_ok()
+        let accepted = self.renewals.try_send(Box::new(renewal)).is_ok();
+        self.waker.wake();
+        accepted
     }
 
     /// Puts a question. `false`: too many are waiting, or the worker is gone.
     pub fn ask(&self, query: Query) -> bool {
-        self.queries.try_send(query).is_ok()
+        let accepted = self.queries.try_send(query).is_ok();
+        self.waker.wake();
+        accepted
     }
 
     /// Whether its thread has ended by itself, which it never should.
@@ -144,6 +179,7 @@ impl<I> WorkerHandle<I> {
     /// Tells the worker to stop, and waits for it. Its last numbers, if it did not panic.
     pub fn stop(mut self) -> Option<Report> {
         self.stop.store(true, Ordering::Relaxed);
+        self.waker.wake();
         self.thread.take()?.join().ok()
     }
 }
@@ -151,6 +187,7 @@ impl<I> WorkerHandle<I> {
 impl<I> Drop for WorkerHandle<I> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.waker.wake();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

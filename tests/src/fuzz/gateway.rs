@@ -104,6 +104,7 @@ pub(super) fn environment(
         port_macs: BTreeMap::new(),
         peers: BTreeSet::new(),
         relays: BTreeMap::new(),
+        rss: Default::default(),
     }
 }
 

@@ -1,7 +1,11 @@
 //! `penstock explain`: the path's own decision on the live tables, with the flow the packet already has, if any.
 
-use crate::{api::PacketQuestion, runtime::Appliance};
+use crate::{
+    api::PacketQuestion,
+    runtime::{Appliance, RunningWorker},
+};
 use penstock_dataplane::{
+    io::PortId,
     path::{Explanation, Remembered, explain},
     state::{Flow, Tuple},
     table::{Snapshot, Tables},
@@ -44,13 +48,19 @@ fn of_family<F: Family>(
     tuple: &Tuple<F>,
     query: impl Fn(Tuple<F>, crossbeam::channel::Sender<Option<Flow<F>>>) -> Query,
 ) -> Explanation {
-    let owner = appliance.workers.iter().find(|worker| worker.steering.owner(tuple, tables) == worker.index);
-    let steering = owner.or(appliance.workers.first()).map(|worker| &worker.steering);
-    let flow = owner.and_then(|worker| {
+    // Whoever has the flow; else, as on the first port, who would.
+    let ask = |worker: &'_ RunningWorker| {
         let (answer, answered) = crossbeam::channel::bounded(1);
         worker.handle.ask(query(*tuple, answer)).then_some(())?;
         answered.recv_timeout(PATIENCE).ok().flatten()
-    });
+    };
+    let mut workers = appliance.workers.iter();
+    let flow = workers.clone().find_map(|worker| Some((worker, ask(worker)?)));
+    let would =
+        || workers.find(|worker| worker.steering.owner(tuple, PortId::default(), tables) == worker.index);
+    let steering = flow.map(|(worker, _)| worker).or_else(would).or(appliance.workers.first());
+    let steering = steering.map(|worker| &worker.steering);
+    let flow = flow.map(|(_, flow)| flow);
     let remembered = Remembered { table: &appliance.common.affinity, now: appliance.common.now() };
     explain(tables, steering.unwrap_or(&appliance.steering), tuple, remembered, flow.as_ref())
 }

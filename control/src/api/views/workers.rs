@@ -1,6 +1,9 @@
 //! `penstock show workers`: each worker, its core, its sockets, its numbers and theirs.
 
-use crate::runtime::Appliance;
+use crate::{
+    rss::{Lack, Told},
+    runtime::Appliance,
+};
 use penstock_dataplane::{
     io::{PortCounters, PortId},
     path::Counters,
@@ -14,6 +17,30 @@ pub(super) struct WorkersView {
     /// The newest tables.
     generation: u64,
     workers: Vec<WorkerView>,
+    /// By interface, where there are workers to choose from.
+    rss: Vec<RssView>,
+}
+
+/// What is known of how an interface chooses queues.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RssView {
+    interface: String,
+    known: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
+}
+
+impl RssView {
+    fn of((interface, told): &(String, Told)) -> Option<Self> {
+        let (known, because) = match told {
+            Told::Nothing(Lack::OneWorker) => return None,
+            Told::Nothing(lack) => (false, Some(lack.to_string())),
+            Told::Facts(_) => (true, None),
+        };
+        Some(Self { interface: interface.clone(), known, because })
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -106,5 +133,9 @@ pub(super) fn view(appliance: &Appliance) -> WorkersView {
             ports,
         }
     });
-    WorkersView { generation: appliance.publisher.generation(), workers: workers.collect() }
+    WorkersView {
+        generation: appliance.publisher.generation(),
+        workers: workers.collect(),
+        rss: appliance.rss().iter().filter_map(RssView::of).collect(),
+    }
 }

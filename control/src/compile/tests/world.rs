@@ -48,6 +48,7 @@ impl World {
             port_macs: BTreeMap::new(),
             peers: BTreeSet::new(),
             relays: BTreeMap::new(),
+            rss: Arc::default(),
         };
         let (objects, model, compiler) = (Objects::default(), Model::default(), Compiler::new());
         Self { objects, model, compiler, environment, generation: 0 }

@@ -15,7 +15,8 @@ const MOST_WORKERS: u64 = 64;
 const MOST_FLOWS: u64 = 1 << 28;
 
 pub(super) fn workers(raw: raw::Workers, faults: &mut Faults) -> Workers {
-    const IDLE: [(&str, Idle); 2] = [("busy", Idle::Busy), ("adaptive", Idle::Adaptive)];
+    const IDLE: [(&str, Idle); 3] =
+        [("busy", Idle::Busy), ("adaptive", Idle::Adaptive), ("busyPoll", Idle::BusyPoll)];
     let mut cores: Vec<usize> = Vec::new();
     for (index, core) in raw.cores.unwrap_or_default().into_iter().enumerate() {
         let path = format!("workers.cores[{index}]");
@@ -44,7 +45,8 @@ pub(super) fn workers(raw: raw::Workers, faults: &mut Faults) -> Workers {
             format!("must name one core for each of {count} workers; leave it out to let them run anywhere"),
         );
     }
-    Workers { count, cores, idle: word("workers.idle", raw.idle, &IDLE, Idle::Adaptive, faults) }
+    let idle = raw.idle.map(|given| word("workers.idle", Some(given), &IDLE, Idle::Adaptive, faults));
+    Workers { count, cores, idle }
 }
 
 pub(super) fn ring(raw: raw::Ring, faults: &mut Faults) -> Ring {

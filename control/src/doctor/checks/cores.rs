@@ -1,10 +1,22 @@
 //! Packet threads and the processors they are to run on.
 
-use super::super::{Check, Machine};
+use super::super::{
+    Check, Link, Machine,
+    processors::{self, list},
+};
 use crate::config::{Config, Idle};
 use std::collections::BTreeSet;
 
 pub(super) fn check(config: &Config, machine: &Machine) -> Vec<Check> {
+    let mut checks = processors_of(config, machine);
+    for (name, link) in &machine.links {
+        checks.extend(memory_node(name, link, &config.workers.cores, machine));
+        checks.extend(busy_poll(name, link, config.workers.idle));
+    }
+    checks
+}
+
+fn processors_of(config: &Config, machine: &Machine) -> Vec<Check> {
     let workers = &config.workers;
     let online = machine.online.len();
     if workers.cores.is_empty() {
@@ -24,7 +36,6 @@ pub(super) fn check(config: &Config, machine: &Machine) -> Vec<Check> {
     }
     let mut checks = Vec::new();
     let wanted: BTreeSet<usize> = workers.cores.iter().copied().collect();
-    let list = |cores: &BTreeSet<usize>| cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let missing: BTreeSet<usize> = wanted.difference(&machine.online).copied().collect();
     if !missing.is_empty() {
         checks.push(Check::fail(
@@ -37,7 +48,7 @@ pub(super) fn check(config: &Config, machine: &Machine) -> Vec<Check> {
     let shared: BTreeSet<usize> = wanted.difference(&machine.isolated).copied().collect();
     checks.push(match shared.is_empty() {
         true => Check::pass("cores", format!("workers are pinned to {}, which are isolated", list(&wanted))),
-        false if workers.idle == Idle::Busy => Check::warn(
+        false if workers.idle(&machine.isolated) != Idle::Adaptive => Check::warn(
             "cores",
             format!("workers that poll without pause share {} with everything else", list(&shared)),
             format!("boot with isolcpus={0} nohz_full={0}, or give the kubelet reserved CPUs", list(&wanted)),
@@ -54,4 +65,32 @@ pub(super) fn check(config: &Config, machine: &Machine) -> Vec<Check> {
         ));
     }
     checks
+}
+
+/// Packets that cross between memory nodes cost more.
+fn memory_node(name: &str, link: &Link, cores: &[usize], machine: &Machine) -> Option<Check> {
+    let (far, near) = processors::distant(cores, link.node, &machine.nodes)?;
+    Some(Check::warn(
+        name,
+        format!("is on another memory node than the workers on processors {}", list(&far)),
+        format!("set workers.cores to some of {}", list(near)),
+    ))
+}
+
+/// Without these settings interrupts come between the polls.
+fn busy_poll(name: &str, link: &Link, idle: Option<Idle>) -> Option<Check> {
+    if idle != Some(Idle::BusyPoll) {
+        return None;
+    }
+    Some(match link.defers_interrupts {
+        true => Check::pass(name, "its interrupts stay off between two busy polls"),
+        false => Check::warn(
+            name,
+            "workers.idle is busyPoll, but its interrupts are not put off and come between the polls",
+            format!(
+                "run: echo 2 > /sys/class/net/{name}/napi_defer_hard_irqs; echo 200000 > \
+                 /sys/class/net/{name}/gro_flush_timeout"
+            ),
+        ),
+    })
 }

@@ -15,6 +15,9 @@ pub struct AfXdpConfig {
     pub huge_pages: bool,
     /// Zero-copy or copying.
     pub bind: BindPreference,
+    /// Whether the drivers' receiving is to be done by the worker's system calls, on its core and when it asks
+    /// (preferred busy polling, Linux 5.11), instead of by interrupts.
+    pub busy_poll: bool,
 }
 
 impl Default for AfXdpConfig {
@@ -25,6 +28,7 @@ impl Default for AfXdpConfig {
             frames: None,
             huge_pages: true,
             bind: BindPreference::Auto,
+            busy_poll: false,
         }
     }
 }

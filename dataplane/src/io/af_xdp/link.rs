@@ -7,6 +7,13 @@ use std::time::Duration;
 
 /// `XDP_MAX_TX_SKB_BUDGET` of linux/if_xdp.h (Linux 6.17).
 const XDP_MAX_TX_SKB_BUDGET: libc::c_int = 9;
+/// asm-generic/socket.h.
+const SO_BUSY_POLL: libc::c_int = 46;
+const SO_INCOMING_NAPI_ID: libc::c_int = 56;
+const SO_PREFER_BUSY_POLL: libc::c_int = 69;
+const SO_BUSY_POLL_BUDGET: libc::c_int = 70;
+/// Any time but none lets a call poll; ours poll once.
+const BUSY_POLL_US: u32 = 20;
 
 /// The MTU of an interface of this thread's network namespace.
 pub(super) fn mtu(interface: &str) -> io::Result<u32> {
@@ -70,23 +77,80 @@ pub(super) fn pending_error(socket: BorrowedFd<'_>) -> Option<i32> {
     (!failed && number != 0).then_some(number)
 }
 
-/// The sockets of a worker, for sleeping on all of them.
+/// Has the driver of a bound socket's queue polled by the socket's calls, at most `budget` packets each, and its interrupt
+/// off in between, as long as `gro_flush_timeout` and `napi_defer_hard_irqs` of the interface say.
+pub(super) fn prefer_busy_poll(socket: BorrowedFd<'_>, budget: u32) -> io::Result<()> {
+    let set = |option: libc::c_int, value: u32| {
+        // SAFETY: these options are a `c_int`, which lives through the call.
+        let refused = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                option,
+                (&raw const value).cast(),
+                size_of::<u32>() as libc::socklen_t,
+            )
+        } < 0;
+        if refused { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    set(SO_PREFER_BUSY_POLL, 1)?;
+    set(SO_BUSY_POLL, BUSY_POLL_US)?;
+    set(SO_BUSY_POLL_BUDGET, budget)
+}
+
+/// Which NAPI instance the socket's last packet came by, if the driver has such things.
+pub(super) fn napi_id(socket: BorrowedFd<'_>) -> Option<u32> {
+    let mut id: libc::c_uint = 0;
+    let mut length = size_of::<libc::c_uint>() as libc::socklen_t;
+    // SAFETY: the option is an unsigned int, and value and length live through the call.
+    let failed = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_INCOMING_NAPI_ID,
+            (&raw mut id).cast(),
+            &mut length,
+        )
+    } < 0;
+    (!failed && id != 0).then_some(id)
+}
+
+/// Polls the driver of a socket's queue once.
+#[inline]
+pub(super) fn drive(socket: BorrowedFd<'_>) {
+    // SAFETY: no bytes are asked for, so there is no buffer. The result does not matter: the rings tell.
+    unsafe {
+        libc::recvfrom(
+            socket.as_raw_fd(),
+            std::ptr::null_mut(),
+            0,
+            libc::MSG_DONTWAIT,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        );
+    }
+}
+
+/// The sockets of a worker, for sleeping on all of them; the last place is for what wakes it otherwise.
 #[derive(Debug)]
 pub(super) struct PollSet(Vec<libc::pollfd>);
+
+/// No descriptor: the kernel passes over it.
+const NONE: libc::c_int = -1;
 
 impl PollSet {
     /// A set that is only used while these are open.
     pub(super) fn new<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> PollSet {
-        PollSet(
-            sockets
-                .map(|socket| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 })
-                .collect(),
-        )
+        let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        PollSet(sockets.map(|socket| socket.as_raw_fd()).chain([NONE]).map(entry).collect())
     }
 
-    /// Sleeps until one can be read from, a signal comes, or `timeout` has passed. In copy mode the kernel also
+    /// Sleeps until one, or `wake`, can be read from, a signal comes, or `timeout` has passed. In copy mode the kernel also
     /// sends what is left in the transmit rings.
-    pub(super) fn wait(&mut self, timeout: Duration) {
+    pub(super) fn wait(&mut self, timeout: Duration, wake: Option<BorrowedFd<'_>>) {
+        if let Some(last) = self.0.last_mut() {
+            last.fd = wake.map_or(NONE, |wake| wake.as_raw_fd());
+        }
         let timeout = libc::timespec {
             tv_sec: timeout.as_secs().min(i32::MAX as u64) as libc::time_t,
             tv_nsec: timeout.subsec_nanos().into(),

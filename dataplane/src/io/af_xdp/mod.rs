@@ -43,6 +43,8 @@ pub struct AfXdp {
     descriptors: memory::Descriptors,
     poll: link::PollSet,
     mode: BindMode,
+    /// The drivers' receiving is done by this worker's system calls.
+    busy_polls: bool,
     /// The socket whose turn it is to be received from first.
     turn: usize,
     /// What happened to packets for ports that have no socket.
@@ -53,6 +55,11 @@ impl AfXdp {
     /// How the sockets move packets. One answer for all ports, see the limits above.
     pub fn bind_mode(&self, port: PortId) -> Option<BindMode> {
         self.sender(port).map(|_| self.mode)
+    }
+
+    /// Whether the drivers' receiving is done by this worker's system calls.
+    pub fn busy_polls(&self) -> bool {
+        self.busy_polls
     }
 
     /// The socket of a port, for the classifier's map. Where a port has several queues: of the first.
@@ -87,6 +94,13 @@ impl PacketIo for AfXdp {
             let index = (self.turn + offset) % sockets;
             self.sockets[index].receive(batch, &mut self.pool, &mut self.descriptors);
         }
+        if self.busy_polls && batch.len() == before {
+            // The drivers work within the calls, and have filled the rings when these return.
+            for socket in &mut self.sockets {
+                link::drive(socket.fd());
+                socket.receive(batch, &mut self.pool, &mut self.descriptors);
+            }
+        }
         self.turn = (self.turn + 1) % sockets.max(1);
         batch.len() - before
     }
@@ -118,11 +132,14 @@ impl PacketIo for AfXdp {
         self.pool.release(frame);
     }
 
-    fn wait(&mut self, timeout: Duration) {
-        self.poll.wait(timeout);
+    fn wait(&mut self, timeout: Duration, wake: Option<BorrowedFd<'_>>) {
+        self.poll.wait(timeout, wake);
     }
 
     fn housekeep(&mut self) {
+        for socket in &mut self.sockets {
+            socket.check_busy_poll();
+        }
         for event in self.take_events() {
             let SocketEvent { interface, queue, errno, times, .. } = &event;
             let error = std::io::Error::from_raw_os_error(*errno);

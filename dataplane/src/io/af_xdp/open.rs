@@ -68,8 +68,19 @@ fn open_as(
         sockets.push(socket);
         tracing::info!(interface, queue, port = port.0, %mode, "AF_XDP socket open");
     }
+    let busy_polls = config.busy_poll && sockets.iter_mut().all(Socket::busy_poll);
     let poll = PollSet::new(sockets.iter().map(Socket::fd));
-    Ok(AfXdp { sockets, senders, pool, descriptors, poll, mode, turn: 0, nowhere: PortCounters::default() })
+    Ok(AfXdp {
+        sockets,
+        senders,
+        pool,
+        descriptors,
+        poll,
+        mode,
+        busy_polls,
+        turn: 0,
+        nowhere: PortCounters::default(),
+    })
 }
 
 fn open_patiently(name: &SocketName, open: impl Fn() -> io::Result<Socket>) -> io::Result<Socket> {

@@ -18,6 +18,8 @@ use super::{BindMode, SocketEvent, link};
 
 /// Packets one `sendto` may send in copy mode, where the kernel lets us say.
 const SEND_BUDGET: u32 = 256;
+/// Packets that a driver may receive in one busy poll: as many as in a poll by interrupt.
+const BUSY_POLL: u32 = 64;
 /// System calls without progress after which the rest is left in the ring for the next flush.
 const IDLE_KICKS: u32 = 4;
 /// Different errors remembered until they are reported.
@@ -54,6 +56,8 @@ pub(super) struct Socket {
     /// The kernel has unbound the socket: the interface vanished.
     gone: bool,
     failures: ArrayVec<(i32, u64), FAILURES>,
+    /// Nothing has come yet by which to tell whether the driver can be polled.
+    unchecked: bool,
     counters: PortCounters,
 }
 
@@ -98,12 +102,46 @@ impl Socket {
             kernel_is_due: false,
             gone: false,
             failures: ArrayVec::new(),
+            unchecked: false,
             counters: PortCounters::default(),
         };
         if mode == BindMode::Copy {
             link::raise_send_budget(socket.fd(), SEND_BUDGET.min(ring.get()));
         }
         Ok(socket)
+    }
+
+    /// Asks for the driver to be polled by this socket's calls. `false`: the kernel refuses, and interrupts go on.
+    pub(super) fn busy_poll(&mut self) -> bool {
+        let SocketName { interface, queue, .. } = &self.name;
+        match link::prefer_busy_poll(self.fd(), BUSY_POLL) {
+            Ok(()) => self.unchecked = true,
+            Err(error) => tracing::warn!(
+                interface,
+                queue,
+                %error,
+                "busy polling is refused (it needs CAP_NET_ADMIN and Linux 5.11): the worker polls its rings only, as with \
+                 workers.idle: busy"
+            ),
+        }
+        self.unchecked
+    }
+
+    /// Says once if the driver has nothing to poll: packets tell, when the first has come.
+    pub(super) fn check_busy_poll(&mut self) {
+        if !self.unchecked || self.counters.rx_packets == 0 {
+            return;
+        }
+        self.unchecked = false;
+        let SocketName { interface, queue, .. } = &self.name;
+        match link::napi_id(self.fd()) {
+            Some(napi) => tracing::info!(interface, queue, napi, "the driver is polled by the worker"),
+            None => tracing::warn!(
+                interface,
+                queue,
+                "the driver has nothing that a socket could poll: the worker polls its rings only, as with workers.idle: busy"
+            ),
+        }
     }
 
     pub(super) fn port(&self) -> PortId {

@@ -281,11 +281,11 @@ fn af_xdp_waiting_ends_with_a_packet_or_in_time() {
         let peer = RawSocket::open("b");
         let (_classifier, mut io) = open(&["a"], 1);
         let start = Instant::now();
-        io.wait(Duration::from_millis(20));
+        io.wait(Duration::from_millis(20), None);
         assert!(start.elapsed() >= Duration::from_millis(19), "{:?}", start.elapsed());
         peer.send(&packet(VIP, 1, 0));
         let start = Instant::now();
-        io.wait(Duration::from_secs(60));
+        io.wait(Duration::from_secs(60), None);
         assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
         eventually("our packet", || forward(&mut io, |_| None) == 1);
     });
@@ -315,7 +315,7 @@ fn af_xdp_a_vanished_interface_is_reported() {
         let frame = io.allocate().unwrap();
         io.transmit(PortId(0), frame);
         io.flush();
-        io.wait(Duration::from_millis(1));
+        io.wait(Duration::from_millis(1), None);
         assert_balanced(&io);
         eventually("the other port's packet", || {
             io.flush();
@@ -334,7 +334,7 @@ fn af_xdp_an_interface_that_vanishes_in_silence_is_reported() {
         let event = io.take_events().pop().expect("nothing was sent, and it shows all the same");
         assert!(event.is_gone(), "{event:?}");
         let start = Instant::now();
-        io.wait(Duration::from_millis(20));
+        io.wait(Duration::from_millis(20), None);
         assert!(start.elapsed() >= Duration::from_millis(19), "waiting does not become spinning");
     });
 }

@@ -18,6 +18,7 @@ pub use capture::CaptureError;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -246,7 +247,7 @@ impl<R: Read, W: Write> PacketIo for PcapIo<R, W> {
     }
 
     /// Time is the capture's, so there is nothing to wait for.
-    fn wait(&mut self, _timeout: Duration) {}
+    fn wait(&mut self, _timeout: Duration, _wake: Option<BorrowedFd<'_>>) {}
 
     fn accounts(&self) -> FrameAccounts {
         FrameAccounts {

@@ -15,6 +15,7 @@ mod relay;
 mod batches;
 mod limits;
 mod workers;
+mod rss;
 mod properties;
 mod plain;
 mod maglev;
