@@ -18,7 +18,8 @@ export PATH := $(PATH):/usr/local/go/bin
 DEMO_FLAGS := $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(ONE_ARM)),--one-arm) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(if $(REQUESTS),--requests $(REQUESTS))
 
-.PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench clean cluster-binaries cluster-if-possible \
+.PHONY: help deps demo test fmt fmt-check lint doc unit checklist loom bench bench-compare bench-peers instructions \
+	instructions-record clean cluster-binaries cluster-if-possible \
 	cluster-test cluster-scale differential fuzz image
 
 help: ## This list
@@ -31,7 +32,7 @@ demo: deps ## Services over AF_XDP on this machine, real HTTP; KEEP=1 ONE_ARM=1 
 	$(CARGO) build --release -p penstock
 	$(ROOT) target/release/penstock demo $(DEMO_FLAGS)
 
-test: deps cluster-if-possible fmt-check lint doc unit ## Format, lints, documentation and every test, root ones included
+test: deps cluster-if-possible fmt-check lint doc unit instructions ## Format, lints, documentation and every test, root ones included
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
@@ -75,8 +76,33 @@ fuzz: deps ## Every fuzz target: FUZZ_SECONDS=30 each; FUZZ_TARGETS="parse proce
 			-artifact_prefix=tests/fuzz/crashes/$$target/; \
 	done
 
-bench: deps ## Every benchmark; writes target/bench/report.json
+bench: deps ## Every benchmark; writes target/bench/report.json and the table of benches/README.md
 	$(CARGO) bench -p penstock-benches
+
+# The same work in two states of the code. The other state is checked out beside, built in a folder of its own, and both
+# share criterion's.
+COMPARED := --bench path --bench tables
+bench-compare: export CRITERION_HOME := $(CURDIR)/target/criterion
+bench-compare: deps ## Benchmarks against those of another revision: BASE=main
+	@[ -n "$(BASE)" ] || { echo "make bench-compare: name a revision to compare with: BASE=main" >&2; exit 1; }
+	git worktree add --force --detach target/bench-base $(BASE)
+	trap 'git worktree remove --force target/bench-base' EXIT; \
+	(cd target/bench-base && CARGO_TARGET_DIR=$(CURDIR)/target/bench-base-build \
+		$(CARGO) bench -p penstock-benches $(COMPARED) -- --save-baseline base); \
+	$(CARGO) bench -p penstock-benches $(COMPARED) -- --baseline base
+
+INSTRUCTIONS := $(CARGO) run -q --release -p penstock-benches --bin instructions
+instructions: deps ## Instructions a packet takes, against those on record; fails at 5 % more
+	$(INSTRUCTIONS)
+
+instructions-record: deps ## Puts the instructions a packet takes on record
+	$(INSTRUCTIONS) -- --record
+
+bench-peers: deps cluster-binaries ## Penstock beside l2fwd, the kernel and kube-proxy; writes target/bench/peers.json; QUICK=1
+	@.ci/deps peers
+	$(CARGO) build --release -p penstock
+	$(CARGO) build --release -p penstock-benches --example bench-peers
+	$(ROOT) target/release/examples/bench-peers $(if $(filter-out 0,$(QUICK)),--quick)
 
 # Real Kubernetes, built from its own Go modules: tests/cluster/go.mod.
 KUBERNETES := $(shell sed -n 's/^\tk8s.io\/kubernetes v/v/p' tests/cluster/go.mod)

@@ -4,14 +4,17 @@
 //! What is timed is `Path::process` and nothing else: packets are written into the ring before each round.
 #![expect(clippy::print_stdout, reason = "a program that prints its results")]
 
+#[path = "../control/cluster.rs"]
+mod cluster;
+
+use cluster::{Cluster, Step};
 use penstock_benches::{
     alloc::{Counting, held_bytes},
-    cluster::{Cluster, Step},
     family::Numbered,
     measure::{Timing, hits, misses, rounds, timed},
     packets,
     report::Report,
-    scene::{BACKENDS, Mix, RING, Random, Scene, backends},
+    scene::{BACKENDS, Mix, RING, Random, Scene, Shape, backends},
 };
 use penstock_dataplane::{
     io::{BATCH, Frame, MemoryIo, PacketIo},
@@ -43,6 +46,7 @@ fn main() {
     flow_table::<V6>(&mut report);
     allocations += path::<V4>(&mut report, [15.0, 20.0, 25.0]);
     allocations += path::<V6>(&mut report, [15.0, 20.0, 25.0]);
+    allocations += first_packet(&mut report);
     expiry(&mut report);
     control(&mut report);
     report.add_target(
@@ -55,6 +59,7 @@ fn main() {
     println!("{}", report.table());
     let file = report.write().expect("target/bench can be written");
     println!("written: {}", file.display());
+    report.write_readme().expect("benches/README.md has a place for the table");
     assert_eq!(allocations, 0, "packets cost allocations");
 }
 
@@ -210,6 +215,26 @@ fn path<F: Numbered>(report: &mut Report, targets: [f64; 3]) -> u64 {
     });
     let name = format!("path/new/{}", F::SHORT);
     report.add_target(name, round(timing.median_ns), "ns", 200.0, params::<F>(&timing, mix));
+    allocations
+}
+
+/// New flows, each to one of many Services. Returns allocations.
+fn first_packet(report: &mut Report) -> u64 {
+    let (mut allocations, mut target) = (0, None);
+    for (name, services) in [("services-1", 1), ("services-30k", 30_000)] {
+        let shape = Shape { services, backends: 10 };
+        let mut scene = Scene::<V4>::with(shape, 1000, 100_000, Mix::New);
+        let timing = misses(&mut scene, TIME);
+        allocations += timing.allocations;
+        let mix =
+            json!({ "services": services, "backends": shape.backends, "mix": "TCP SYN", "order": "random" });
+        let (name, value) = (format!("path/first-packet/{name}"), round(timing.median_ns));
+        match target {
+            None => report.add(name, value, "ns", params::<V4>(&timing, mix)),
+            Some(target) => report.add_target(name, value, "ns", target, params::<V4>(&timing, mix)),
+        }
+        target = Some(round(value * 1.2));
+    }
     allocations
 }
 

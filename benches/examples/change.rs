@@ -3,7 +3,10 @@
 //! So many Services, each with so many endpoints in one EndpointSlice, are taken in from nothing; then the slice of one
 //! Service after another changes. Prints milliseconds by part, and what the process holds in memory.
 
-use penstock_benches::cluster::{Cluster, Step};
+#[path = "../control/cluster.rs"]
+mod cluster;
+
+use cluster::{Cluster, Step};
 use std::{io::Write, time::Duration};
 
 const CHANGES: usize = 1000;

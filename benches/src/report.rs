@@ -13,6 +13,10 @@ pub struct Report {
     results: Vec<Result>,
 }
 
+/// Marks in the README.
+const README_START: &str = "<!-- report -->";
+const README_END: &str = "<!-- end of report -->";
+
 #[derive(Debug)]
 struct Result {
     name: String,
@@ -51,6 +55,36 @@ impl Report {
         let file = directory.join("report.json");
         fs::write(&file, serde_json::to_vec_pretty(&report)?)?;
         Ok(file)
+    }
+
+    /// Puts the table into `benches/README.md`, between its marks.
+    pub fn write_readme(&self) -> io::Result<()> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+        let text = fs::read_to_string(&file)?;
+        let (Some(start), Some(end)) = (text.find(README_START), text.find(README_END)) else {
+            return Err(io::Error::other(format!(
+                "no {README_START} and {README_END} in {}",
+                file.display()
+            )));
+        };
+        let (start, machine) = (start + README_START.len(), machine::machine());
+        let field = |name: &str| machine[name].as_str().unwrap_or_default().to_owned();
+        let mut table = format!(
+            "\n\n{}; {}; {}; commit {}.\n\n| figure | value | unit | target |\n|---|---:|---|---:|\n",
+            field("cpu"),
+            field("rustc"),
+            field("date"),
+            machine::commit()
+        );
+        for Result { name, value, unit, target, .. } in &self.results {
+            let target = match target {
+                Some(target) if value > target => format!("{target}, missed"),
+                Some(target) => format!("{target}"),
+                None => String::new(),
+            };
+            table += &format!("| `{name}` | {value:.1} | {unit} | {target} |\n");
+        }
+        fs::write(&file, format!("{}{table}\n{}", &text[..start], &text[end..]))
     }
 
     /// The table.

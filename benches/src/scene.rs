@@ -1,6 +1,7 @@
 //! A gateway with flows, and a ring of packets for them.
 //!
-//! One Service of TCP and UDP on one VIP, 100 backends, every flow masqueraded from one SNAT address. Flows are opened
+//! One Service of TCP and UDP on one VIP with 100 backends, or many ([`Shape`]); every flow masqueraded from one SNAT
+//! address. Flows are opened
 //! through the path itself. The ring has [`RING`] frames of 2 KiB, as a UMEM has; a round fills all of them with
 //! packets of flows drawn at random ([`Scene::refill`], not timed) and then processes them in batches of 64
 //! ([`Scene::process`], timed). So packet memory is neither cold nor in the nearest cache when a batch comes to it.
@@ -22,6 +23,21 @@ use std::{sync::Arc, time::Duration};
 pub const RING: usize = 2048;
 /// Backends of the Service.
 pub const BACKENDS: u32 = 100;
+
+/// What there is to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Services, each on a VIP of its own.
+    pub services: u32,
+    /// Backends of each.
+    pub backends: u32,
+}
+
+impl Shape {
+    /// One Service.
+    pub const ONE: Self = Self { services: 1, backends: BACKENDS };
+}
+
 const CLIENTS: u8 = 10;
 const POOL: u8 = 11;
 const BACKEND_NET: u8 = 12;
@@ -48,6 +64,7 @@ pub struct Scene<F: Numbered> {
     /// Both tuples of every flow.
     tuples: Vec<(Tuple<F>, PortId)>,
     mix: Mix,
+    shape: Shape,
     random: Random,
     next_client: u32,
 }
@@ -55,11 +72,16 @@ pub struct Scene<F: Numbered> {
 impl<F: Numbered> Scene<F> {
     /// A gateway with `flows` flows and room for `capacity`.
     pub fn new(flows: usize, capacity: usize, mix: Mix) -> Self {
+        Self::with(Shape::ONE, flows, capacity, mix)
+    }
+
+    /// The same with other Services.
+    pub fn with(shape: Shape, flows: usize, capacity: usize, mix: Mix) -> Self {
         let mut config = PathConfig::single(1024..=65535);
         (config.v4_flows, config.v6_flows) = if F::ADDR_LEN == 4 { (capacity, 1) } else { (1, capacity) };
         config.seed = 7;
         let mut snapshot = Snapshot::default();
-        fill(F::tables_mut(&mut snapshot));
+        fill(F::tables_mut(&mut snapshot), shape);
         let mut io = MemoryIo::new(2, RING);
         let frames = std::iter::from_fn(|| io.allocate()).collect();
         let mut scene = Self {
@@ -70,6 +92,7 @@ impl<F: Numbered> Scene<F> {
             frames,
             tuples: Vec::new(),
             mix,
+            shape,
             random: Random(1),
             next_client: 0,
         };
@@ -126,7 +149,7 @@ impl<F: Numbered> Scene<F> {
         self.next_client += 1;
         Tuple {
             source: F::addr(CLIENTS, number / 4),
-            destination: F::addr(VIPS, 1),
+            destination: F::addr(VIPS, 1 + self.random.below(self.shape.services)),
             source_port: 30_000 + (number % 4) as u16,
             destination_port: 80,
             transport,
@@ -185,32 +208,35 @@ fn drops(path: &Path) -> String {
     dropped.map(|reason| format!("{} {} ", counters.drops(*reason), reason.name())).collect()
 }
 
-fn fill<F: Numbered>(tables: &mut Tables<F>) {
+fn fill<F: Numbered>(tables: &mut Tables<F>, shape: Shape) {
     let vips = Arc::make_mut(&mut tables.vips);
-    let vip = F::addr(VIPS, 1);
-    vips.addresses.insert(vip, VipKind::LoadBalancerIp);
     let mut services = Vec::new();
-    for (id, transport) in (0..).map(ServiceId).zip([Transport::Tcp, Transport::Udp]) {
-        vips.tuples.insert((vip, transport, 80), Target { service: id, kind: VipKind::LoadBalancerIp });
-        let ring = Ring::build(backends(BACKENDS, id.0 * BACKENDS)).expect("backends");
-        let cluster = Endpoints::Ring(Arc::new(ring));
-        services.push(Some(Arc::new(Service {
-            id,
-            name: Arc::new(ServiceName {
-                namespace: "default".into(),
-                name: "web".into(),
-                port_name: String::new(),
-                transport,
-            }),
-            local: cluster.clone(),
-            cluster,
-            internal_policy: TrafficPolicy::Cluster,
-            external_policy: TrafficPolicy::Cluster,
-            affinity: None,
-            pins: Arc::default(),
-            serving: None,
-            source_ranges: None,
-        })));
+    for service in 0..shape.services {
+        let vip = F::addr(VIPS, 1 + service);
+        vips.addresses.insert(vip, VipKind::LoadBalancerIp);
+        for transport in [Transport::Tcp, Transport::Udp] {
+            let id = ServiceId(services.len() as u32);
+            vips.tuples.insert((vip, transport, 80), Target { service: id, kind: VipKind::LoadBalancerIp });
+            let ring = Ring::build(backends(shape.backends, id.0 * shape.backends)).expect("backends");
+            let cluster = Endpoints::Ring(Arc::new(ring));
+            services.push(Some(Arc::new(Service {
+                id,
+                name: Arc::new(ServiceName {
+                    namespace: "default".into(),
+                    name: format!("web-{service}"),
+                    port_name: String::new(),
+                    transport,
+                }),
+                local: cluster.clone(),
+                cluster,
+                internal_policy: TrafficPolicy::Cluster,
+                external_policy: TrafficPolicy::Cluster,
+                affinity: None,
+                pins: Arc::default(),
+                serving: None,
+                source_ranges: None,
+            })));
+        }
     }
     tables.services = services.into_iter().collect();
     let hop = |number: u32| {
@@ -222,7 +248,7 @@ fn fill<F: Numbered>(tables: &mut Tables<F>) {
         };
         NextHop { link: Some(link), source: None, mtu: 1500 }
     };
-    tables.next_hops = (0..BACKENDS).map(hop).collect();
+    tables.next_hops = (0..shape.backends).map(hop).collect();
     tables.snat_addresses = Arc::from([F::addr(POOL, 1)]);
 }
 

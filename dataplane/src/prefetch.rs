@@ -12,10 +12,13 @@ pub(crate) fn prefetch<T>(value: &T) {
     }
 }
 
-/// Brings the line that a packet starts in, with most of its headers, into the nearest cache.
+/// Brings the headers of a frame into the nearest cache: of IPv6 they end in a second line.
 #[inline(always)]
 pub(crate) fn prefetch_header(frame: &[u8]) {
-    prefetch_line(frame.as_ptr());
+    const LAST: usize = 73;
+    let start = frame.as_ptr();
+    prefetch_line(start);
+    prefetch_line(start.wrapping_add(frame.len().min(LAST)));
 }
 
 #[inline(always)]

@@ -1,22 +1,31 @@
-//! Packets that account for themselves.
+//! Builds, sends, receives and measures packets; knows nothing of Services.
 //!
-//! * Job: send datagrams that carry their flow, their number and a check of their contents, at a stated pace; receive
-//!   them; and say of every one what became of it: arrived, lost, duplicated, out of order, corrupt.
-//! * In: an interface, a [`FrameTemplate`], how many or how long. Out: a [`Sent`] and a [`Summary`].
-//! * Cost: one system call a packet (AF_PACKET), about half a million a second; enough to prove, not to overload.
-//! * Limits: IPv4 and IPv6 over Ethernet, UDP and TCP segments without a connection; a receiver that the kernel
-//!   could not keep up with says so ([`Received::missed`]), since it cannot then call anything lost.
+//! A run, in the order of the modules: a [`spec`] says what to send; [`build`] makes the frames of its flows, each with
+//! a mark of when it was sent; [`send`] sends them through AF_XDP, through a program in the kernel (live frames) or
+//! through a packet socket; [`receive`] finds the marks where they come out; [`measure`] makes loss, order and latency
+//! of them; [`trial`] does all that once and [`search`] many times, for the highest rate that loses nothing;
+//! [`report`] and [`plot`] tell. [`request`] makes whole TCP connections instead.
+//!
+//! [`account`] is for tests, which want to know of every single datagram.
 
-mod payload;
-mod ledger;
-mod frame;
+mod bytes;
+mod clock;
+mod link;
 mod packet_socket;
-mod send;
-mod receive;
+pub mod spec;
+pub mod build;
+pub mod send;
+pub mod receive;
+pub mod measure;
+pub mod trial;
+pub mod search;
+pub mod request;
+pub mod report;
+pub mod plot;
+pub mod account;
 
-pub use frame::{FrameTemplate, Transport, read_payload};
-pub use ledger::{Ledger, Summary};
+pub use account::{
+    Bound, FrameTemplate, Ledger, MIN_PAYLOAD_BYTES, Received, Sent, Stamp, StampError, Summary, Transport,
+    read_payload, receive, send,
+};
 pub use packet_socket::PacketSocket;
-pub use payload::{MIN_PAYLOAD_BYTES, Stamp, StampError};
-pub use receive::{Received, receive};
-pub use send::{Bound, Sent, send};

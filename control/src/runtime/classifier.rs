@@ -75,3 +75,51 @@ impl Target {
         &self.state
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::IpFamily;
+    use penstock_dataplane::table::Transport;
+    use proptest::prelude::*;
+
+    fn captured() -> impl Strategy<Value = Captured> {
+        let addresses =
+            || prop::collection::btree_set((0..8u8).prop_map(|n| IpAddr::from([10, 0, 0, n])), 0..5);
+        let port = (0..4u16).prop_map(|port| (IpFamily::V4, Transport::Tcp, port));
+        let ports = || prop::collection::btree_set(port.clone(), 0..3);
+        let some = (addresses(), addresses(), addresses(), addresses(), addresses());
+        (some, ports(), ports(), ports()).prop_map(
+            |(addresses, node_ports, departed_ports, backend_ports)| Captured {
+                vips: addresses.0.into_iter().collect(),
+                departed_vips: addresses.1,
+                node_addresses: addresses.2,
+                node_ports: node_ports.into_iter().collect(),
+                departed_ports,
+                snat_addresses: addresses.3,
+                backends: addresses.4.into_iter().collect(),
+                backend_ports: backend_ports.into_iter().collect(),
+            },
+        )
+    }
+
+    proptest! {
+        /// Whatever came before, the state is that of somebody who sees it for the first time.
+        #[test]
+        fn step_by_step_comes_to_the_same(steps in prop::collection::vec((captured(), any::<bool>()), 1..12)) {
+            let config = Config::from_yaml("interfaces: [{name: any}]", "test", "n1").unwrap();
+            let (mut target, view) = (Target::default(), View::default());
+            for (captured, gives_back) in steps {
+                let mut anew = Target::default();
+                let expected = anew.update(&config, captured.clone(), &view, gives_back);
+                prop_assert_eq!(target.update(&config, captured.clone(), &view, gives_back), expected);
+                for (address, roles) in &expected.addresses {
+                    let backends = captured.backends.contains(address) && gives_back;
+                    prop_assert_eq!(roles.contains(AddressFlags::BACKEND), backends);
+                    let is_vip = captured.vips.contains(address) || captured.departed_vips.contains(address);
+                    prop_assert_eq!(roles.contains(AddressFlags::VIP), is_vip);
+                }
+            }
+        }
+    }
+}

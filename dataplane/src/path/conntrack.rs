@@ -14,9 +14,9 @@ use super::{
     Answer, DropReason, Packet, Refused, Stage, packet::Part, rewrite::Translation, split::can_split,
 };
 use crate::{
-    io::Frame,
+    io::{Frame, PortId},
     state::{
-        Direction, FlowId, FlowState, Found, LastHop, Record, SctpEvent, SctpState, TcpEvent, TcpState,
+        Direction, FlowState, Found, LastHop, Millis, Record, SctpEvent, SctpState, TcpEvent, TcpState,
         Timeouts, Transition, Tuple, reset_is_in_window,
     },
     table::{Link, NextHop, Tables, Transport, VipMatch},
@@ -24,35 +24,52 @@ use crate::{
 };
 use std::time::Duration;
 
-/// How to translate a packet that is of the flow it most likely was of, changes nothing about it, and may leave as it
-/// is. It has been counted then. `None`: it is another kind, and nothing has happened.
+/// A flow that its packet leaves as it is.
+pub(super) struct Steady<'t, F: Family> {
+    /// The flow, in which the packet is yet to be counted.
+    pub(super) flow: &'t mut Record<F>,
+    /// Which way the packet goes.
+    pub(super) direction: Direction,
+    /// Where it goes.
+    pub(super) link: &'t Link,
+}
+
+/// The flow of a packet, if it is what it most likely was, the packet changes nothing about it, and may leave as it is.
+/// `None`: it is another kind. Nothing has happened yet. The frame, of which the start will do, came to `port`.
 #[inline(always)]
 pub(super) fn steady<'t, F: Family>(
     stage: &'t mut Stage<'_, F>,
     packet: &Packet<F>,
-    frame: &Frame,
-) -> Option<Translation<'t, F>> {
+    frame: &[u8],
+    port: PortId,
+) -> Option<Steady<'t, F>> {
     let flow = stage.flows.table.named(packet.likely, &packet.tuple)?;
     let direction = packet.likely.direction();
     let last_hop = stage.flows.last_hops.get(flow.last_hop)?;
     let next_hop = stage.tables.next_hop(flow.next_hop);
-    let is_moved = last_hop.difference(frame, packet.layout.vlan) & direction.forward_mask() != 0;
-    let mtu = direction.select(next_hop.mtu, stage.tables.port_mtu(last_hop.link.port));
+    let is_moved = last_hop.difference(frame, port, packet.layout.vlan) & direction.forward_mask() != 0;
+    let mtu = direction.select(next_hop.mtu, stage.least_port_mtu);
     let link = direction.select(next_hop.link.as_ref(), Some(&last_hop.link))?;
     if is_moved
         || packet.part == Part::Later
         || !is_settled(flow, direction, packet, stage.tables)
-        || is_limited(packet, mtu)
+        || packet.hop_limit <= 1
+        || packet.layout.ip_bytes() > mtu
     {
         return None;
     }
-    flow.acked[direction as usize] = packet.acknowledgement;
-    flow.last_seen = stage.now;
-    let translation = Translation::of(flow, direction, link, mtu);
-    if flow.count(direction, packet.layout.ip_bytes()) {
-        stage.flows.table.settle(FlowId::of(packet.likely), direction);
+    Some(Steady { flow, direction, link })
+}
+
+impl<F: Family> Steady<'_, F> {
+    /// Counts the packet. Whether [`FlowTable::settle`](crate::state::FlowTable::settle) is due.
+    #[inline(always)]
+    #[must_use]
+    pub(super) fn count(&mut self, packet: &Packet<F>, now: Millis) -> bool {
+        self.flow.acked[self.direction as usize] = packet.acknowledgement;
+        self.flow.last_seen = now;
+        self.flow.count(self.direction, packet.layout.ip_bytes())
     }
-    Some(translation)
 }
 
 /// The same for any packet whose flow is `found`, if it has one still.

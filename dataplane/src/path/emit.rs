@@ -4,7 +4,7 @@ use super::{DropReason, Verdict, packet::Layout};
 use crate::{
     io::Frame,
     table::Link,
-    wire::{EtherType, Ethernet, VlanTags, set_addresses, set_destination, set_source, write_tags},
+    wire::{EtherType, Ethernet, VlanTags, set_addresses, write_tags},
 };
 
 /// Readies a frame for `link`, with that link's tags.
@@ -13,15 +13,7 @@ pub(super) fn send(frame: &mut Frame, layout: &Layout, link: &Link) -> Verdict {
     if link.vlan != layout.vlan && retag(frame, layout, link.vlan).is_err() {
         return Verdict::Drop(DropReason::TooBig);
     }
-    set_source(frame, link.source);
-    set_destination(frame, link.destination);
-    Verdict::Forward(link.port)
-}
-
-/// The same for a frame without tags and a link without.
-#[inline(always)]
-pub(super) fn send_untagged(frame: &mut Frame, link: &Link) -> Verdict {
-    set_addresses(frame, link.destination, link.source);
+    set_addresses(frame, &link.destination, &link.source);
     Verdict::Forward(link.port)
 }
 

@@ -43,11 +43,11 @@ use crate::{
     io::{BATCH, Frame},
     prefetch::prefetch_header,
     state::{
-        AffinityTable, Datagrams, Flows, Fragments, FreePlaces, HELD, Millis, Place, SnatPorts, Timeouts,
-        TokenBucket, Waiting,
+        AffinityTable, Datagrams, FlowId, Flows, Fragments, FreePlaces, HELD, Millis, Place, SnatPorts,
+        Timeouts, TokenBucket, Waiting,
     },
-    table::{Snapshot, Tables},
-    wire::{Family, V4, V6},
+    table::{Snapshot, Tables, Transport},
+    wire::{Family, V4, V6, set_addresses},
 };
 use arrayvec::ArrayVec;
 use packet::{Arrivals, IcmpAbout};
@@ -160,6 +160,8 @@ struct Stage<'a, F: Family> {
     echoes: &'a mut TokenBucket,
     counters: &'a mut Counters,
     now: Millis,
+    /// What fits through every port that clients are behind.
+    least_port_mtu: u16,
 }
 
 impl Path {
@@ -266,7 +268,9 @@ fn run<F: Family>(
         lookup::unusual(&half.flows.table, packets);
     }
     steer::batch(&config.steering, tables, &half.flows.table, frames, packets, icmp, verdicts);
-    let mut stage = Stage { config, tables, flows: &mut half.flows, replies, echoes, counters, now };
+    let least_port_mtu = tables.port_mtus.iter().copied().min().unwrap_or(u16::MAX);
+    let flows = &mut half.flows;
+    let mut stage = Stage { config, tables, flows, replies, echoes, counters, now, least_port_mtu };
     forward_batch(&mut stage, packets, frames, verdicts);
     for packet in icmp.iter() {
         let at = usize::from(packet.index);
@@ -301,25 +305,61 @@ fn forward_batch<F: Family>(
         if let Some(ahead) = frames.get(at + PREFETCH_AHEAD) {
             prefetch_header(ahead);
         }
-        verdicts[at] = forward(stage, packet, &mut frames[at]);
+        let frame = &mut frames[at];
+        verdicts[at] = match forward_plain(stage, packet, frame) {
+            Some(verdict) => verdict,
+            None => forward(stage, packet, frame),
+        };
     }
 }
 
-/// One packet of a flow, known or new.
+/// A plain packet of a known flow, of which it changes only counters. `None`: it is another kind, and nothing has happened.
 #[inline(always)]
-fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut Frame) -> Verdict {
-    match conntrack::steady(stage, packet, frame) {
-        Some(translation) if packet.is_plain & translation.link.vlan.is_empty() => {
-            rewrite::translate_plain(packet, frame, &translation);
-            emit::send_untagged(frame, translation.link)
-        }
-        Some(translation) => {
-            rewrite::translate_whole(packet, frame, &translation);
-            emit::send(frame, &packet.layout, translation.link)
-        }
-        None => forward_with_care(stage, packet, frame)
-            .unwrap_or_else(|refused| refuse(stage, packet, frame, refused)),
+fn forward_plain<F: Family>(
+    stage: &mut Stage<'_, F>,
+    packet: &Packet<F>,
+    frame: &mut Frame,
+) -> Option<Verdict> {
+    if !packet.is_plain {
+        return None;
     }
+    let now = stage.now;
+    let port = frame.port();
+    let head = F::plain_head(frame)?;
+    let mut steady = conntrack::steady(stage, packet, head.as_ref(), port)?;
+    let (direction, link) = (steady.direction, steady.link);
+    F::translate_plain(head, packet.tuple.transport == Transport::Udp, steady.flow.leaving(direction));
+    let is_full = steady.count(packet, now);
+    let verdict = if link.vlan.is_empty() {
+        set_addresses(head.as_mut(), &link.destination, &link.source);
+        Verdict::Forward(link.port)
+    } else {
+        emit::send(frame, &packet.layout, link)
+    };
+    if is_full {
+        stage.flows.table.settle(FlowId::of(packet.likely), direction);
+    }
+    Some(verdict)
+}
+
+/// One packet of a flow, known or new.
+#[inline(never)]
+fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut Frame) -> Verdict {
+    let now = stage.now;
+    if !packet.is_plain
+        && let Some(mut steady) = conntrack::steady(stage, packet, frame, frame.port())
+    {
+        let direction = steady.direction;
+        let translation = Translation::of(steady.flow, direction, steady.link, u16::MAX);
+        let is_full = steady.count(packet, now);
+        rewrite::translate_whole(packet, frame, &translation);
+        let verdict = emit::send(frame, &packet.layout, translation.link);
+        if is_full {
+            stage.flows.table.settle(FlowId::of(packet.likely), direction);
+        }
+        return verdict;
+    }
+    forward_with_care(stage, packet, frame).unwrap_or_else(|refused| refuse(stage, packet, frame, refused))
 }
 
 /// The same, where more may change than counters.

@@ -47,24 +47,6 @@ pub(super) fn deltas<F: Family>(from: &Tuple<F>, to: &Tuple<F>) -> (Delta, Delta
     (Delta::between(old, new), Delta::between(old.plus(ports(from)), new.plus(ports(to))))
 }
 
-/// Translates a plain packet, at fixed places.
-#[inline(always)]
-pub(super) fn translate_plain<F: Family>(
-    packet: &Packet<F>,
-    frame: &mut [u8],
-    translation: &Translation<'_, F>,
-) {
-    let Translation { tuple, deltas, .. } = translation;
-    let is_udp = packet.tuple.transport == Transport::Udp;
-    F::translate_plain(
-        frame,
-        is_udp,
-        [tuple.source, tuple.destination],
-        [tuple.source_port, tuple.destination_port],
-        [deltas.header, deltas.transport],
-    );
-}
-
 /// Translates a packet of TCP or UDP that has its transport header.
 #[inline(always)]
 pub(super) fn translate_whole<F: Family>(

@@ -109,7 +109,10 @@ impl<F: Family> FlowTable<F> {
     pub fn hash(&self, tuple: &Tuple<F>) -> u64 {
         let ports = u64::from(tuple.source_port) | u64::from(tuple.destination_port) << 16;
         let ports = ports | (tuple.transport as u64) << 32;
-        let addresses = F::mix(tuple.source, tuple.destination, &self.seed);
+        let addresses = F::both_addresses(tuple.source, tuple.destination, |[a, b, c, d]| {
+            fold(a ^ self.seed[0], b ^ self.seed[1])
+                ^ fold(c ^ self.seed[2], d ^ self.seed[3]).rotate_left(17)
+        });
         let mixed = fold(addresses ^ self.seed[0], ports ^ self.seed[1]);
         fold(mixed ^ self.seed[2], self.seed[3] | 1)
     }

@@ -127,7 +127,7 @@ impl Index {
     /// The low bits of the hash; never [`FREE`].
     #[inline]
     fn tag(hash: u64) -> u16 {
-        (hash as u16).max(1)
+        hash as u16 | 1
     }
 
     #[inline]

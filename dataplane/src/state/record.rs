@@ -10,7 +10,7 @@
 use super::{Deltas, Direction, Flow, LastHopId, Millis, StateCode, Traffic, Tuple};
 use crate::{
     table::{BackendId, NextHopId, ServiceId, Transport},
-    wire::Family,
+    wire::{Family, Leaving},
 };
 
 /// What packets of one direction look like as they arrive, and what translating them adds to their checksums.
@@ -51,9 +51,12 @@ pub struct Record<F: Family> {
     pub udp_epoch: u16,
     /// State. Changed by [`FlowTable::set_state`](super::FlowTable::set_state) alone.
     pub(super) state: StateCode,
-    /// `None` marks a free place, which no packet's tuple is equal to.
-    transport: Option<Transport>,
+    /// A [`Transport`] by its number, or [`NONE`].
+    transport: u8,
 }
+
+/// Marks a free place, which no packet's tuple is equal to.
+const NONE: u8 = u8::MAX;
 
 /// Bits of [`Record::recent`] that count bytes.
 const BYTES: u32 = 24;
@@ -73,7 +76,7 @@ impl<F: Family> Record<F> {
             last_hop: flow.last_hop,
             udp_epoch: flow.udp_epoch,
             state: flow.state,
-            transport: Some(flow.original.transport),
+            transport: flow.original.transport as u8,
         }
     }
 
@@ -95,13 +98,13 @@ impl<F: Family> Record<F> {
             last_hop: LastHopId::default(),
             udp_epoch: 0,
             state: StateCode::default(),
-            transport: None,
+            transport: NONE,
         }
     }
 
     /// Marks the place as free, with the next free one behind it.
     pub(super) fn release(&mut self, next_free: u32) {
-        self.transport = None;
+        self.transport = NONE;
         self.last_seen = Millis(next_free);
     }
 
@@ -113,7 +116,7 @@ impl<F: Family> Record<F> {
     /// Whether no flow is here.
     #[inline]
     pub(super) fn is_free(&self) -> bool {
-        self.transport.is_none()
+        self.transport == NONE
     }
 
     /// Whether a flow is here whose packets of this direction arrive with this tuple. By words, and by one of them at a
@@ -125,14 +128,14 @@ impl<F: Family> Record<F> {
         F::are_same([side.source, side.destination], [tuple.source, tuple.destination])
             && ports(side.source_port, side.destination_port)
                 == ports(tuple.source_port, tuple.destination_port)
-            && self.transport == Some(tuple.transport)
+            && self.transport == tuple.transport as u8
     }
 
     /// The tuple of arriving packets of this direction.
     #[inline]
     pub fn tuple(&self, direction: Direction) -> Tuple<F> {
         let Side { source, destination, source_port, destination_port, .. } = self.sides[direction as usize];
-        let transport = self.transport.unwrap_or(Transport::Tcp);
+        let transport = Transport::numbered(self.transport);
         Tuple { source, destination, source_port, destination_port, transport }
     }
 
@@ -140,6 +143,16 @@ impl<F: Family> Record<F> {
     #[inline]
     pub fn translated(&self, direction: Direction) -> Tuple<F> {
         self.tuple(direction.other()).reversed()
+    }
+
+    /// What a packet of this direction leaves with.
+    #[inline(always)]
+    pub fn leaving(&self, direction: Direction) -> Leaving<'_, F> {
+        let Side { source, destination, source_port, destination_port, .. } =
+            &self.sides[direction.other() as usize];
+        let ports = [*destination_port, *source_port];
+        let Deltas { header, transport } = self.deltas(direction);
+        Leaving { source: destination, destination: source, ports, header, transport }
     }
 
     /// What translating a packet of this direction adds to its checksums.

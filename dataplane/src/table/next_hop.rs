@@ -9,14 +9,17 @@ use crate::{
 };
 
 /// The link layer of a way out.
+///
+/// The addresses lie as a frame has them, so that they are copied in two words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(C)]
 pub struct Link {
-    /// The port to send on.
-    pub port: PortId,
-    /// Our own MAC there.
-    pub source: EtherAddr,
     /// The neighbour's MAC.
     pub destination: EtherAddr,
+    /// Our own MAC there.
+    pub source: EtherAddr,
+    /// The port to send on.
+    pub port: PortId,
     /// The tags to send with.
     pub vlan: VlanTags,
 }

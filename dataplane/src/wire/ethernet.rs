@@ -332,10 +332,11 @@ pub fn set_destination(frame: &mut [u8], address: EtherAddr) {
     put(frame, field::DESTINATION, address.0);
 }
 
-/// Replaces both addresses of a frame whose header has been checked.
+/// Replaces both addresses of a frame whose header has been checked; by words, where they lie one behind the other.
 #[inline(always)]
-pub fn set_addresses(frame: &mut [u8], destination: EtherAddr, source: EtherAddr) {
+pub fn set_addresses(frame: &mut [u8], destination: &EtherAddr, source: &EtherAddr) {
     let Some(head) = frame.first_chunk_mut::<{ field::ETHER_TYPE }>() else { return };
-    put(head, field::DESTINATION, destination.0);
-    put(head, field::SOURCE, source.0);
+    let ([a, b, c, d, e, f], [g, h, rest @ ..]) = (destination.0, source.0);
+    put(head, field::DESTINATION, u64::from_ne_bytes([a, b, c, d, e, f, g, h]).to_ne_bytes());
+    put(head, field::DESTINATION + size_of::<u64>(), u32::from_ne_bytes(rest).to_ne_bytes());
 }

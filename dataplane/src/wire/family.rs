@@ -9,7 +9,7 @@ use std::fmt::{Debug, Display};
 use std::hash::Hash;
 use std::net::IpAddr;
 
-use super::{Delta, EtherType, IcmpKind, IpProtocol, Layer, NetworkHeader, ParseError, Plain, Sum};
+use super::{Delta, EtherType, IcmpKind, IpProtocol, Layer, Leaving, NetworkHeader, ParseError, Plain, Sum};
 
 /// An IP family.
 pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'static {
@@ -59,19 +59,17 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
     /// is not checked, since routers on the way back may have left anything there. `total_len` is what the packet had.
     fn parse_quoted(l3: &[u8]) -> Result<NetworkHeader, ParseError>;
 
-    /// What is in a frame, if it is plain (`plain.rs`). `None` says nothing: the parsers know.
+    /// The bytes of a frame that the headers of a plain packet are in (`plain.rs`).
+    type PlainHead: AsRef<[u8]> + AsMut<[u8]>;
+
+    /// What is in a frame, if it is plain. `None` says nothing: the parsers know.
     fn plain(frame: &[u8]) -> Option<Plain<Self>>;
-    /// Gives the plain packet in a frame, which has a hop left, other addresses and ports, takes a hop, and repairs its
-    /// checksums by what all that adds to them: the header's and the transport's.
-    fn translate_plain(
-        frame: &mut [u8],
-        is_udp: bool,
-        addresses: [Self::Addr; 2],
-        ports: [u16; 2],
-        deltas: [Delta; 2],
-    );
-    /// A word of both addresses, by which tables hash them: of IPv4 the addresses themselves, of IPv6 mixed by `seed`.
-    fn mix(source: Self::Addr, destination: Self::Addr, seed: &[u64; 4]) -> u64;
+    /// The headers of a frame that is known to be plain.
+    fn plain_head(frame: &mut [u8]) -> Option<&mut Self::PlainHead>;
+    /// Gives a plain packet, which has a hop left, what it leaves with, takes a hop, and repairs its checksums.
+    fn translate_plain(head: &mut Self::PlainHead, is_udp: bool, leaving: Leaving<'_, Self>);
+    /// A word of both addresses, for hashing: of IPv4 the addresses themselves, of IPv6 what `mix` makes of their halves.
+    fn both_addresses(source: Self::Addr, destination: Self::Addr, mix: impl Fn([u64; 4]) -> u64) -> u64;
 
     /// The source address.
     fn source(l3: &[u8]) -> Self::Addr;

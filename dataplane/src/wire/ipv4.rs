@@ -6,7 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::bytes::{array, be16, put, short};
-use super::{Checksum, Delta, EtherType, Family, Fragment, IcmpKind, IpProtocol, Layer, icmp};
+use super::{Checksum, Delta, EtherType, Family, Fragment, IcmpKind, IpProtocol, Layer, Leaving, icmp};
 use super::{NetworkHeader, ParseError, Plain, Sum, V4, plain, translate_ports};
 
 mod field {
@@ -112,6 +112,7 @@ impl V4 {
 impl Family for V4 {
     type Addr = Ipv4Addr;
     type Octets = [u8; 4];
+    type PlainHead = [u8; PLAIN_HEADERS];
 
     const NAME: &'static str = "IPv4";
     const UNSPECIFIED: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
@@ -173,25 +174,24 @@ impl Family for V4 {
     }
 
     #[inline(always)]
-    fn translate_plain(
-        frame: &mut [u8],
-        is_udp: bool,
-        [source, destination]: [Ipv4Addr; 2],
-        [source_port, destination_port]: [u16; 2],
-        [header_delta, transport_delta]: [Delta; 2],
-    ) {
-        let Some(head) = frame.first_chunk_mut::<PLAIN_HEADERS>() else { return };
+    fn plain_head(frame: &mut [u8]) -> Option<&mut Self::PlainHead> {
+        frame.first_chunk_mut()
+    }
+
+    #[inline(always)]
+    fn translate_plain(head: &mut Self::PlainHead, is_udp: bool, leaving: Leaving<'_, Self>) {
+        let Leaving { source, destination, ports, .. } = leaving;
         let Some((_, l3)) = head.split_first_chunk_mut::<{ plain::ETHERNET }>() else { return };
         let Some((header, l4)) = l3.split_first_chunk_mut::<{ field::LEN }>() else { return };
         put(header, field::SOURCE, source.octets());
         put(header, field::DESTINATION, destination.octets());
         header[field::TTL] = header[field::TTL].wrapping_sub(1);
-        Checksum::read(header, field::CHECKSUM).apply(header_delta).write(header, field::CHECKSUM);
-        translate_ports(l4, is_udp, source_port, destination_port, transport_delta);
+        Checksum::read(header, field::CHECKSUM).apply(leaving.header).write(header, field::CHECKSUM);
+        translate_ports(l4, is_udp, ports[0], ports[1], leaving.transport);
     }
 
     #[inline(always)]
-    fn mix(source: Ipv4Addr, destination: Ipv4Addr, _: &[u64; 4]) -> u64 {
+    fn both_addresses(source: Ipv4Addr, destination: Ipv4Addr, _: impl Fn([u64; 4]) -> u64) -> u64 {
         let [source, destination] = [source, destination].map(|addr| u32::from_ne_bytes(addr.octets()));
         u64::from(source) | u64::from(destination) << 32
     }

@@ -9,9 +9,10 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::bytes::{array, be16, be32, put, short};
-use super::{Delta, EtherType, Family, Fragment, IcmpKind, IpProtocol, Layer, NetworkHeader, icmpv6};
+use super::{
+    Delta, EtherType, Family, Fragment, IcmpKind, IpProtocol, Layer, Leaving, NetworkHeader, icmpv6,
+};
 use super::{ParseError, Plain, Sum, Udp, V6, plain, translate_ports};
-use crate::table::hash::fold;
 
 /// The most extension headers walked.
 const MAX_EXTENSIONS: usize = 8;
@@ -175,6 +176,7 @@ fn fragment(head: &[u8], len: usize) -> Result<Option<Fragment>, ParseError> {
 impl Family for V6 {
     type Addr = Ipv6Addr;
     type Octets = [u8; 16];
+    type PlainHead = [u8; PLAIN_HEADERS];
 
     const NAME: &'static str = "IPv6";
     const UNSPECIFIED: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
@@ -234,30 +236,29 @@ impl Family for V6 {
     }
 
     #[inline(always)]
-    fn translate_plain(
-        frame: &mut [u8],
-        is_udp: bool,
-        [source, destination]: [Ipv6Addr; 2],
-        [source_port, destination_port]: [u16; 2],
-        [_, transport_delta]: [Delta; 2],
-    ) {
-        let Some(head) = frame.first_chunk_mut::<PLAIN_HEADERS>() else { return };
+    fn plain_head(frame: &mut [u8]) -> Option<&mut Self::PlainHead> {
+        frame.first_chunk_mut()
+    }
+
+    #[inline(always)]
+    fn translate_plain(head: &mut Self::PlainHead, is_udp: bool, leaving: Leaving<'_, Self>) {
+        let Leaving { source, destination, ports, .. } = leaving;
         let Some((_, l3)) = head.split_first_chunk_mut::<{ plain::ETHERNET }>() else { return };
         let Some((header, l4)) = l3.split_first_chunk_mut::<{ field::LEN }>() else { return };
         put(header, field::SOURCE, source.octets());
         put(header, field::DESTINATION, destination.octets());
         header[field::HOP_LIMIT] = header[field::HOP_LIMIT].wrapping_sub(1);
-        translate_ports(l4, is_udp, source_port, destination_port, transport_delta);
+        translate_ports(l4, is_udp, ports[0], ports[1], leaving.transport);
     }
 
     #[inline(always)]
-    fn mix(source: Ipv6Addr, destination: Ipv6Addr, seed: &[u64; 4]) -> u64 {
+    fn both_addresses(source: Ipv6Addr, destination: Ipv6Addr, mix: impl Fn([u64; 4]) -> u64) -> u64 {
         let words = |addr: Ipv6Addr| {
             let both = u128::from_ne_bytes(addr.octets());
             [both as u64, (both >> 64) as u64]
         };
         let ([a, b], [c, d]) = (words(source), words(destination));
-        fold(a ^ seed[0], b ^ seed[1]) ^ fold(c ^ seed[2], d ^ seed[3]).rotate_left(17)
+        mix([a, b, c, d])
     }
 
     #[inline]

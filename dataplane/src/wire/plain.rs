@@ -9,7 +9,7 @@
 //! No branch depends on which of TCP and UDP it is: in a mix of both a processor can't guess.
 
 use super::bytes::{array, be16, be32};
-use super::{Ethernet, Family, IpProtocol, Tcp, TcpFlags, Udp};
+use super::{Delta, Ethernet, Family, IpProtocol, Tcp, TcpFlags, Udp};
 use std::hint::select_unpredictable;
 
 /// What the path wants to know of a plain packet.
@@ -35,6 +35,22 @@ pub struct Plain<F: Family> {
     pub dont_fragment: bool,
     /// Where the IP packet ends in the frame.
     pub end: u16,
+}
+
+/// What a plain packet leaves with, by reference: addresses that are passed on go by the stack, and IPv6's come back from
+/// there slowly.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaving<'r, F: Family> {
+    /// Source address.
+    pub source: &'r F::Addr,
+    /// Destination address.
+    pub destination: &'r F::Addr,
+    /// Source and destination port.
+    pub ports: [u16; 2],
+    /// What that and the hop add to the header's checksum.
+    pub header: Delta,
+    /// What that adds to the checksum of TCP or UDP.
+    pub transport: Delta,
 }
 
 /// Bytes of Ethernet's header, and those of TCP's, as far as they are read.

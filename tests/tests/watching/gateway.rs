@@ -18,6 +18,9 @@ use tokio::runtime::Runtime;
 
 pub(crate) use penstock_tests::PATIENCE;
 
+/// A refusal is told after 30 s, and a kind that was missing is looked for every 30 s.
+const UNTIL: Duration = Duration::from_secs(120);
+
 /// Where the tests' Leases and pools are.
 pub(crate) const OURS: &str = "penstock";
 
@@ -111,12 +114,12 @@ impl Gateway {
     pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&Objects) -> bool) -> Duration {
         let begun = Instant::now();
         let waited = self.runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, self.objects.wait_for(is_so))
+            tokio::time::timeout(UNTIL, self.objects.wait_for(is_so))
                 .await
                 .map(|objects| drop(objects.unwrap()))
         });
         if waited.is_err() {
-            panic!("{what}: not so after {PATIENCE:?}: {:#?}", self.objects.borrow().problems);
+            panic!("{what}: not so after {UNTIL:?}: {:#?}", self.objects.borrow().problems);
         }
         begun.elapsed()
     }

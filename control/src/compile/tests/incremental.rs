@@ -3,7 +3,7 @@
 
 use super::world::*;
 use crate::{
-    compile::{Compiled, Compiler},
+    compile::{Compiled, Compiler, Tally},
     config::NodePortAddresses,
     model::Model,
 };
@@ -75,6 +75,7 @@ enum Step {
     Zone(u8),
     Address(u8),
     NodePorts(u8),
+    Masquerade,
     Resolve,
     Forget,
     Release,
@@ -90,6 +91,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..3u8).prop_map(Step::Zone),
         1 => (0..3u8).prop_map(Step::Address),
         1 => (0..3u8).prop_map(Step::NodePorts),
+        1 => Just(Step::Masquerade),
         2 => Just(Step::Resolve),
         1 => Just(Step::Forget),
         2 => Just(Step::Release),
@@ -164,6 +166,10 @@ fn take(world: &mut World, step: &Step) {
                 _ => NodePortAddresses::Cidrs(Vec::new()),
             }
         }
+        Step::Masquerade => {
+            let all = &mut world.environment.settings.masquerade_all;
+            *all = !*all;
+        }
         Step::Resolve => {
             world.resolve();
         }
@@ -175,10 +181,11 @@ fn take(world: &mut World, step: &Step) {
 }
 
 /// A compilation of the same world by a compiler that has seen nothing.
-fn afresh(world: &World) -> Compiled {
+fn afresh(world: &World) -> (Compiled, Compiler) {
     let mut model = Model::default();
     model.update(&world.objects);
-    Compiler::new().compile(&model, &world.environment)
+    let mut compiler = Compiler::new();
+    (compiler.compile(&model, &world.environment), compiler)
 }
 
 proptest! {
@@ -189,12 +196,19 @@ proptest! {
         for step in &steps {
             take(&mut world, step);
             let compiled = world.compile();
-            let afresh = afresh(&world);
+            let (afresh, compiler) = afresh(&world);
             prop_assert_eq!(plain(&compiled.snapshot.v4), plain(&afresh.snapshot.v4), "after {:?}", step);
             prop_assert_eq!(plain(&compiled.snapshot.v6), plain(&afresh.snapshot.v6), "after {:?}", step);
             prop_assert_eq!(&compiled.captured.vips, &afresh.captured.vips);
             prop_assert_eq!(&compiled.captured.node_ports, &afresh.captured.node_ports);
             prop_assert_eq!(&compiled.problems, &afresh.problems);
+            // Where a UDP Service has lost its last endpoint, that one is still held.
+            let counted = |compiler: &Compiler| compiler.tallies().map(|tally| Tally { backends: 0, ..tally });
+            prop_assert_eq!(counted(&world.compiler), counted(&compiler));
+            for (wanted, here) in [(compiler.targets(), world.compiler.targets()),
+                (afresh.captured.backends.clone(), compiled.captured.backends.clone())] {
+                prop_assert!(wanted.is_subset(&here), "{:?} is not in {:?}", wanted, here);
+            }
             // No two backends share a number.
             let mut numbers = BTreeMap::new();
             for candidate in world.compiler.ports().flat_map(|port| {

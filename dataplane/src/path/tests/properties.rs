@@ -8,7 +8,7 @@ use crate::{
     io::{FrameBatch, MemoryIo, PacketIo, PortId},
     state::Tuple,
     table::{Endpoints, Tables, TrafficPolicy, Transport},
-    wire::{TcpFlags, V4, V6},
+    wire::{Leaving, TcpFlags, V4, V6},
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
 use std::{sync::Arc, time::Duration};
@@ -53,7 +53,12 @@ fn translate<F: Net>(io: &mut MemoryIo, bytes: &[u8], old: &Tuple<F>, new: &Tupl
     }
     if F::plain(bytes).is_some() {
         frame.write(bytes).unwrap();
-        rewrite::translate_plain(&packet, &mut frame, &translation);
+        let head = F::plain_head(&mut frame).expect("it is plain");
+        let Tuple { source, destination, source_port, destination_port, transport } = new;
+        let ports = [*source_port, *destination_port];
+        let leaving =
+            Leaving { source, destination, ports, header: deltas.header, transport: deltas.transport };
+        F::translate_plain(head, *transport == Transport::Udp, leaving);
         assert_eq!(frame.to_vec(), translated, "and so does the short way for plain packets");
     }
     io.recycle(frame);

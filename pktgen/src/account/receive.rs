@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{Bound, Ledger, PacketSocket, Stamp, read_payload};
+use super::{Bound, Ledger, Stamp, read_payload};
+use crate::PacketSocket;
 
 /// What was received.
 #[derive(Debug, Clone)]

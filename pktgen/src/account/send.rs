@@ -8,7 +8,8 @@ use std::{
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::{FrameTemplate, PacketSocket, Stamp};
+use super::{FrameTemplate, Stamp};
+use crate::PacketSocket;
 
 /// When to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Result, bail};
 use etherparse::{PacketBuilder, SlicedPacket, TcpHeader, TransportSlice};
 
-use crate::{MIN_PAYLOAD_BYTES, Stamp};
+use super::{MIN_PAYLOAD_BYTES, Stamp};
 
 /// What carries the payload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// A datagram.
     Udp,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{Stamp, StampError};
+use super::{Stamp, StampError};
 
 /// One flow's arrivals: a bit for each number.
 #[derive(Debug, Clone, Default)]

@@ -29,11 +29,11 @@ use std::{
 
 /// See the module.
 #[derive(Debug)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     services: usize,
     endpoints: usize,
     /// As they come from a source.
-    pub objects: Objects,
+    pub(crate) objects: Objects,
     config: Config,
     targets: OrdSet<IpAddr>,
     view: View,
@@ -45,25 +45,25 @@ pub struct Cluster {
 
 /// How long the parts of a change took.
 #[derive(Debug, Clone, Copy)]
-pub struct Step {
+pub(crate) struct Step {
     /// Until the model and the compiler have taken it in.
-    pub taken_in: Duration,
+    pub(crate) taken_in: Duration,
     /// Until there are tables.
-    pub made: Duration,
+    pub(crate) made: Duration,
     /// Until a worker has them and everybody is told.
-    pub published: Duration,
+    pub(crate) published: Duration,
 }
 
 impl Step {
     /// All of it.
-    pub fn total(&self) -> Duration {
+    pub(crate) fn total(&self) -> Duration {
         self.taken_in + self.made + self.published
     }
 }
 
 impl Cluster {
     /// The objects are there, and nothing has been made of them.
-    pub fn new(services: usize, endpoints: usize) -> Self {
+    pub(crate) fn new(services: usize, endpoints: usize) -> Self {
         let config =
             Config::from_yaml("interfaces: [{name: any}]", "bench", "node").expect("a configuration");
         let (publisher, readers) = Publisher::new(Snapshot::default(), 1);
@@ -89,12 +89,12 @@ impl Cluster {
     }
 
     /// Replaces as many endpoints of a Service as `shift` says by others.
-    pub fn set_slice(&mut self, number: usize, shift: usize) {
+    pub(crate) fn set_slice(&mut self, number: usize, shift: usize) {
         self.objects.slices.insert(key(number), slice(number, self.endpoints, shift));
     }
 
     /// Takes the objects in as they are.
-    pub fn step(&mut self) -> Step {
+    pub(crate) fn step(&mut self) -> Step {
         let begun = Instant::now();
         let mut problems = self.pipeline.take(&self.config, &self.objects);
         let targets = self.pipeline.targets();
@@ -127,7 +127,7 @@ impl Cluster {
     }
 
     /// The steps of `count` changes of one slice each.
-    pub fn changes(&mut self, count: usize) -> Vec<Step> {
+    pub(crate) fn changes(&mut self, count: usize) -> Vec<Step> {
         let change = |change: usize| {
             self.set_slice(change * 37 % self.services, 1 + change);
             self.step()

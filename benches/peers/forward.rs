@@ -1,0 +1,104 @@
+//! Packets a second, and processors used for them.
+//!
+//! A round offers several rates, up to all that the generator can, and keeps the one at which most arrived: under overload a
+//! gateway may do less than before it. What arrives is counted by the sink's XDP program.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::{
+    cpu::Moment,
+    median,
+    results::Results,
+    short,
+    systems::{Kind, System, Systems},
+    traffic::Load,
+};
+
+const RATES: [&str; 5] = ["250k", "450k", "800k", "1.4M", "max"];
+const SOURCES: &str = "10.1.128.0/17";
+const TIME: &str = "500ms";
+
+/// A trial's result.
+#[derive(Debug, Clone, Copy, Default)]
+struct Best {
+    mpps: f64,
+    offered_mpps: f64,
+    cores: f64,
+}
+
+/// Measures all systems in turn.
+pub(crate) fn measure(
+    systems: &Systems,
+    services: usize,
+    flows: u64,
+    rounds: usize,
+    results: &mut Results,
+) -> Result<()> {
+    let mut bests = vec![Vec::new(); systems.all.len()];
+    for _ in 0..rounds {
+        for (system, bests) in systems.all.iter().zip(&mut bests) {
+            // Its flows are there before they are measured: new ones are first_packet's.
+            trial(system, services, flows, "200k", "600ms")?;
+            let mut best = Best::default();
+            for rate in RATES {
+                let trial = trial(system, services, flows, rate, TIME)?;
+                if trial.mpps > best.mpps {
+                    best = trial;
+                }
+            }
+            bests.push(best);
+        }
+    }
+    for (system, bests) in systems.all.iter().zip(&bests) {
+        let middle = |value: fn(&Best) -> f64| median(&mut bests.iter().map(value).collect::<Vec<_>>());
+        let all: Vec<f64> = bests.iter().map(|best| rounded(best.mpps)).collect();
+        let params = json!({
+            "cpu_cores": rounded(middle(|best| best.cores)), "offered_mpps": rounded(middle(|best| best.offered_mpps)),
+            "rounds": all, "packet_bytes": 64, "protocol": "UDP", "services": services, "flows": flows,
+            "translation": system.kind.follows_services(),
+        });
+        let name = name(system.kind, services, flows);
+        results.add(name, rounded(middle(|best| best.mpps)), "Mpps", params);
+    }
+    Ok(())
+}
+
+/// A figure's name.
+pub(crate) fn name(kind: Kind, services: usize, flows: u64) -> String {
+    format!("forward/{}/{}/{}", kind.name(), short(services as u64), short(flows))
+}
+
+fn trial(system: &System, services: usize, flows: u64, rate: &str, time: &str) -> Result<Best> {
+    let load = Load {
+        services,
+        flows,
+        sources: SOURCES.to_owned(),
+        rate: rate.to_owned(),
+        duration: time.to_owned(),
+        packets: None,
+        sample: 0,
+    };
+    // From the first look to the last: getting ready is not counted.
+    let mut moments: (Option<Moment>, Option<Moment>) = (None, None);
+    let outcome = load.run(&system.bed, |_| {
+        let now = Moment::now();
+        moments.0.get_or_insert(now);
+        // The last look of all comes when sending is over.
+        moments.1 = Some(now);
+    })?;
+    let arrived = outcome.received.as_ref().map_or(0, |received| received.packets);
+    let cores = match moments {
+        (Some(first), Some(last)) => last.cores_since(&first),
+        _ => 0.0,
+    };
+    Ok(Best {
+        mpps: arrived as f64 / outcome.seconds.max(1e-9) / 1e6,
+        offered_mpps: outcome.offered_per_second() / 1e6,
+        cores,
+    })
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,113 @@
+//! The objects that all systems serve: Services with a port each, and a slice of endpoints each, in a real API server.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result};
+use penstock::netns::{Namespace, Owner};
+use penstock_tests::cluster::{Api, Cluster, ClusterOptions};
+use serde_json::{Value, json};
+
+use crate::bed::BACKENDS;
+
+/// The Node that every gateway is.
+pub(crate) const NODE: &str = "gateway";
+/// The port of every Service, and of its endpoints.
+pub(crate) const PORT: u16 = 53;
+const TARGET_PORT: u16 = 8053;
+const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+const WRITERS: usize = 4;
+
+/// The cluster, with so many Services.
+pub(crate) struct Objects {
+    cluster: Cluster,
+    services: usize,
+}
+
+impl Objects {
+    /// A cluster with a Node and no Services of ours.
+    pub(crate) fn start(owner: &Owner) -> Result<Objects> {
+        let mut options = ClusterOptions::new(owner.clone());
+        options.service_ranges = vec!["10.96.0.0/12".to_owned()];
+        let mut cluster = Cluster::start(&options)?;
+        cluster.install_metallb()?;
+        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}});
+        cluster.api().create("/api/v1/nodes", &node)?;
+        let addresses = json!({"status": {"addresses": [{"type": "InternalIP", "address": "10.1.0.1"}]}});
+        cluster.api().patch(&format!("/api/v1/nodes/{NODE}/status"), &addresses)?;
+        Ok(Objects { cluster, services: 0 })
+    }
+
+    /// Joins a gateway, and returns its kubeconfig.
+    pub(crate) fn join(&mut self, gateway: &Namespace) -> Result<std::path::PathBuf> {
+        self.cluster.join(gateway)
+    }
+
+    /// The cluster.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Adds Services until there are `services`.
+    pub(crate) fn grow(&mut self, services: usize) -> Result<()> {
+        let (api, first) = (self.cluster.api(), self.services);
+        std::thread::scope(|scope| {
+            let write = |writer: usize| {
+                move || (first + writer..services).step_by(WRITERS).try_for_each(|one| create(api, one))
+            };
+            let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(write(writer))).collect();
+            writers
+                .into_iter()
+                .try_for_each(|writer| writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
+        self.services = services;
+        Ok(())
+    }
+
+    /// Makes backend `which` the only endpoint of Service 0.
+    pub(crate) fn point(&self, which: usize) -> Result<()> {
+        let patch = json!({"endpoints": endpoints(&BACKENDS[which..=which])});
+        self.cluster.api().patch(&format!("{SLICES}/{}", name(0)), &patch)?;
+        Ok(())
+    }
+
+    /// Gives Service 0 back what it had.
+    pub(crate) fn restore(&self) -> Result<()> {
+        let patch = json!({"endpoints": endpoints(&BACKENDS)});
+        self.cluster.api().patch(&format!("{SLICES}/{}", name(0)), &patch)?;
+        Ok(())
+    }
+}
+
+/// The address of a Service.
+pub(crate) fn address(number: usize) -> Ipv4Addr {
+    Ipv4Addr::from_bits(Ipv4Addr::new(10, 100, 0, 1).to_bits() + number as u32)
+}
+
+fn name(number: usize) -> String {
+    format!("service-{number}")
+}
+
+fn create(api: &Api, number: usize) -> Result<()> {
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name(number)},
+        "spec": {"clusterIP": address(number), "ports": [{"name": "dns", "protocol": "UDP", "port": PORT, "targetPort": TARGET_PORT}]},
+    });
+    let context = || format!("cannot create {}", name(number));
+    api.create("/api/v1/namespaces/default/services", &service).with_context(context)?;
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": name(number), "labels": {"kubernetes.io/service-name": name(number)}},
+        "endpoints": endpoints(&BACKENDS), "ports": [{"name": "dns", "port": TARGET_PORT, "protocol": "UDP"}],
+    });
+    api.create(SLICES, &slice).with_context(context)?;
+    Ok(())
+}
+
+fn endpoints(addresses: &[Ipv4Addr]) -> Vec<Value> {
+    addresses
+        .iter()
+        .map(
+            |address| json!({"addresses": [address], "conditions": {"ready": true}, "nodeName": "elsewhere"}),
+        )
+        .collect()
+}
