@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let mut batch = FrameBatch::new();
     loop {
         if io.receive(&mut batch) == 0 {
-            io.wait(IDLE);
+            io.wait(IDLE, None);
         }
         for mut frame in batch.drain(..) {
             set_destination(&mut frame, destination);

@@ -53,6 +53,10 @@ impl<T: Clone> Pages<T> {
                 self.pages = self.pages.iter().cloned().chain(more).collect();
             }
             if let Some(page) = Arc::make_mut(&mut self.pages).get_mut(number / ROWS) {
+                // The last page of a table that was collected may be a short one.
+                if number % ROWS >= page.len() {
+                    *page = page.iter().chain(std::iter::repeat(empty)).take(ROWS).cloned().collect();
+                }
                 Arc::make_mut(page)[number % ROWS] = row;
             }
         }
@@ -93,6 +97,8 @@ mod tests {
         let shared = |at: usize| Arc::ptr_eq(&before.pages[at], &after.pages[at]);
         assert_eq!([0, 1, 2, 3].map(shared), [true, false, true, true]);
         assert_eq!(before.get(1000), None);
+        after.set([(1001, 8)], &0);
+        assert_eq!((after.get(999), after.get(1000), after.get(1001)), (Some(&999), Some(&0), Some(&8)));
     }
 
     proptest! {

@@ -88,7 +88,7 @@ impl Inlet {
             Inlet::Xdp { io: Some(io), batch, .. } => {
                 let any = io.receive(batch) > 0;
                 if !any {
-                    io.wait(PATIENCE);
+                    io.wait(PATIENCE, None);
                 }
                 for frame in batch.drain(..) {
                     let arrived = frame.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
