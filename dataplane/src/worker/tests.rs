@@ -171,9 +171,9 @@ fn af_xdp_an_idle_worker_costs_little_and_is_awake_at_once() {
                 "{workers} workers: first answer after idle in {:?}, median {:?}; while awake in {:?}, median {:?}",
                 times[0], times[20], awake[0], awake[20]
             );
-            // Built for tests, and while others have the cores, it takes longer than it should.
+            // Where others have the cores it takes several times as long; a wake that is lost shows as a whole sleep, 20 ms.
             assert!(
-                times[0] <= Duration::from_micros(300) && times[20] <= Duration::from_millis(5),
+                times[0] <= Duration::from_millis(2) && times[20] <= Duration::from_millis(10),
                 "{times:?}"
             );
             drop(lab);
