@@ -13,7 +13,7 @@ use super::{
     links::{LinkChange, Links},
     socket::{self, Protocol},
 };
-use futures::{StreamExt, channel::mpsc::UnboundedReceiver as News};
+use futures::{FutureExt, StreamExt, channel::mpsc::UnboundedReceiver as News};
 use penstock_dataplane::wire::EtherAddr;
 use rtnetlink::{
     MulticastGroup, packet_core::NetlinkMessage, packet_route::RouteNetlinkMessage, sys::SocketAddr,
@@ -173,6 +173,7 @@ impl Task {
                     None => return,
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+                    self.hear_what_is_there();
                     let now = Instant::now();
                     self.claims.tick(now, BATCH);
                     self.not_before = now + BATCHES_APART;
@@ -185,6 +186,14 @@ impl Task {
                 },
             }
             self.act();
+        }
+    }
+
+    /// However late we are, an answer that came in time counts: without it, silence would be what is acted upon.
+    fn hear_what_is_there(&mut self) {
+        for _ in 0..BATCH {
+            let Some((port, heard)) = self.links.heard().now_or_never() else { return };
+            self.claims.heard(port, heard, Instant::now());
         }
     }
 
