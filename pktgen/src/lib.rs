@@ -1,7 +1,7 @@
 //! Builds, sends, receives and measures packets; knows nothing of Services.
 //!
 //! A run, in the order of the modules: a [`spec`] says what to send; [`build`] makes the frames of its flows, each with
-//! a mark of when it was sent; [`send`] sends them through AF_XDP, through a program in the kernel (live frames) or
+//! a mark of when it was sent; [`send`](mod@send) sends them through AF_XDP, through a program in the kernel (live frames) or
 //! through a packet socket; [`receive`](mod@receive) finds the marks where they come out; [`measure`] makes loss, order and latency
 //! of them; [`trial`] does all that once and [`search`](mod@search) many times, for the highest rate that loses nothing;
 //! [`report`] and [`plot`] tell. [`request`] makes whole TCP connections instead.

@@ -2,9 +2,9 @@
 //!
 //! | sender | packets a second, one core | |
 //! |---|---|---|
-//! | [`af_xdp`] | about a million in copy mode | any traffic; the driver's zero-copy where it has it |
-//! | [`live_frames`] | a few million | built and sent by the kernel; drivers with XDP redirect |
-//! | [`packet`] | about half a million | any interface at all |
+//! | `af_xdp` | about a million in copy mode | any traffic; the driver's zero-copy where it has it |
+//! | `live_frames` | a few million | built and sent by the kernel; drivers with XDP redirect |
+//! | `packet` | about half a million | any interface at all |
 //!
 //! * In: a [`Job`]. Out: a [`SendReport`]; meanwhile [`Progress`].
 //! * Each stops by itself at the bound; the kernel's generator does even if this process cannot.
@@ -100,11 +100,11 @@ impl Job<'_> {
 
 /// A sender that has all that it needs: what can fail has not.
 pub enum Prepared {
-    /// See [`af_xdp`].
+    /// See `af_xdp`.
     AfXdp(Box<af_xdp::AfXdpSender>),
-    /// See [`live_frames`].
+    /// See `live_frames`.
     LiveFrames(Box<live_frames::LiveFrames>),
-    /// See [`packet`].
+    /// See `packet`.
     Packet(Box<packet::PacketSender>),
 }
 
