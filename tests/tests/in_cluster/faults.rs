@@ -15,6 +15,7 @@ use crate::{
 const ASSIGNED: &str = "penstock.dev/AddressAssigned";
 const VALID: &str = "penstock.dev/Valid";
 
+// S-175
 #[test]
 fn a_wrong_object_is_told_so_and_everything_else_is_served() {
     require_cluster!();
@@ -105,7 +106,6 @@ fn nonsense_slice(site: &Site, namespace: &str) {
     assert!(note.contains("239.1.2.3") && note.contains("endpoints[0].addresses[0]"), "{note}");
 }
 
-// S-175
 fn wrong_pools(site: &Site) {
     let wrong = [
         ("overlapping", "10.1.8.128/25", "overlaps"),
