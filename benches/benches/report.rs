@@ -11,14 +11,14 @@ use cluster::{Cluster, Step};
 use penstock_benches::{
     alloc::{Counting, held_bytes},
     family::Numbered,
-    measure::{Timing, hits, misses, rounds, timed},
+    measure::{Timing, hits, look_ups, misses, rounds, timed},
     packets,
     report::Report,
-    scene::{BACKENDS, Mix, RING, Random, Scene, Shape, backends},
+    scene::{BACKENDS, Mix, RING, Scene, Shape, backends},
 };
 use penstock_dataplane::{
-    io::{BATCH, Frame, MemoryIo, PacketIo},
-    state::{Entry, FlowId, FlowTable, Tuple},
+    io::{Frame, MemoryIo, PacketIo},
+    state::Tuple,
     table::{FlowHash, Ring, Transport},
     wire::{Ethernet, Family, Tcp, TcpFlags, Udp, V4, V6},
 };
@@ -146,19 +146,11 @@ fn maglev(report: &mut Report) {
     report.add("maglev/pick", round(timing.median_ns), "ns", params);
 }
 
-/// A look-up by three phases, and a read of what it found.
 fn flow_table<F: Numbered>(report: &mut Report) {
     for (name, flows) in FLOWS {
         let scene = Scene::<F>::new(flows, flows, Mix::Established);
         let table = &F::flows(&scene.path).table;
-        let tuples: Vec<Tuple<F>> =
-            table.list(0, flows).flat_map(|flow| [flow.original, flow.reply]).collect();
-        let mut random = Random(3);
-        let mut drawn: Vec<Tuple<F>> = tuples[..2].repeat(RING / 2);
-        let timing = rounds(RING, TIME / 2, || {
-            drawn.iter_mut().for_each(|tuple| *tuple = tuples[random.below(tuples.len() as u32) as usize]);
-            timed(|| drawn.chunks(BATCH).for_each(|batch| look_up(table, batch)))
-        });
+        let timing = look_ups::<F>(table, TIME / 2);
         let params = params::<F>(&timing, json!({ "flows": flows, "load": "full", "order": "random" }));
         let name = format!("flowtable/penstock/{}/{name}", F::SHORT);
         report.add(name, round(timing.median_ns), "ns", params);
@@ -170,26 +162,6 @@ fn flow_table<F: Numbered>(report: &mut Report) {
                 _ => report.add("flow/bytes/v6", bytes, "bytes", params),
             }
         }
-    }
-}
-
-#[inline]
-fn look_up<F: Family>(table: &FlowTable<F>, batch: &[Tuple<F>]) {
-    let mut hashes = [0; BATCH];
-    let mut likely = [Entry::default(); BATCH];
-    for (hash, tuple) in hashes.iter_mut().zip(batch) {
-        *hash = table.hash(tuple);
-        table.prefetch_bucket(*hash);
-    }
-    for (likely, hash) in likely.iter_mut().zip(hashes) {
-        *likely = table.prefetch_flow(hash);
-    }
-    for ((likely, hash), tuple) in likely.into_iter().zip(hashes).zip(batch) {
-        let id = match table.holds(likely, tuple) {
-            true => Some(FlowId::of(likely)),
-            false => table.find(hash, tuple).map(|found| found.id),
-        };
-        black_box(id.and_then(|id| table.get(id)).map(|flow| flow.last_seen));
     }
 }
 

@@ -4,7 +4,6 @@
 //! missing it is left out, with a word. A look-up of ours ends with the flow's record read; one of DPDK's with its position.
 
 use std::{
-    hint::black_box,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -13,14 +12,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use penstock_benches::{
     family::Numbered,
-    measure::{rounds, timed},
-    scene::{Mix, RING, Random, Scene},
+    measure::look_ups,
+    scene::{Mix, Scene},
 };
-use penstock_dataplane::{
-    io::BATCH,
-    state::{Entry, FlowId, FlowTable, Tuple},
-    wire::{Family, V4},
-};
+use penstock_dataplane::{io::BATCH, wire::V4};
 use serde_json::json;
 
 use crate::{results::Results, say, short};
@@ -50,36 +45,8 @@ pub(crate) fn measure(results: &mut Results) {
 
 fn ours<F: Numbered>(flows: usize) -> f64 {
     let scene = Scene::<F>::new(flows, flows, Mix::Established);
-    let table = &F::flows(&scene.path).table;
-    let tuples: Vec<Tuple<F>> = table.list(0, flows).flat_map(|flow| [flow.original, flow.reply]).collect();
-    let mut random = Random(3);
-    let mut drawn: Vec<Tuple<F>> = tuples[..2].repeat(RING / 2);
-    let timing = rounds(RING, TIME, || {
-        drawn.iter_mut().for_each(|tuple| *tuple = tuples[random.below(tuples.len() as u32) as usize]);
-        timed(|| drawn.chunks(BATCH).for_each(|batch| look_up(table, batch)))
-    });
+    let timing = look_ups(&F::flows(&scene.path).table, TIME);
     (timing.median_ns * 100.0).round() / 100.0
-}
-
-/// As the path does it.
-#[inline]
-fn look_up<F: Family>(table: &FlowTable<F>, batch: &[Tuple<F>]) {
-    let mut hashes = [0; BATCH];
-    let mut likely = [Entry::default(); BATCH];
-    for (hash, tuple) in hashes.iter_mut().zip(batch) {
-        *hash = table.hash(tuple);
-        table.prefetch_bucket(*hash);
-    }
-    for (likely, hash) in likely.iter_mut().zip(hashes) {
-        *likely = table.prefetch_flow(hash);
-    }
-    for ((likely, hash), tuple) in likely.into_iter().zip(hashes).zip(batch) {
-        let id = match table.holds(likely, tuple) {
-            true => Some(FlowId::of(likely)),
-            false => table.find(hash, tuple).map(|found| found.id),
-        };
-        black_box(id.and_then(|id| table.get(id)).map(|flow| flow.last_seen));
-    }
 }
 
 /// Compiles the C program into the folder of results.

@@ -3,9 +3,17 @@
 use crate::{
     alloc,
     family::Numbered,
-    scene::{RING, Scene},
+    scene::{RING, Random, Scene},
 };
-use std::time::{Duration, Instant};
+use penstock_dataplane::{
+    io::BATCH,
+    state::{Entry, FlowId, FlowTable, Tuple},
+    wire::Family,
+};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 /// What some rounds took per unit of work.
 #[derive(Debug, Clone, Copy)]
@@ -76,4 +84,37 @@ pub fn misses<F: Numbered>(scene: &mut Scene<F>, time: Duration) -> Timing {
     });
     scene.check();
     timing
+}
+
+/// Rounds of look-ups in a table of known flows, tuples of both directions in random order, per look-up: by three phases,
+/// and with a read of what was found.
+pub fn look_ups<F: Family>(table: &FlowTable<F>, time: Duration) -> Timing {
+    let tuples: Vec<Tuple<F>> =
+        table.list(0, table.len()).flat_map(|flow| [flow.original, flow.reply]).collect();
+    let mut random = Random(3);
+    let mut drawn: Vec<Tuple<F>> = tuples[..2].repeat(RING / 2);
+    rounds(RING, time, || {
+        drawn.iter_mut().for_each(|tuple| *tuple = tuples[random.below(tuples.len() as u32) as usize]);
+        timed(|| drawn.chunks(BATCH).for_each(|batch| look_up(table, batch)))
+    })
+}
+
+#[inline]
+fn look_up<F: Family>(table: &FlowTable<F>, batch: &[Tuple<F>]) {
+    let mut hashes = [0; BATCH];
+    let mut likely = [Entry::default(); BATCH];
+    for (hash, tuple) in hashes.iter_mut().zip(batch) {
+        *hash = table.hash(tuple);
+        table.prefetch_bucket(*hash);
+    }
+    for (likely, hash) in likely.iter_mut().zip(hashes) {
+        *likely = table.prefetch_flow(hash);
+    }
+    for ((likely, hash), tuple) in likely.into_iter().zip(hashes).zip(batch) {
+        let id = match table.holds(likely, tuple) {
+            true => Some(FlowId::of(likely)),
+            false => table.find(hash, tuple).map(|found| found.id),
+        };
+        black_box(id.and_then(|id| table.get(id)).map(|flow| flow.last_seen));
+    }
 }
