@@ -5,6 +5,7 @@ use penstock_dataplane::{
     path::{EchoPolicy, TcpReject},
     state::Timeouts,
     wire::EtherAddr,
+    worker::Idle,
 };
 use std::{
     collections::BTreeSet,
@@ -211,17 +212,6 @@ impl Workers {
         let alone = !self.cores.is_empty() && self.cores.iter().all(|core| isolated.contains(core));
         self.idle.unwrap_or(if alone { Idle::Busy } else { Idle::Adaptive })
     }
-}
-
-/// What an idle worker does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Idle {
-    /// Polls on.
-    Busy,
-    /// Sleeps until a packet comes.
-    Adaptive,
-    /// Polls on, and has the drivers polled too.
-    BusyPoll,
 }
 
 /// What masqueraded flows come from.

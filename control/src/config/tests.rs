@@ -1,5 +1,8 @@
 use super::*;
-use penstock_dataplane::path::{Echo, TcpReject};
+use penstock_dataplane::{
+    path::{Echo, TcpReject},
+    worker::Idle,
+};
 use std::time::Duration;
 
 const MINIMAL: &str = "interfaces: [{name: eth0}]\n";

@@ -145,7 +145,7 @@ fn cores_are_there_and_alone() {
         eth0(machine).node = Some(1);
     });
     let busy_poll = |config: &mut Config, machine: &mut Machine| {
-        config.workers.idle = Some(crate::config::Idle::BusyPoll);
+        config.workers.idle = Some(penstock_dataplane::worker::Idle::BusyPoll);
         machine.links.get_mut("eth1").unwrap().defers_interrupts = true;
     };
     only(Verdict::Warn, "eth0", "/sys/class/net/eth0/gro_flush_timeout", busy_poll);

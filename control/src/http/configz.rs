@@ -1,9 +1,7 @@
 //! `/configz`: the configuration in force, every default filled in, in the words of the configuration file, so that it
 //! can be saved and used as one.
 
-use crate::config::{
-    Announce, Config, Idle, LogFormat, NodePortAddresses, Queues, Source, XdpMode, ZeroCopy,
-};
+use crate::config::{Announce, Config, LogFormat, NodePortAddresses, Queues, Source, XdpMode, ZeroCopy};
 use penstock_dataplane::path::{Echo, TcpReject};
 use serde_json::{Value, json};
 use std::{ops::RangeInclusive, time::Duration};
@@ -16,11 +14,7 @@ pub fn configz(config: &Config) -> Value {
         "interfaces": config.interfaces.iter().map(interface).collect::<Vec<_>>(),
         "workers": {
             "count": config.workers.count,
-            "idle": config.workers.idle.map(|idle| match idle {
-                Idle::Busy => "busy",
-                Idle::Adaptive => "adaptive",
-                Idle::BusyPoll => "busyPoll",
-            }),
+            "idle": config.workers.idle,
         },
         "snat": {"ports": range(&config.snat.ports), "addresses": config.snat.addresses},
         "ring": {"rx": config.ring.rx, "tx": config.ring.tx},

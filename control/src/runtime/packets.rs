@@ -166,14 +166,10 @@ impl Opened {
 /// What workers do when there is nothing to do.
 pub(super) fn idle(config: &Config) -> Idle {
     let idle = config.workers.idle(&processors::isolated(&Root::machine()));
-    if config.workers.idle.is_none() && idle == config::Idle::Busy {
+    if config.workers.idle.is_none() && idle == Idle::Busy {
         tracing::info!("the workers' cores are isolated, so they poll without pause (workers.idle: busy)");
     }
-    match idle {
-        config::Idle::Busy => Idle::Busy,
-        config::Idle::Adaptive => Idle::Adaptive,
-        config::Idle::BusyPoll => Idle::BusyPoll,
-    }
+    idle
 }
 
 /// Packets that cross between memory nodes cost more.

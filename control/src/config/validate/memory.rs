@@ -3,11 +3,12 @@
 use super::{
     super::{
         raw,
-        settings::{Idle, Interface, Queues, Ring, TableSizes, Umem, Workers},
+        settings::{Interface, Queues, Ring, TableSizes, Umem, Workers},
     },
     check::{number, word},
 };
 use crate::fault::Faults;
+use penstock_dataplane::worker::Idle;
 
 /// More workers than any NIC has queues for.
 const MOST_WORKERS: u64 = 64;

@@ -4,7 +4,8 @@ use super::super::{
     Check, Link, Machine,
     processors::{self, list},
 };
-use crate::config::{Config, Idle};
+use crate::config::Config;
+use penstock_dataplane::worker::Idle;
 use std::collections::BTreeSet;
 
 pub(super) fn check(config: &Config, machine: &Machine) -> Vec<Check> {
