@@ -43,76 +43,55 @@ pub(super) fn raise_memlock() {
     }
 }
 
-/// Lets one `sendto` send up to `packets` in copy mode, instead of 32. Older kernels refuse, which costs only speed.
-pub(super) fn raise_send_budget(socket: BorrowedFd<'_>, packets: u32) {
-    // SAFETY: the option is a `u32`, which lives through the call.
+/// Sets an option that is a number.
+fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, value: u32) -> io::Result<()> {
+    // SAFETY: the option is a `c_int` or a `u32`, which lives through the call.
     let refused = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::SOL_XDP,
-            XDP_MAX_TX_SKB_BUDGET,
-            (&raw const packets).cast(),
+            level,
+            option,
+            (&raw const value).cast(),
             size_of::<u32>() as libc::socklen_t,
         )
     } < 0;
-    if refused {
-        tracing::debug!(error = %io::Error::last_os_error(), "XDP_MAX_TX_SKB_BUDGET could not be set");
+    if refused { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// An option of `SOL_SOCKET` that is a number, if it is another than none.
+fn option(socket: BorrowedFd<'_>, option: libc::c_int) -> Option<u32> {
+    let mut number: u32 = 0;
+    let mut length = size_of::<u32>() as libc::socklen_t;
+    // SAFETY: the option is a `c_int` or a `c_uint`, and value and length live through the call.
+    let failed = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, (&raw mut number).cast(), &mut length)
+    } < 0;
+    (!failed && number != 0).then_some(number)
+}
+
+/// Lets one `sendto` send up to `packets` in copy mode, instead of 32. Older kernels refuse, which costs only speed.
+pub(super) fn raise_send_budget(socket: BorrowedFd<'_>, packets: u32) {
+    if let Err(error) = set_option(socket, libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, packets) {
+        tracing::debug!(%error, "XDP_MAX_TX_SKB_BUDGET could not be set");
     }
 }
 
 /// The error that the kernel noted on a socket on its own, if any, which clears it.
 pub(super) fn pending_error(socket: BorrowedFd<'_>) -> Option<i32> {
-    let mut number: libc::c_int = 0;
-    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
-    // SAFETY: SO_ERROR is a `c_int`, and value and length live through the call.
-    let failed = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ERROR,
-            (&raw mut number).cast(),
-            &mut length,
-        )
-    } < 0;
-    (!failed && number != 0).then_some(number)
+    option(socket, libc::SO_ERROR).map(u32::cast_signed)
 }
 
 /// Has the driver of a bound socket's queue polled by the socket's calls, at most `budget` packets each, and its interrupt
 /// off in between, as long as `gro_flush_timeout` and `napi_defer_hard_irqs` of the interface say.
 pub(super) fn prefer_busy_poll(socket: BorrowedFd<'_>, budget: u32) -> io::Result<()> {
-    let set = |option: libc::c_int, value: u32| {
-        // SAFETY: these options are a `c_int`, which lives through the call.
-        let refused = unsafe {
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                option,
-                (&raw const value).cast(),
-                size_of::<u32>() as libc::socklen_t,
-            )
-        } < 0;
-        if refused { Err(io::Error::last_os_error()) } else { Ok(()) }
-    };
-    set(SO_PREFER_BUSY_POLL, 1)?;
-    set(SO_BUSY_POLL, BUSY_POLL_US)?;
-    set(SO_BUSY_POLL_BUDGET, budget)
+    set_option(socket, libc::SOL_SOCKET, SO_PREFER_BUSY_POLL, 1)?;
+    set_option(socket, libc::SOL_SOCKET, SO_BUSY_POLL, BUSY_POLL_US)?;
+    set_option(socket, libc::SOL_SOCKET, SO_BUSY_POLL_BUDGET, budget)
 }
 
 /// Which NAPI instance the socket's last packet came by, if the driver has such things.
 pub(super) fn napi_id(socket: BorrowedFd<'_>) -> Option<u32> {
-    let mut id: libc::c_uint = 0;
-    let mut length = size_of::<libc::c_uint>() as libc::socklen_t;
-    // SAFETY: the option is an unsigned int, and value and length live through the call.
-    let failed = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            SO_INCOMING_NAPI_ID,
-            (&raw mut id).cast(),
-            &mut length,
-        )
-    } < 0;
-    (!failed && id != 0).then_some(id)
+    option(socket, SO_INCOMING_NAPI_ID)
 }
 
 /// Polls the driver of a socket's queue once.
