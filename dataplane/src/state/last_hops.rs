@@ -17,6 +17,14 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LastHopId(u16);
 
+impl LastHopId {
+    /// Its place among all of them.
+    #[inline]
+    pub(crate) fn place(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// A way back to clients.
 #[derive(Debug, Clone, Copy)]
 pub struct LastHop {
@@ -71,6 +79,12 @@ impl LastHops {
             ids: HashMap::with_capacity_and_hasher(2 * most, DefaultHashBuilder::default()),
             most,
         }
+    }
+
+    /// All last hops by their [`place`](LastHopId::place)s, those without users too.
+    #[inline]
+    pub(crate) fn all(&self) -> &[LastHop] {
+        &self.hops
     }
 
     /// The last hop with this number, which has a user.
