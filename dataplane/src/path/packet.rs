@@ -5,7 +5,7 @@ use crate::{
     io::{BATCH, Frame},
     state::Tuple,
     table::{Link, Transport},
-    wire::{Ethernet, Family, NetworkHeader, TcpFlags, VlanTags},
+    wire::{Ethernet, Family, NetworkHeader, TcpFlags, VlanTags, acknowledgement},
 };
 use arrayvec::ArrayVec;
 use std::ops::{Deref, DerefMut};
@@ -223,24 +223,21 @@ impl Arrival {
         unusual: None,
     };
 
-    /// All about this packet. `unusual` are the packets of its batch that are not plain. `None`: its frame has changed,
-    /// which nobody does.
-    #[cold]
-    #[inline(never)]
+    /// All about this packet. `unusual` are the packets of its batch that are not plain. `None`: its frame is another's.
     pub(super) fn packet<F: Family>(&self, unusual: &[Packet<F>], frame: &[u8]) -> Option<Packet<F>> {
         if let Some(number) = self.unusual {
             return unusual.get(usize::from(number)).copied();
         }
-        let plain = F::plain(frame)?;
+        let head = F::plain_head(frame)?;
         Some(Packet {
             index: self.index,
-            hop_limit: plain.hop_limit,
-            dont_fragment: plain.dont_fragment,
+            hop_limit: F::plain_hop_limit(head),
+            dont_fragment: F::plain_dont_fragment(head),
             part: Part::Whole,
-            flags: plain.flags,
-            acknowledgement: plain.acknowledgement,
-            layout: Layout::of_plain::<F>(plain.ip_bytes),
-            tuple: Tuple::between(plain.ends, self.transport),
+            flags: self.flags,
+            acknowledgement: acknowledgement(F::plain_upper(head), self.flags),
+            layout: Layout::of_plain::<F>(self.ip_bytes),
+            tuple: Tuple::between(F::ends(head), self.transport),
             hash: self.hash,
         })
     }

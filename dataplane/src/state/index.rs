@@ -145,12 +145,13 @@ impl Index {
         home as u32
     }
 
-    /// The first entry with the right tag: nearly always the one, good enough to prefetch. Where there is none it is just
-    /// any entry, which names a place in the table all the same.
+    /// The first entry with the right tag: nearly always the one, good enough to prefetch. Where there is none it is that of
+    /// the first place, which is as good as any.
     #[inline]
     pub(super) fn likely(&self, home: u32, hash: u64) -> Entry {
         let bucket = &self.buckets[home as usize];
         match bucket.matching(Self::tag(hash)) {
+            0 if bucket.spilled == 0 => Entry::NONE,
             0 => self.likely_spilled(hash),
             mask => Entry(bucket.entries[mask.trailing_zeros() as usize]),
         }

@@ -76,6 +76,8 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
     fn ends(head: &Self::PlainHead) -> &Self::Ends;
     /// Its TTL or hop limit.
     fn plain_hop_limit(head: &Self::PlainHead) -> u8;
+    /// IPv4's DF bit; always true in IPv6.
+    fn plain_dont_fragment(head: &Self::PlainHead) -> bool;
     /// Its transport header, as far as it is sure to reach.
     fn plain_upper(head: &Self::PlainHead) -> &[u8; Tcp::MIN_HEADER];
     /// Gives a plain packet, which has a hop left, what it leaves with, takes a hop, and repairs its checksums.

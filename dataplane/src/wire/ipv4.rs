@@ -162,19 +162,10 @@ impl Family for V4 {
         {
             return None;
         }
-        let upper = l4.first_chunk()?;
         let len = i32::from(end) - (plain::ETHERNET + field::LEN) as i32;
         let plain::Transport { is_udp, flags: tcp_flags } =
-            plain::transport(upper, header[field::PROTOCOL], len)?;
-        Some(Plain {
-            ends: Self::ends(head),
-            is_udp,
-            flags: tcp_flags,
-            hop_limit: header[field::TTL],
-            dont_fragment: flags & field::DONT_FRAGMENT != 0,
-            ip_bytes,
-            acknowledgement: plain::acknowledgement(upper, tcp_flags),
-        })
+            plain::transport(l4.first_chunk()?, header[field::PROTOCOL], len)?;
+        Some(Plain { ends: Self::ends(head), is_udp, flags: tcp_flags, ip_bytes })
     }
 
     #[inline(always)]
@@ -195,6 +186,11 @@ impl Family for V4 {
     #[inline(always)]
     fn plain_hop_limit(head: &Self::PlainHead) -> u8 {
         head[plain::ETHERNET + field::TTL]
+    }
+
+    #[inline]
+    fn plain_dont_fragment(head: &Self::PlainHead) -> bool {
+        be16(head, plain::ETHERNET + field::FLAGS_OFFSET) & field::DONT_FRAGMENT != 0
     }
 
     #[inline(always)]

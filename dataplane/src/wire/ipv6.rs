@@ -222,21 +222,12 @@ impl Family for V6 {
         if usize::from(end) > frame.len() || end < len || !is_host {
             return None;
         }
-        let upper = l4.first_chunk()?;
         let plain::Transport { is_udp, flags } =
-            plain::transport(upper, header[field::NEXT_HEADER], i32::from(len))?;
+            plain::transport(l4.first_chunk()?, header[field::NEXT_HEADER], i32::from(len))?;
         if is_udp & Udp::lacks_checksum::<V6>(l4) {
             return None;
         }
-        Some(Plain {
-            ends: Self::ends(head),
-            is_udp,
-            flags,
-            hop_limit: header[field::HOP_LIMIT],
-            dont_fragment: true,
-            ip_bytes: end - plain::ETHERNET as u16,
-            acknowledgement: plain::acknowledgement(upper, flags),
-        })
+        Some(Plain { ends: Self::ends(head), is_udp, flags, ip_bytes: end - plain::ETHERNET as u16 })
     }
 
     #[inline(always)]
@@ -257,6 +248,11 @@ impl Family for V6 {
     #[inline(always)]
     fn plain_hop_limit(head: &Self::PlainHead) -> u8 {
         head[plain::ETHERNET + field::HOP_LIMIT]
+    }
+
+    #[inline]
+    fn plain_dont_fragment(_: &Self::PlainHead) -> bool {
+        true
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@ use super::bytes::{array, be16, be32};
 use super::{Delta, Ethernet, Family, IpProtocol, Tcp, TcpFlags, Udp};
 use std::hint::select_unpredictable;
 
-/// What the path wants to know of a plain packet.
+/// What the path wants to know of any plain packet. The rest it asks for when it needs it ([`Family::plain_head`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plain<'f, F: Family> {
     /// Addresses and ports. The source is a host.
@@ -21,14 +21,8 @@ pub struct Plain<'f, F: Family> {
     pub is_udp: bool,
     /// TCP's flags; none for UDP.
     pub flags: TcpFlags,
-    /// TTL or hop limit.
-    pub hop_limit: u8,
-    /// IPv4's DF bit; always true in IPv6.
-    pub dont_fragment: bool,
     /// The bytes of IP.
     pub ip_bytes: u16,
-    /// What a TCP segment acknowledges, or 0.
-    pub acknowledgement: u32,
 }
 
 /// What a plain packet leaves with.

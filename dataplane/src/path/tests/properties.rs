@@ -42,7 +42,9 @@ fn translate<F: Net>(io: &mut MemoryIo, bytes: &[u8], old: &Tuple<F>, new: &Tupl
     frame.write(bytes).unwrap();
     let packet = F::classify(&frame);
     assert_eq!(packet.tuple, *old);
-    let [deltas, _] = rewrite::flow_deltas(old, &new.reversed());
+    let [deltas, back] = rewrite::flow_deltas(old, &new.reversed());
+    let [turned, _] = rewrite::flow_deltas(&new.reversed(), old);
+    assert_eq!(back, turned, "the way back takes off what the way there adds");
     let translation = Translation { tuple: *new, deltas, link: &backend_link(0), mtu: 1500 };
     rewrite::translate(&packet, &mut frame, &translation);
     let translated = frame.to_vec();
