@@ -43,8 +43,8 @@ pub use verdict::{DropReason, ReplyKind, Verdict};
 use crate::{
     io::{BATCH, Frame},
     state::{
-        AffinityTable, Datagrams, Entry, FlowId, Flows, Fragments, FreePlaces, HELD, Millis, Place,
-        SnatPorts, Timeouts, TokenBucket, Waiting,
+        AffinityTable, Datagrams, Direction, Entry, FlowId, Flows, Fragments, FreePlaces, HELD, Millis,
+        Place, SnatPorts, Timeouts, TokenBucket, Waiting, Way, Ways,
     },
     table::{Snapshot, Tables},
     wire::{Family, V4, V6},
@@ -133,6 +133,7 @@ pub struct Path {
 #[derive(Debug)]
 struct Half<F: Family> {
     flows: Flows<F>,
+    ways: Ways,
     arrivals: Arrivals<F>,
     datagrams: Arc<Datagrams<F>>,
     waiting: Waiting<F>,
@@ -142,6 +143,7 @@ impl<F: Family> Half<F> {
     fn new(capacity: usize, seed: u64, datagrams: &Arc<Datagrams<F>>) -> Self {
         Self {
             flows: Flows::new(capacity, seed),
+            ways: Ways::default(),
             arrivals: Arrivals::new(),
             datagrams: Arc::clone(datagrams),
             waiting: Waiting::new(),
@@ -154,6 +156,8 @@ struct Stage<'a, F: Family> {
     config: &'a PathConfig,
     tables: &'a Tables<F>,
     flows: &'a mut Flows<F>,
+    /// The ways to backends.
+    ways: &'a [Way],
     replies: &'a mut TokenBucket,
     echoes: &'a mut TokenBucket,
     counters: &'a mut Counters,
@@ -271,8 +275,9 @@ fn run<F: Family>(
     steer::batch(&config.steering, tables, &half.flows.table, frames, arrivals, verdicts);
     let Arrivals { queue, unusual, icmp, .. } = arrivals;
     let least_port_mtu = tables.port_mtus.iter().copied().min().unwrap_or(u16::MAX);
-    let flows = &mut half.flows;
-    let mut stage = Stage { config, tables, flows, replies, echoes, counters, now, least_port_mtu };
+    half.ways.follow(&tables.next_hops);
+    let (flows, ways) = (&mut half.flows, half.ways.all());
+    let mut stage = Stage { config, tables, flows, ways, replies, echoes, counters, now, least_port_mtu };
     forward_batch(&mut stage, queue, unusual, frames, verdicts);
     for packet in icmp.iter() {
         let at = usize::from(packet.index);
@@ -355,21 +360,29 @@ fn forward_steady<F: Family>(
     if packet.part == Part::Later {
         return None;
     }
-    let mut road = Road::of(stage);
-    let (now, ends) = (road.now, packet.tuple.ends());
+    let (tables, now, most) = (stage.tables, stage.now, stage.least_port_mtu);
+    let mut known = Road::of(stage).known;
+    let (ends, ip_bytes) = (packet.tuple.ends(), packet.layout.ip_bytes());
     let looks = Looks {
         likely,
         ends: &ends,
         transport: packet.tuple.transport,
         flags: packet.flags,
         hop_limit: packet.hop_limit,
-        ip_bytes: packet.layout.ip_bytes(),
         port: frame.port(),
         vlan: packet.layout.vlan,
     };
-    let Steady { flow, direction, link } = conntrack::steady(&mut road, &looks, frame)?;
-    let translation = Translation::of(flow, direction, link, u16::MAX);
-    let is_full = flow.note(direction, packet.acknowledgement, now, looks.ip_bytes);
+    let last_hops = known.last_hops;
+    let Steady { flow, direction } = conntrack::steady(&mut known, &looks, frame)?;
+    let (link, mtu) = match direction {
+        Direction::Forward => conntrack::way_out(packet, tables.next_hop(flow.next_hop)).ok()?,
+        Direction::Reply => (&last_hops.get(flow.last_hop.place())?.link, most),
+    };
+    if ip_bytes > mtu {
+        return None;
+    }
+    let translation = Translation::of(flow, direction, link, mtu);
+    let is_full = flow.note(direction, packet.acknowledgement, now, ip_bytes);
     rewrite::translate_whole(packet, frame, &translation);
     let verdict = emit::send(frame, &packet.layout, link);
     if is_full {
