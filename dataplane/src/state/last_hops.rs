@@ -17,6 +17,13 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LastHopId(u16);
 
+impl LastHopId {
+    /// As a number below [`LastHops::MOST`].
+    pub fn number(self) -> u32 {
+        u32::from(self.0)
+    }
+}
+
 /// A way back to clients.
 #[derive(Debug, Clone, Copy)]
 pub struct LastHop {

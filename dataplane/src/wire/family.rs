@@ -111,6 +111,8 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
     fn from_ip(address: IpAddr) -> Option<Self::Addr>;
     /// Its bytes in network order.
     fn octets(address: &Self::Addr) -> Self::Octets;
+    /// The address whose bytes these are, if they are as many.
+    fn from_octets(octets: &[u8]) -> Option<Self::Addr>;
     /// Whether a packet from another machine may come from it: not the unspecified address, a multicast, broadcast or
     /// loopback one, nor an IPv4-mapped one.
     fn is_unicast_source(address: Self::Addr) -> bool;

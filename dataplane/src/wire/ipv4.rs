@@ -295,6 +295,10 @@ impl Family for V4 {
         address.octets()
     }
 
+    fn from_octets(octets: &[u8]) -> Option<Ipv4Addr> {
+        <[u8; 4]>::try_from(octets).ok().map(Ipv4Addr::from)
+    }
+
     #[inline]
     fn is_unicast_source(address: Ipv4Addr) -> bool {
         // The whole of 0/8 is "this network" (RFC 6890), no source on a wire but for DHCP's 0.0.0.0.

@@ -350,6 +350,10 @@ impl Family for V6 {
         address.octets()
     }
 
+    fn from_octets(octets: &[u8]) -> Option<Ipv6Addr> {
+        <[u8; 16]>::try_from(octets).ok().map(Ipv6Addr::from)
+    }
+
     #[inline]
     fn is_unicast_source(address: Ipv6Addr) -> bool {
         let mapped = address.to_ipv4_mapped().is_some();
