@@ -11,7 +11,7 @@ mod settings;
 mod validate;
 
 pub use settings::{
-    Announce, Config, Interface, Kubernetes, LogFormat, Logging, Manifests, NodePortAddresses, Queues,
+    Announce, Config, FastLane, FastLaneMode, Interface, Kubernetes, LogFormat, Logging, Manifests, NodePortAddresses, Queues,
     Reject, Replay, ReplayNextHop, Ring, Roles, Snat, Source, Sync, TableSizes, Umem, Workers, XdpMode,
     ZeroCopy,
 };

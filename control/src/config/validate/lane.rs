@@ -1,0 +1,86 @@
+//! `fastLane`, `persist` and `pinPath`: what the classifier forwards by itself, and what of it outlives the process.
+//!
+//! A promoted flow is one of the worker's table, so there is no use for more room than the table has.
+
+use super::{
+    super::{
+        raw::{self, WordOr},
+        settings::{FastLane, FastLaneMode, TableSizes, Workers},
+    },
+    check::{absolute_path, number, word},
+};
+use crate::fault::Faults;
+use std::path::PathBuf;
+
+const MODES: [(&str, FastLaneMode); 3] =
+    [("auto", FastLaneMode::Auto), ("on", FastLaneMode::On), ("off", FastLaneMode::Off)];
+/// Fewer are not worth the trouble.
+const FEWEST_FLOWS: u64 = 64;
+/// What a worker has room for unless it is said otherwise: 60 MiB.
+const FLOWS: u64 = 1 << 17;
+/// More than a worker's packets could keep busy.
+const MOST_FLOWS: u64 = 1 << 22;
+/// More memory than that one map of the kernel should take from a machine by mistake.
+const MOST_BYTES: u64 = 8 << 30;
+/// A flow's traffic is over before.
+const MOST_PACKETS: u64 = 1_000_000;
+/// bpffs is mounted there by all distributions.
+const PIN_PATH: &str = "/sys/fs/bpf/penstock";
+
+pub(super) fn fast_lane(
+    raw: Option<WordOr<raw::FastLane>>,
+    tables: &TableSizes,
+    workers: &Workers,
+    faults: &mut Faults,
+) -> FastLane {
+    let (path, raw) = match raw {
+        None => ("fastLane", raw::FastLane::default()),
+        Some(WordOr::Word(word)) => ("fastLane", raw::FastLane { mode: Some(word), ..Default::default() }),
+        Some(WordOr::Map(map)) => ("fastLane.mode", map),
+    };
+    let room = tables.ipv4_flows as u64;
+    let most = MOST_FLOWS.min(room);
+    let remedy = "a promoted flow is one of the worker's tables.ipv4Flows";
+    let lane = FastLane {
+        mode: word(path, raw.mode, &MODES, FastLaneMode::Auto, faults),
+        promote_after: number(
+            "fastLane.promoteAfter",
+            raw.promote_after,
+            1..=MOST_PACKETS,
+            8,
+            "fewer packets promote flows that are over soon, more leave busy ones waiting",
+            faults,
+        ) as u32,
+        flows: number("fastLane.flows", raw.flows, FEWEST_FLOWS..=most, FLOWS.min(room), remedy, faults)
+            as u32,
+    };
+    let bytes = lane.bytes(workers.count);
+    if bytes > MOST_BYTES {
+        faults.value(
+            "fastLane.flows",
+            lane.flows,
+            format!(
+                "would take {} MiB for {} workers; at most {} MiB can be had",
+                bytes >> 20,
+                workers.count,
+                MOST_BYTES >> 20
+            ),
+        );
+    }
+    lane
+}
+
+/// Where things are pinned, if `persist` is wanted.
+pub(super) fn pin_path(
+    persist: Option<bool>,
+    pin_path: Option<String>,
+    mode: FastLaneMode,
+    faults: &mut Faults,
+) -> Option<PathBuf> {
+    let path = absolute_path("pinPath", pin_path, PIN_PATH, faults);
+    let persist = persist.unwrap_or(false);
+    if persist && mode == FastLaneMode::Off {
+        faults.value("persist", true, "only flows of the fast lane outlive the process; set fastLane: auto or on");
+    }
+    persist.then_some(path)
+}
