@@ -38,8 +38,10 @@ pub struct Config {
     pub tables: TableSizes,
     /// Whether the classifier forwards established flows by itself.
     pub fast_lane: FastLane,
-    /// Where classifier and fast lane stay when the process ends without being told to; `None`: they go with it.
-    pub pin_path: Option<PathBuf>,
+    /// Whether classifier and fast lane stay when the process ends.
+    pub persist: bool,
+    /// Where they are pinned then.
+    pub pin_path: PathBuf,
     /// When silent flows are forgotten.
     pub timeouts: Timeouts,
     /// Masquerade all cluster-IP traffic. By default so unless there is a local detector.

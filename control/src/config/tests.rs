@@ -43,7 +43,7 @@ fn interfaces_are_all_that_is_needed() {
     assert_eq!((config.echo.external, config.echo.cluster_ip), (Echo::Answer, Echo::Drop));
     assert_eq!(config.socket, Path::new("/run/penstock.sock"));
     let lane = FastLane { mode: FastLaneMode::Auto, promote_after: 8, flows: 131_072 };
-    assert_eq!((config.fast_lane, config.pin_path), (lane, None));
+    assert_eq!((config.fast_lane, config.persist), (lane, false));
 }
 
 #[test]
@@ -337,10 +337,9 @@ fn the_fast_lane_is_a_word_or_a_map() {
 
 #[test]
 fn what_persists_has_a_place() {
-    let path = |text: &str| load(&format!("{MINIMAL}{text}")).pin_path;
-    assert_eq!(path("pinPath: /sys/fs/bpf/x"), None, "unless it is to persist");
-    assert_eq!(path("persist: true"), Some("/sys/fs/bpf/penstock".into()));
-    assert_eq!(path("persist: true\npinPath: /sys/fs/bpf/x"), Some("/sys/fs/bpf/x".into()));
+    assert_eq!(load(MINIMAL).pin_path, Path::new("/sys/fs/bpf/penstock"));
+    let config = load(&format!("{MINIMAL}persist: true\npinPath: /sys/fs/bpf/x"));
+    assert!(config.persist && config.pin_path == Path::new("/sys/fs/bpf/x"));
     refused("pinPath: here", "pinPath: \"here\": must be an absolute path");
     refused("persist: true\nfastLane: off", "persist: true: only flows of the fast lane outlive the process");
 }

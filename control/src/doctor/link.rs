@@ -1,6 +1,8 @@
 //! One interface, as /sys and ethtool show it.
 
 use super::{ethtool, processors, root::Root};
+use crate::{lane::Features, rss};
+use penstock_dataplane::table::HashedFields;
 
 /// An XDP program that is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,10 @@ pub struct Link {
     pub xdp: Option<XdpProgram>,
     /// Its offloads.
     pub offloads: Option<Offloads>,
+    /// What it can do with XDP, as the kernel tells.
+    pub features: Option<Features>,
+    /// What is hashed to choose a receive queue (RSS).
+    pub hashed: HashedFields,
     /// The receive queue of each entry of the indirection table (RSS).
     pub indirection: Option<Vec<u32>>,
 }
@@ -97,6 +103,8 @@ impl Link {
             vlans: vlans(root, name),
             xdp: None,
             offloads: told.offloads,
+            features: None,
+            hashed: if root.is_live() { rss::hashed_fields(name) } else { HashedFields::default() },
             indirection: told.indirection,
         })
     }

@@ -14,7 +14,7 @@ mod report;
 mod root;
 mod ethtool;
 mod netlink;
-mod drivers;
+pub(crate) mod drivers;
 pub mod processors;
 mod link;
 mod machine;

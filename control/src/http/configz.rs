@@ -1,7 +1,9 @@
 //! `/configz`: the configuration in force, every default filled in, in the words of the configuration file, so that it
 //! can be saved and used as one.
 
-use crate::config::{Announce, Config, FastLaneMode, LogFormat, NodePortAddresses, Queues, Source, XdpMode, ZeroCopy};
+use crate::config::{
+    Announce, Config, FastLaneMode, LogFormat, NodePortAddresses, Queues, Source, XdpMode, ZeroCopy,
+};
 use penstock_dataplane::path::{Echo, TcpReject};
 use serde_json::{Value, json};
 use std::{ops::RangeInclusive, time::Duration};
@@ -37,7 +39,8 @@ pub fn configz(config: &Config) -> Value {
             "promoteAfter": config.fast_lane.promote_after,
             "flows": config.fast_lane.flows,
         },
-        "persist": config.pin_path.is_some(),
+        "persist": config.persist,
+        "pinPath": config.pin_path,
         "timeouts": timeouts(config),
         "masqueradeAll": config.masquerade_all,
         "clusterCIDR": config.cluster_cidr,
@@ -75,9 +78,6 @@ pub fn configz(config: &Config) -> Value {
                 value["kubernetes"]["kubeconfig"] = json!(path);
             }
         }
-    }
-    if let Some(path) = &config.pin_path {
-        value["pinPath"] = json!(path);
     }
     // An empty list of cores would be one too few.
     if !config.workers.cores.is_empty() {

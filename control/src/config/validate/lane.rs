@@ -7,10 +7,9 @@ use super::{
         raw::{self, WordOr},
         settings::{FastLane, FastLaneMode, TableSizes, Workers},
     },
-    check::{absolute_path, number, word},
+    check::{number, word},
 };
 use crate::fault::Faults;
-use std::path::PathBuf;
 
 const MODES: [(&str, FastLaneMode); 3] =
     [("auto", FastLaneMode::Auto), ("on", FastLaneMode::On), ("off", FastLaneMode::Off)];
@@ -25,7 +24,7 @@ const MOST_BYTES: u64 = 8 << 30;
 /// A flow's traffic is over before.
 const MOST_PACKETS: u64 = 1_000_000;
 /// bpffs is mounted there by all distributions.
-const PIN_PATH: &str = "/sys/fs/bpf/penstock";
+pub(super) const PIN_PATH: &str = "/sys/fs/bpf/penstock";
 
 pub(super) fn fast_lane(
     raw: Option<WordOr<raw::FastLane>>,
@@ -70,17 +69,15 @@ pub(super) fn fast_lane(
     lane
 }
 
-/// Where things are pinned, if `persist` is wanted.
-pub(super) fn pin_path(
-    persist: Option<bool>,
-    pin_path: Option<String>,
-    mode: FastLaneMode,
-    faults: &mut Faults,
-) -> Option<PathBuf> {
-    let path = absolute_path("pinPath", pin_path, PIN_PATH, faults);
-    let persist = persist.unwrap_or(false);
+/// Whether things are pinned.
+pub(super) fn persist(given: Option<bool>, mode: FastLaneMode, faults: &mut Faults) -> bool {
+    let persist = given.unwrap_or(false);
     if persist && mode == FastLaneMode::Off {
-        faults.value("persist", true, "only flows of the fast lane outlive the process; set fastLane: auto or on");
+        faults.value(
+            "persist",
+            true,
+            "only flows of the fast lane outlive the process; set fastLane: auto or on",
+        );
     }
-    persist.then_some(path)
+    persist
 }

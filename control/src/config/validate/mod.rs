@@ -37,7 +37,8 @@ pub(super) fn validate(raw: Raw, hostname: &str, faults: &mut Faults) -> Config 
         ring,
         umem,
         tables,
-        pin_path: lane::pin_path(raw.persist, raw.pin_path, fast_lane.mode, faults),
+        persist: lane::persist(raw.persist, fast_lane.mode, faults),
+        pin_path: absolute_path("pinPath", raw.pin_path, lane::PIN_PATH, faults),
         fast_lane,
         timeouts: traffic::timeouts(raw.timeouts.unwrap_or_default(), faults),
         // Without a local detector kube-proxy would keep every client's address on the way to a cluster IP. On a
