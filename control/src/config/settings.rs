@@ -10,6 +10,7 @@ use penstock_dataplane::{
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
+    num::NonZeroU8,
     ops::RangeInclusive,
     path::PathBuf,
     time::Duration,
@@ -265,8 +266,8 @@ pub struct TableSizes {
 pub struct FastLane {
     /// Whether there is one.
     pub mode: FastLaneMode,
-    /// Packets of a flow before it is promoted.
-    pub promote_after: u32,
+    /// Packets of a direction of a flow before it is promoted.
+    pub promote_after: NonZeroU8,
     /// Promoted IPv4 flows that each worker has room for, beside a quarter as many IPv6 flows.
     pub flows: u32,
 }

@@ -42,7 +42,8 @@ fn interfaces_are_all_that_is_needed() {
     assert_eq!(config.reject, Reject { tcp: TcpReject::Reset, per_second: 1000 });
     assert_eq!((config.echo.external, config.echo.cluster_ip), (Echo::Answer, Echo::Drop));
     assert_eq!(config.socket, Path::new("/run/penstock.sock"));
-    let lane = FastLane { mode: FastLaneMode::Auto, promote_after: 8, flows: 131_072 };
+    let eight = 8.try_into().unwrap();
+    let lane = FastLane { mode: FastLaneMode::Auto, promote_after: eight, flows: 131_072 };
     assert_eq!((config.fast_lane, config.persist), (lane, false));
 }
 
@@ -316,7 +317,7 @@ fn the_fast_lane_is_a_word_or_a_map() {
     assert_eq!(lane("fastLane: off").mode, FastLaneMode::Off);
     assert_eq!(lane("fastLane: on").mode, FastLaneMode::On);
     let map = lane("fastLane: {mode: on, promoteAfter: 100, flows: 5000}");
-    assert_eq!(map, FastLane { mode: FastLaneMode::On, promote_after: 100, flows: 5000 });
+    assert_eq!(map, FastLane { mode: FastLaneMode::On, promote_after: 100.try_into().unwrap(), flows: 5000 });
     assert_eq!(lane("fastLane: {flows: 5000}").mode, FastLaneMode::Auto);
     assert_eq!(lane("tables: {ipv4Flows: 2000}").flows, 2000, "no more than there can be");
     refused("fastLane: fast", "fastLane: \"fast\": must be one of auto, on, off");
@@ -324,6 +325,7 @@ fn the_fast_lane_is_a_word_or_a_map() {
     refused("fastLane: 7", "fastLane: 7: must be \"auto\", \"on\", \"off\" or {mode: auto,");
     refused("fastLane: {flow: 7}", "fastLane.flow: unknown field; did you mean flows?");
     refused("fastLane: {promoteAfter: 0}", "fastLane.promoteAfter: 0: must be at least 1");
+    refused("fastLane: {promoteAfter: 256}", "fastLane.promoteAfter: 256: must be at most 255");
     refused("fastLane: {flows: 7}", "fastLane.flows: 7: must be at least 64");
     refused(
         "fastLane: {flows: 3000}\ntables: {ipv4Flows: 2000}",

@@ -10,6 +10,7 @@ use super::{
     check::{number, word},
 };
 use crate::fault::Faults;
+use std::num::NonZeroU8;
 
 const MODES: [(&str, FastLaneMode); 3] =
     [("auto", FastLaneMode::Auto), ("on", FastLaneMode::On), ("off", FastLaneMode::Off)];
@@ -21,8 +22,10 @@ const FLOWS: u64 = 1 << 17;
 const MOST_FLOWS: u64 = 1 << 22;
 /// More memory than that one map of the kernel should take from a machine by mistake.
 const MOST_BYTES: u64 = 8 << 30;
-/// A flow's traffic is over before.
-const MOST_PACKETS: u64 = 1_000_000;
+/// As workers count them.
+const MOST_PACKETS: u64 = u8::MAX as u64;
+/// A connection of that many is likely to go on.
+const PACKETS: NonZeroU8 = NonZeroU8::new(8).unwrap();
 /// bpffs is mounted there by all distributions.
 pub(super) const PIN_PATH: &str = "/sys/fs/bpf/penstock";
 
@@ -40,18 +43,19 @@ pub(super) fn fast_lane(
     let room = tables.ipv4_flows as u64;
     let most = MOST_FLOWS.min(room);
     let remedy = "a promoted flow is one of the worker's tables.ipv4Flows";
+    let promote_after = number(
+        "fastLane.promoteAfter",
+        raw.promote_after,
+        1..=MOST_PACKETS,
+        PACKETS.get().into(),
+        "fewer promote flows that are over soon, more leave busy ones waiting",
+        faults,
+    );
+    let flows = number("fastLane.flows", raw.flows, FEWEST_FLOWS..=most, FLOWS.min(room), remedy, faults);
     let lane = FastLane {
         mode: word(path, raw.mode, &MODES, FastLaneMode::Auto, faults),
-        promote_after: number(
-            "fastLane.promoteAfter",
-            raw.promote_after,
-            1..=MOST_PACKETS,
-            8,
-            "fewer packets promote flows that are over soon, more leave busy ones waiting",
-            faults,
-        ) as u32,
-        flows: number("fastLane.flows", raw.flows, FEWEST_FLOWS..=most, FLOWS.min(room), remedy, faults)
-            as u32,
+        promote_after: u8::try_from(promote_after).ok().and_then(NonZeroU8::new).unwrap_or(PACKETS),
+        flows: flows as u32,
     };
     let bytes = lane.bytes(workers.count);
     if bytes > MOST_BYTES {
