@@ -93,7 +93,7 @@ impl Link {
             up: running && flags.is_none_or(|flags| flags & IFF_UP != 0),
             rx_queues: count("rx-"),
             tx_queues: count("tx-"),
-            driver: root.link_name(&format!("{folder}/device/driver")).or(told.driver),
+            driver: device_driver(root, name).or(told.driver),
             node: processors::node_of(root, name),
             defers_interrupts: set("gro_flush_timeout") && set("napi_defer_hard_irqs"),
             master: root.link_name(&format!("{folder}/master")),
@@ -108,6 +108,15 @@ impl Link {
             indirection: told.indirection,
         })
     }
+}
+
+/// The driver of an interface of this machine, if it is known.
+pub(crate) fn driver(name: &str) -> Option<String> {
+    device_driver(&Root::machine(), name).or_else(|| ethtool::ask(name).driver)
+}
+
+fn device_driver(root: &Root, name: &str) -> Option<String> {
+    root.link_name(&format!("sys/class/net/{name}/device/driver"))
 }
 
 /// VLAN interfaces above `name`: lines of /proc/net/vlan/config as "eth0.7 | 7 | eth0".

@@ -21,6 +21,7 @@ mod machine;
 mod checks;
 
 pub(crate) use ethtool::hash_fields;
+pub(crate) use link::driver;
 pub use link::{Link, Offloads, XdpProgram};
 pub use machine::{Machine, Tun};
 pub use report::{Check, Report, Verdict};

@@ -25,6 +25,8 @@ pub enum Decision {
     Unwanted,
     /// No: sockets do without copying.
     ZeroCopy,
+    /// No: the kernel refuses it.
+    Refused,
 }
 
 impl Decision {
@@ -40,6 +42,7 @@ impl fmt::Display for Decision {
             Self::Wanted => "fastLane is on",
             Self::Copying => "AF_XDP copies, and fastLane is auto",
             Self::Unwanted => "fastLane is off",
+            Self::Refused => "the kernel refuses it, and fastLane is auto; the log says why",
             Self::ZeroCopy => {
                 "AF_XDP does without copying, and fastLane is auto; set fastLane: on to have both"
             }
