@@ -1,5 +1,7 @@
 //! Listings for people: tables made of the JSON answers, so that both tell the same.
 
+mod lane;
+
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
@@ -65,7 +67,7 @@ pub fn flows(answer: &Value) -> String {
         ("STATE", |row| text(&row["state"])),
         ("AGE", |row| seconds(&row["ageMs"])),
         ("IDLE", |row| seconds(&row["idleMs"])),
-        ("LANE", |row| lane(row)),
+        ("LANE", |row| lane::of_flow(row)),
         ("PACKETS", |row| both_ways(row, "packets")),
         ("BYTES", |row| both_ways(row, "bytes")),
         ("WORKER", |row| text(&row["worker"])),
@@ -157,50 +159,8 @@ pub fn workers(answer: &Value) -> String {
         table(&answer["workers"], COLUMNS),
         table(&ports.collect(), PORTS),
         rss.collect::<String>(),
-        lane_of(&answer["lane"])
+        lane::all(&answer["lane"])
     )
-}
-
-/// The fast lane, as `show workers` tells of it.
-fn lane_of(lane: &Value) -> String {
-    let on = if lane["on"] == true { "on" } else { "off" };
-    let mut lines = vec![format!("\nFast lane: {on}: {}", text(&lane["because"]))];
-    if lane["on"] == true {
-        let (by_lane, by_worker) = (count(&lane["byLane"]), count(&lane["byWorker"]));
-        let share = by_lane as f64 * 100.0 / (by_lane + by_worker).max(1) as f64;
-        lines.push(format!("  {by_lane} packets by the lane ({share:.1} %), {by_worker} by workers"));
-    }
-    for port in lane["interfaces"].as_array().into_iter().flatten() {
-        let works = if port["works"] == true { "works" } else { "no" };
-        let because = match &port["because"] {
-            Value::String(why) => format!(": {why}"),
-            _ => String::new(),
-        };
-        lines.push(format!(
-            "  {} {works}{because}; {} packets redirected, {} lost",
-            text(&port["interface"]),
-            text(&port["sent"]),
-            text(&port["dropped"])
-        ));
-        if let Value::String(remedy) = &port["remedy"] {
-            lines.push(format!("    -> {remedy}"));
-        }
-    }
-    lines.join("\n")
-}
-
-fn count(value: &Value) -> u64 {
-    value.as_u64().unwrap_or(0)
-}
-
-/// The lane of a flow, with how many of its packets took it.
-fn lane(row: &Value) -> String {
-    match row["lane"].as_str() {
-        Some("fast") => {
-            format!("fast, {}/{}", text(&row["fastForward"]["packets"]), text(&row["fastReply"]["packets"]))
-        }
-        _ => text(&row["lane"]),
-    }
 }
 
 /// `explain`.

@@ -76,7 +76,8 @@ impl Control {
         let (publisher, readers) = Publisher::new(Snapshot::default(), config.workers.count);
         let common = Common::new(&config);
         let repair = Repair::new(&view);
-        let packets::Started { classifier, workers, lane } = packets::start(&config, &view.interfaces, &common, readers)?;
+        let packets::Started { classifier, workers, lane } =
+            packets::start(&config, &view.interfaces, &common, readers)?;
         // After the sockets are bound: attaching programs may set drivers up anew.
         let rss = RssWatch::start(packets::rss_questions(&config, &view.interfaces));
         let appliance = Appliance {

@@ -73,7 +73,10 @@ pub(super) struct Loaded {
 }
 
 /// Loads the classifier, with the lane if there is to be one.
-pub(super) fn load(config: &Config, interfaces: &[Interface]) -> Result<(Classifier, Loaded), ClassifierError> {
+pub(super) fn load(
+    config: &Config,
+    interfaces: &[Interface],
+) -> Result<(Classifier, Loaded), ClassifierError> {
     let decision = expect(config, interfaces);
     if !decision.is_on() {
         return Ok((Classifier::load()?, Loaded { decision, maps: None }));
@@ -222,7 +225,8 @@ impl Inner {
 impl Port {
     /// Whether it is to be in the lane.
     fn judge(&mut self, netdev: Option<&Netdev>, now: Instant) -> Way {
-        let told = self.attached.map(|(ifindex, native)| (native, netdev.map(|netdev| netdev.features(ifindex))));
+        let told =
+            self.attached.map(|(ifindex, native)| (native, netdev.map(|netdev| netdev.features(ifindex))));
         // One that is gone is not told of.
         let told = told.filter(|(_, features)| !matches!(features, Some(Err(_))));
         let way = judge(&Facts {
@@ -254,7 +258,11 @@ impl Port {
             Way::Works => tracing::info!(interface, "is in the fast lane"),
             Way::Assumed => tracing::info!(interface, "is in the fast lane, as far as its driver is known"),
             Way::Not(obstacle) => {
-                tracing::warn!(interface, "is not in the fast lane: {obstacle}; {}", obstacle.remedy(interface));
+                tracing::warn!(
+                    interface,
+                    "is not in the fast lane: {obstacle}; {}",
+                    obstacle.remedy(interface)
+                );
             }
         }
     }

@@ -121,7 +121,7 @@ pub(super) fn start(
     let queues: Vec<Vec<u32>> = (0..config.interfaces.len())
         .map(|port| queues(config, interfaces, port))
         .collect::<Result<_, _>>()?;
-    let (mut classifier, mut loaded) = lane::load(config, interfaces)?;
+    let (mut classifier, loaded) = lane::load(config, interfaces)?;
     for interface in &config.interfaces {
         classifier.attach(&interface.name, attach_preference(interface))?;
     }

@@ -114,10 +114,14 @@ const COUNTERS: &[Column] = &[
         "Packets to be cut into fragments, not all of which there were frames for",
         |r| r.splits_refused,
     ),
-    ("lane_packets", "Packets that took the fast lane, by the worker that has their flow", |r| r.counters.lane.packets),
+    ("lane_packets", "Packets that took the fast lane, by the worker that has their flow", |r| {
+        r.counters.lane.packets
+    }),
     ("lane_bytes", "Bytes of these, from the IP header on", |r| r.counters.lane.bytes),
     ("lane_promotions", "Flows that were promoted to the fast lane", |r| r.counters.lane.promoted),
-    ("lane_demotions", "Flows that were demoted from the fast lane, or ended in it", |r| r.counters.lane.demoted),
+    ("lane_demotions", "Flows that were demoted from the fast lane, or ended in it", |r| {
+        r.counters.lane.demoted
+    }),
     ("flows_opened", "Flows opened", |r| r.counters.flows_opened),
     ("flows_expired", "Flows that ended by idling", |r| r.counters.flows_expired),
     ("flows_evicted", "Flows that a full table pushed out", |r| r.counters.flows_evicted),
