@@ -19,12 +19,16 @@ mod epoch;
 mod hop;
 mod keys;
 mod memory;
+mod ports;
+mod share;
 mod slot;
 mod slots;
 
-pub use epoch::Epoch;
+pub use epoch::{Epoch, Flushes};
 pub use hop::{Hop, HopId, Hops};
 pub use keys::{Key, Keys, SlotRef};
 pub use memory::{Memory, Shared};
+pub use ports::UsablePorts;
+pub use share::WorkerLane;
 pub use slot::{Entry, Seen, Slot, Ticks, Words};
 pub use slots::{PairId, Slots};

@@ -26,7 +26,7 @@ mod fragment;
 mod split;
 mod explain;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +34,8 @@ pub use counters::Counters;
 pub use echo::{Echo, EchoPolicy};
 pub use explain::{Explanation, explain};
 pub use packet::{Packet, Part};
+#[cfg(test)]
+pub(crate) use rewrite::flow_deltas;
 pub use select::{Decision, Masquerade, Refusal, Remembered, SourceClass, decide};
 pub use split::pieces;
 pub use steer::Steering;

@@ -31,7 +31,7 @@ impl<'t, F: Family> Translation<'t, F> {
 }
 
 /// What a flow caches: how both directions change the checksums.
-pub(super) fn flow_deltas<F: Family>(original: &Tuple<F>, reply: &Tuple<F>) -> [Deltas; 2] {
+pub(crate) fn flow_deltas<F: Family>(original: &Tuple<F>, reply: &Tuple<F>) -> [Deltas; 2] {
     [(original, reply), (reply, original)].map(|(arrives, other)| {
         let (header, transport) = deltas(arrives, &other.reversed());
         Deltas { transport, header: header.plus(F::HOP) }
