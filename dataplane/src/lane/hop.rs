@@ -6,11 +6,14 @@ use crate::{
     state::{LastHopId, LastHops},
     table::{Link, NextHopId},
 };
-use std::sync::{
-    Arc,
-    atomic::{
-        AtomicU32,
-        Ordering::{Relaxed, Release},
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicU32,
+            Ordering::{Relaxed, Release},
+        },
     },
 };
 
@@ -54,6 +57,11 @@ impl Hop {
         self.mtu.store(u32::from(mtu), Relaxed);
         self.port.store(u32::from(link.port.0) + 1, Release);
     }
+}
+
+/// Says of all these places that there is no way.
+pub(crate) fn clear_hops(memory: &Memory<Hop>, places: Range<u32>) {
+    memory.iter().take(places.end as usize).skip(places.start as usize).for_each(|hop| hop.set(None));
 }
 
 /// The table of hops of a family, and whose place is where: nobody's first, then the last hops of each worker, then the next

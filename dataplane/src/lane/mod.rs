@@ -25,6 +25,7 @@ mod slot;
 mod slots;
 
 pub use epoch::{Epoch, Flushes};
+pub(crate) use hop::clear_hops;
 pub use hop::{Hop, HopId, Hops};
 pub use keys::{Key, Keys, SlotRef};
 pub use memory::{Memory, Shared};
@@ -32,3 +33,4 @@ pub use ports::UsablePorts;
 pub use share::WorkerLane;
 pub use slot::{Entry, Seen, Slot, Ticks, Words};
 pub use slots::{PairId, Slots};
+pub(crate) use slots::{end_slots, live_tuple};
