@@ -34,6 +34,7 @@ mod work;
 pub(crate) mod classifier;
 
 pub use epoch::{Epoch, Flushes};
+pub(crate) use hop::clear_hops;
 pub use hop::{Hop, HopId, Hops};
 pub use keys::{Key, Keys, SlotRef};
 pub use lane::{Counted, Lane, LaneCounters};
@@ -44,3 +45,4 @@ pub use share::WorkerLane;
 pub use slot::{Entry, Seen, Slot, Ticks, Words};
 pub use slots::{PairId, Slots};
 pub use why_not::{FlowLane, WhyNot};
+pub(crate) use slots::{end_slots, live_tuple};
