@@ -58,19 +58,22 @@ impl<F: Laned> LaneBench<F> {
         if !root_or_skip() {
             return None;
         }
-        let (mut classifier, mut maps) = Classifier::load_with_lane(&size()).unwrap();
-        let mut state = ClassifierState::default();
-        state.interfaces.insert(LOOPBACK, InterfaceEntry { port: CLIENT_PORT, backend: false });
-        classifier.grow(&state).unwrap();
+        let (classifier, maps) = Classifier::load_with_lane(&size()).unwrap();
+        // Not the first worker's, so that places matter.
+        Some(Self::of(classifier, maps, 1))
+    }
+
+    /// One with the share of a worker of a classifier that is loaded.
+    pub(super) fn of(mut classifier: Classifier, mut maps: LaneMaps, worker: u16) -> Self {
+        arrive_at(&mut classifier, CLIENT_PORT);
         for port in [CLIENT_PORT, BACKEND_PORT] {
             maps.control.set_port(port, Some(LOOPBACK)).unwrap();
         }
         for transport in [Transport::Tcp, Transport::Udp] {
             maps.control.set_epoch(F::ADDR_LEN == 16, transport, epoch(transport)).unwrap();
         }
-        // Not the first worker's, so that places matter.
-        let lane = F::share(&maps, 1);
-        Some(Self { classifier, maps, lane })
+        let lane = F::share(&maps, worker);
+        Self { classifier, maps, lane }
     }
 
     /// Promotes a flow whose forward packets arrive as `spec` does, as worker 1's pair with this number. What its slots
@@ -111,6 +114,13 @@ impl<F: Laned> LaneBench<F> {
         }
         taken
     }
+}
+
+/// Tells the classifier that the loopback interface is this port.
+pub(super) fn arrive_at(classifier: &mut Classifier, port: PortId) {
+    let mut state = ClassifierState::default();
+    state.interfaces.insert(LOOPBACK, InterfaceEntry { port, backend: false });
+    classifier.grow(&state).unwrap();
 }
 
 /// Both slots of a flow.

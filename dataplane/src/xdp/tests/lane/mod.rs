@@ -4,5 +4,6 @@
 mod bench;
 mod decisions;
 mod keys;
+mod same_bytes;
 
 use bench::LaneBench;
