@@ -18,7 +18,7 @@ use penstock::{
 use penstock_dataplane::wire::EtherAddr;
 use serde_json::{Map, Value};
 
-use crate::{AN_ANSWER, PATIENCE, penstock};
+use crate::{AN_ANSWER, PATIENCE, fast_lane, penstock};
 
 /// The ports of the lab's Service, as (port of the Service, port of the backends).
 pub mod ports {
@@ -101,6 +101,9 @@ impl Lab {
         let mut fields = options.fields;
         // Tests change things often and wait for each change.
         fields.entry("minSyncPeriod").or_insert_with(|| "0s".into());
+        if let Some(wanted) = fast_lane() {
+            fields.entry("fastLane").or_insert(wanted);
+        }
         let config = ApplianceConfig { workers: options.workers, fields };
         let appliance = Appliance::start(&program, &world, &manifests, &config)?;
         let mut lab = Lab { appliance, servers, manifests, service, world, config, _turn: turn };

@@ -43,6 +43,7 @@ pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
+    lane::Lanes,
     prefetch::prefetch_header,
     state::{
         AffinityTable, Datagrams, FlowId, Flows, Fragments, FreePlaces, HELD, Millis, Place, SnatPorts,
@@ -228,12 +229,28 @@ impl Path {
         }
     }
 
+    /// Switches the fast lanes on. `start` is the monotonic clock's time where this worker's is zero.
+    pub fn set_lanes(&mut self, lanes: Lanes, start: Duration) {
+        let worker = self.config.steering.worker();
+        self.v4.flows.set_lane(lanes.v4, lanes.settings.clone(), worker, start);
+        self.v6.flows.set_lane(lanes.v6, lanes.settings, worker, start);
+    }
+
+    /// Does for the fast lanes what is due when the packets of a batch have left, by the snapshot that the batch was
+    /// processed with: a bounded piece of work.
+    #[inline]
+    pub fn work_lanes(&mut self, snapshot: &Snapshot, now: Millis) {
+        self.v4.flows.work_lane(&snapshot.v4, now);
+        self.v6.flows.work_lane(&snapshot.v6, now);
+    }
+
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         let mut counters = self.counters;
         counters.flows_v4 = self.v4.flows.table.len() as u64;
         counters.flows_v6 = self.v6.flows.table.len() as u64;
         counters.flows_evicted = self.v4.flows.evicted + self.v6.flows.evicted;
+        counters.lane = self.v4.flows.lane.counters() + self.v6.flows.lane.counters();
         counters
     }
 

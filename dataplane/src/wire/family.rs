@@ -8,6 +8,7 @@
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicU32;
 
 use super::{Delta, EtherType, IcmpKind, IpProtocol, Layer, Leaving, NetworkHeader, ParseError, Plain, Sum};
 
@@ -27,6 +28,8 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
         + 'static;
     /// The bytes of an address.
     type Octets: Copy + Eq + AsRef<[u8]> + Send + Sync + 'static;
+    /// Two addresses and two ports, as memory keeps them that others read meanwhile.
+    type Words: Default + Debug + AsRef<[AtomicU32]> + Send + Sync + 'static;
 
     /// "IPv4" or "IPv6".
     const NAME: &'static str;

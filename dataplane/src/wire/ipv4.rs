@@ -112,6 +112,7 @@ impl V4 {
 impl Family for V4 {
     type Addr = Ipv4Addr;
     type Octets = [u8; 4];
+    type Words = [std::sync::atomic::AtomicU32; 3];
     type PlainHead = [u8; PLAIN_HEADERS];
 
     const NAME: &'static str = "IPv4";

@@ -176,6 +176,7 @@ fn fragment(head: &[u8], len: usize) -> Result<Option<Fragment>, ParseError> {
 impl Family for V6 {
     type Addr = Ipv6Addr;
     type Octets = [u8; 16];
+    type Words = [std::sync::atomic::AtomicU32; 9];
     type PlainHead = [u8; PLAIN_HEADERS];
 
     const NAME: &'static str = "IPv6";
