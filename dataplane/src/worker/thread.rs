@@ -100,7 +100,8 @@ pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
         };
         let mut worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, asked);
         if let Some(lanes) = lanes {
-            let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+            let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+                .map_or(Duration::ZERO, Duration::from);
             worker = worker.with_lanes(lanes, now.saturating_sub(settings.start.elapsed()));
         }
         let _ = opened.send(Ok(()));

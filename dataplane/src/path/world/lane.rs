@@ -38,7 +38,12 @@ fn lane<F: Family>(workers: u16, pairs: usize, keys: usize, usable: &Arc<UsableP
 }
 
 /// A worker's part of it.
-pub(crate) fn share<F: Family>(lane: &Classifier<F>, worker: usize, workers: usize, flushes: &Arc<crate::lane::Flushes>) -> WorkerLane<F> {
+pub(crate) fn share<F: Family>(
+    lane: &Classifier<F>,
+    worker: usize,
+    workers: usize,
+    flushes: &Arc<crate::lane::Flushes>,
+) -> WorkerLane<F> {
     WorkerLane {
         slots: Slots::share(Arc::clone(&lane.slots), worker, workers),
         keys: Box::new(lane.index.clone()),
@@ -57,11 +62,13 @@ impl<F: Net> World<F> {
         let (v4, v6) = (lane(workers, pairs, keys, &usable), lane(workers, pairs, keys, &usable));
         let flushes = Arc::<crate::lane::Flushes>::default();
         for (worker, path) in world.workers.iter_mut().enumerate() {
-            let settings = LaneSettings {
-                promote_after: NonZeroU8::new(promote_after).unwrap(),
-            };
+            let settings = LaneSettings { promote_after: NonZeroU8::new(promote_after).unwrap() };
             let workers = usize::from(workers);
-            let lanes = Lanes { v4: share(&v4, worker, workers, &flushes), v6: share(&v6, worker, workers, &flushes), settings };
+            let lanes = Lanes {
+                v4: share(&v4, worker, workers, &flushes),
+                v6: share(&v6, worker, workers, &flushes),
+                settings,
+            };
             path.set_lanes(lanes, Duration::ZERO);
         }
         let classifier = F::classifier(v4, v6);
