@@ -124,6 +124,15 @@ impl Lab {
         self.wait_until_served()
     }
 
+    /// Starts it again with these fields of the configuration changed, after it was stopped or killed.
+    pub fn restart_with(&mut self, fields: &Value) -> Result<()> {
+        if self.appliance.check().is_ok() {
+            self.appliance.stop()?;
+        }
+        self.config.fields.extend(fields.as_object().cloned().unwrap_or_default());
+        self.start_appliance()
+    }
+
     /// The Service's addresses with one of its [`ports`]: ClusterIPs, IPv4 first.
     pub fn vips(&self, port: (u16, u16)) -> Vec<SocketAddr> {
         self.service.cluster_ips.iter().map(|ip| SocketAddr::new(*ip, port.0)).collect()

@@ -12,6 +12,7 @@ use crate::{
 };
 use penstock_dataplane::{
     io::{PortId, af_xdp::BindMode},
+    lane::{LaneSettings, Lanes},
     table::Snapshot,
     xdp::{Classifier, ClassifierError, LaneControl, LaneMaps, LaneSize, XdpMode},
 };
@@ -70,6 +71,15 @@ pub struct LanePort {
 pub(super) struct Loaded {
     decision: Decision,
     pub(super) maps: Option<LaneMaps>,
+}
+
+impl Loaded {
+    /// A worker's part of it.
+    pub(super) fn lanes(&self, config: &Config, worker: u16) -> std::io::Result<Option<Lanes>> {
+        let Some(maps) = &self.maps else { return Ok(None) };
+        let settings = LaneSettings { promote_after: config.fast_lane.promote_after };
+        Ok(Some(Lanes { v4: maps.worker_v4(worker)?, v6: maps.worker_v6(worker)?, settings }))
+    }
 }
 
 /// Loads the classifier, with the lane if there is to be one.

@@ -140,8 +140,9 @@ pub(super) fn start(
             let _ = tell.send(Opened::of(&io));
             Ok(io)
         };
+        let lanes = loaded.lanes(config, index as u16)?;
         let handle =
-            worker::spawn(settings, open, reader, mesh.place(index)).map_err(|error| match error {
+            worker::spawn(settings, open, reader, mesh.place(index), lanes).map_err(|error| match error {
                 SpawnError::Thread(source) => RuntimeError::Thread { index, source },
                 SpawnError::Io(source) => RuntimeError::Socket(source),
                 SpawnError::Died => RuntimeError::WorkerStart { index },
