@@ -8,23 +8,15 @@ use crate::{
     table::{Link, NextHopId},
     wire::{EtherAddr, EtherType, VlanTag, VlanTags},
 };
-<<<<<<< HEAD
 use arrayvec::ArrayVec;
-use std::sync::{
-    Arc,
-    atomic::{
-        AtomicU32,
-        Ordering::{Acquire, Relaxed, Release},
-=======
 use std::{
     ops::Range,
     sync::{
         Arc,
         atomic::{
             AtomicU32,
-            Ordering::{Relaxed, Release},
+            Ordering::{Acquire, Relaxed, Release},
         },
->>>>>>> lanexdp
     },
 };
 
@@ -70,7 +62,6 @@ impl Hop {
     }
 }
 
-<<<<<<< HEAD
 impl Hop {
     fn get(&self) -> Option<(Link, u16)> {
         let port = self.port.load(Acquire).checked_sub(1)?;
@@ -90,11 +81,11 @@ impl Hop {
         };
         Some((link, self.mtu.load(Relaxed) as u16))
     }
-=======
+}
+
 /// Says of all these places that there is no way.
 pub(crate) fn clear_hops(memory: &Memory<Hop>, places: Range<u32>) {
     memory.iter().take(places.end as usize).skip(places.start as usize).for_each(|hop| hop.set(None));
->>>>>>> lanexdp
 }
 
 /// The table of hops of a family, and whose place is where: nobody's first, then the last hops of each worker, then the next

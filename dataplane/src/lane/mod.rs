@@ -44,5 +44,5 @@ pub use settings::{LaneSettings, Lanes};
 pub use share::WorkerLane;
 pub use slot::{Entry, Seen, Slot, Ticks, Words};
 pub use slots::{PairId, Slots};
-pub use why_not::{FlowLane, WhyNot};
 pub(crate) use slots::{end_slots, live_tuple};
+pub use why_not::{FlowLane, WhyNot};
