@@ -3,11 +3,13 @@
 use super::{Handoff, Idle, Query, Report, Worker, WorkerReport, idle::IdleClock};
 use crate::{
     io::{AfXdp, PacketIo, Tun, Waker},
+    lane::Lanes,
     path::{Path, PathConfig},
     state::Millis,
     table::publish::Reader,
 };
 use crossbeam::channel::{Receiver, Sender};
+use nix::time::{ClockId, clock_gettime};
 use std::{
     io,
     sync::{
@@ -45,6 +47,7 @@ pub struct WorkerHandle<I = AfXdp> {
     pub report: Arc<WorkerReport>,
     queries: Sender<Query>,
     renewals: Sender<Renewal<I>>,
+    lanes: Sender<Lanes>,
     stop: Arc<AtomicBool>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<Report>>,
@@ -81,6 +84,7 @@ pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
 ) -> Result<WorkerHandle<I>, SpawnError<E>> {
     let (queries, asked) = crossbeam::channel::bounded(QUERIES);
     let (renewals, renewed) = crossbeam::channel::bounded(1);
+    let (lanes, given) = crossbeam::channel::bounded(1);
     let (opened, is_open) = crossbeam::channel::bounded(1);
     let report = Arc::new(WorkerReport::default());
     let stop = Arc::new(AtomicBool::new(false));
@@ -98,11 +102,11 @@ pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
         };
         let worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, asked);
         let _ = opened.send(Ok(()));
-        run(&settings, worker, &renewed, &their_report, &their_stop)
+        run(&settings, worker, (&renewed, &given), &their_report, &their_stop)
     });
     let thread = Some(thread.map_err(SpawnError::Thread)?);
     match is_open.recv() {
-        Ok(Ok(())) => Ok(WorkerHandle { report, queries, renewals, stop, waker, thread }),
+        Ok(Ok(())) => Ok(WorkerHandle { report, queries, renewals, lanes, stop, waker, thread }),
         Ok(Err(error)) => Err(SpawnError::Io(error)),
         Err(_) => Err(SpawnError::Died),
     }
@@ -112,7 +116,7 @@ pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
 fn run<I: PacketIo>(
     settings: &WorkerSettings,
     worker: Worker<I>,
-    renewals: &Receiver<Renewal<I>>,
+    (renewals, lanes): (&Receiver<Renewal<I>>, &Receiver<Lanes>),
     report: &WorkerReport,
     stop: &AtomicBool,
 ) -> Report {
@@ -133,6 +137,9 @@ fn run<I: PacketIo>(
                     None => return last,
                 };
             }
+            if let Ok(lanes) = lanes.try_recv() {
+                worker = worker.with_lanes(lanes, monotonic(start));
+            }
             report.leave(worker.housekeep());
             reported = time;
         }
@@ -144,6 +151,12 @@ fn run<I: PacketIo>(
     let last = worker.report();
     report.leave(last.clone());
     last
+}
+
+/// A moment by the monotonic clock, which is what the classifier goes by.
+fn monotonic(moment: Instant) -> Duration {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    now.saturating_sub(moment.elapsed())
 }
 
 fn pin(settings: &WorkerSettings) {
@@ -160,6 +173,13 @@ impl<I> WorkerHandle<I> {
     /// last, or is gone.
     pub fn renew(&self, renewal: impl FnOnce(I) -> Option<I> + Send + 'static) -> bool {
         let accepted = self.renewals.try_send(Box::new(renewal)).is_ok();
+        self.waker.wake();
+        accepted
+    }
+
+    /// Switches the worker's fast lanes on, within a tenth of a second; once. `false`: they are, or it is gone.
+    pub fn give_lanes(&self, lanes: Lanes) -> bool {
+        let accepted = self.lanes.try_send(lanes).is_ok();
         self.waker.wake();
         accepted
     }
