@@ -26,6 +26,7 @@ mod echo;
 mod fragment;
 mod split;
 mod explain;
+mod adopt;
 #[cfg(test)]
 pub(crate) mod world;
 #[cfg(test)]
@@ -33,7 +34,7 @@ mod tests;
 
 pub use counters::Counters;
 pub use echo::{Echo, EchoPolicy};
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, LaneAnswer, explain};
 pub use packet::{Packet, Part};
 #[cfg(test)]
 pub(crate) use rewrite::flow_deltas;
@@ -240,6 +241,16 @@ impl Path {
     pub fn work_lanes(&mut self, snapshot: &Snapshot, now: Millis) {
         self.v4.flows.work_lane(&snapshot.v4, now);
         self.v6.flows.work_lane(&snapshot.v6, now);
+        if self.v4.flows.lane.has_strays() || self.v6.flows.lane.has_strays() {
+            self.adopt(snapshot, now);
+        }
+    }
+
+    #[cold]
+    fn adopt(&mut self, snapshot: &Snapshot, now: Millis) {
+        let is_complete = snapshot.v4.vips.has_services() || snapshot.v6.vips.has_services();
+        adopt::some(&self.config, &mut self.v4.flows, &snapshot.v4, is_complete, now);
+        adopt::some(&self.config, &mut self.v6.flows, &snapshot.v6, is_complete, now);
     }
 
     /// What happened so far.

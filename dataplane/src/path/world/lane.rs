@@ -7,7 +7,7 @@ use crate::{
         classifier::{Classifier, Index},
     },
     state::Traffic,
-    wire::Family,
+    wire::{Family, V4, V6},
 };
 use std::{
     num::NonZeroU8,
@@ -20,14 +20,19 @@ const NEXT_HOPS: u32 = 16;
 /// See the module.
 pub(crate) struct FastLane<F: Family> {
     pub(crate) classifier: Classifier<F>,
+<<<<<<< HEAD
     pub(crate) flushes: Arc<crate::lane::Flushes>,
+=======
+    pub(crate) settings: LaneSettings,
+>>>>>>> laneworker
     /// What the classifier has forwarded.
     pub(crate) forwarded: Traffic,
 }
 
 /// A world's lane of one family, with so many pairs a worker, and keys.
 fn lane<F: Family>(workers: u16, pairs: usize, keys: usize, usable: &Arc<UsablePorts>) -> Classifier<F> {
-    let hops = Memory::private(Hops::places(u32::from(workers), NEXT_HOPS) as usize);
+    // Twice: a process and the next one have their own.
+    let hops = Memory::private(2 * Hops::places(u32::from(workers), NEXT_HOPS) as usize);
     Classifier {
         slots: Arc::new(Memory::private(2 * pairs * usize::from(workers))),
         hops: Hops::new(Arc::new(hops), 0, u32::from(workers), NEXT_HOPS),
@@ -56,10 +61,21 @@ pub(crate) fn share<F: Family>(
 impl<F: Net> World<F> {
     /// The world of the module with a fast lane: so many pairs a worker, keys in all, and packets that make a flow busy.
     pub(crate) fn with_lane(workers: u16, pairs: usize, keys: usize, promote_after: u8) -> Self {
-        let mut world = Self::with(workers, |_| {});
+        Self::with_lane_and(workers, (pairs, keys), promote_after, |_| {})
+    }
+
+    /// The same with other settings.
+    pub(crate) fn with_lane_and(
+        workers: u16,
+        (pairs, keys): (usize, usize),
+        promote_after: u8,
+        configure: impl Fn(&mut PathConfig),
+    ) -> Self {
+        let mut world = Self::with(workers, configure);
         let usable = Arc::new(UsablePorts::default());
         [CLIENT_PORT, BACKEND_PORT].iter().for_each(|port| usable.set(*port, true));
         let (v4, v6) = (lane(workers, pairs, keys, &usable), lane(workers, pairs, keys, &usable));
+<<<<<<< HEAD
         let flushes = Arc::<crate::lane::Flushes>::default();
         for (worker, path) in world.workers.iter_mut().enumerate() {
             let settings = LaneSettings { promote_after: NonZeroU8::new(promote_after).unwrap() };
@@ -70,11 +86,39 @@ impl<F: Net> World<F> {
                 settings,
             };
             path.set_lanes(lanes, Duration::ZERO);
+=======
+        let flushes = Arc::<AtomicU16>::default();
+        let promote_after = NonZeroU8::new(promote_after).unwrap();
+        let settings = LaneSettings { promote_after, flushes: Arc::clone(&flushes) };
+        for (worker, path) in world.workers.iter_mut().enumerate() {
+            let workers = usize::from(workers);
+            let (v4, v6) = (share(&v4, worker, workers), share(&v6, worker, workers));
+            path.set_lanes(Lanes { v4, v6, settings: settings.clone() }, Duration::ZERO);
+>>>>>>> laneworker
         }
         let classifier = F::classifier(v4, v6);
-        world.lane = Some(FastLane { classifier, flushes, forwarded: Traffic::default() });
+        world.lane = Some(FastLane { classifier, settings, forwarded: Traffic::default() });
         world.tell_lane();
         world
+    }
+
+    /// The process ends and begins again: the workers know nothing, and the lane goes on as it was. What has hops has new
+    /// places for them.
+    pub(crate) fn restart(&mut self) {
+        let workers = self.workers.len();
+        let usable = Arc::clone(&self.lane().classifier.usable);
+        let others = (lane::<V4>(workers as u16, 1, 1, &usable), lane::<V6>(workers as u16, 1, 1, &usable));
+        let places = Hops::places(workers as u32, NEXT_HOPS);
+        let lane = self.lane.as_mut().expect("a world with a lane");
+        lane.classifier.hops = lane.classifier.hops.moved(places);
+        for (worker, path) in self.workers.iter_mut().enumerate() {
+            let config = path.config().clone();
+            *path = Path::new(config);
+            let mine = share(&lane.classifier, worker, workers);
+            let others = (share(&others.0, worker, workers), share(&others.1, worker, workers));
+            let (v4, v6) = F::with_other(mine, others);
+            path.set_lanes(Lanes { v4, v6, settings: lane.settings.clone() }, Duration::ZERO);
+        }
     }
 
     pub(crate) fn lane(&mut self) -> &mut FastLane<F> {
@@ -84,14 +128,18 @@ impl<F: Net> World<F> {
     /// Does for the lane what control does when it publishes: next hops, and then epochs.
     pub(crate) fn tell_lane(&mut self) {
         let tables = F::tables(&self.snapshot);
-        let Some(FastLane { classifier, flushes, .. }) = &mut self.lane else { return };
+        let Some(FastLane { classifier, settings, .. }) = &mut self.lane else { return };
         for id in (0..NEXT_HOPS).map(NextHopId) {
             let next_hop = tables.next_hop(id);
             let way = next_hop.link.as_ref().map(|link| (link, next_hop.mtu));
             classifier.hops.set(classifier.hops.next(id).expect("it has a place"), way);
         }
         classifier.epochs = [Transport::Tcp, Transport::Udp]
+<<<<<<< HEAD
             .map(|transport| Epoch::new(flushes.get(), transport, tables.udp_epoch));
+=======
+            .map(|transport| Epoch::new(settings.flushes.load(Relaxed), transport, tables.udp_epoch));
+>>>>>>> laneworker
     }
 
     /// Has the classifier look at a frame.
