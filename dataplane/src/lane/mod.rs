@@ -45,9 +45,6 @@ pub use settings::{LaneSettings, Lanes};
 pub use share::WorkerLane;
 pub use slot::{Entry, Seen, Slot, Ticks, Words};
 pub use slots::{PairId, Slots};
-<<<<<<< HEAD
 pub(crate) use slots::{end_slots, live_tuple};
-=======
 pub use strays::{Fate, STRAYS_A_TURN, Stray};
->>>>>>> laneworker
 pub use why_not::{FlowLane, WhyNot};
