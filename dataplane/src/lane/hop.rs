@@ -98,6 +98,9 @@ impl Hops {
     }
 
     /// Tells the way of a hop and the largest packet that fits, in bytes of IP; or that there is none.
+    ///
+    /// A packet that is on its way while a hop changes may leave with half of one address and half of the other, and is as
+    /// lost as one that left a moment earlier, to a neighbour that is gone.
     pub fn set(&self, id: HopId, way: Option<(&Link, u16)>) {
         if let Some(hop) = self.memory.get(id.0 as usize) {
             hop.set(way);
