@@ -3,16 +3,19 @@
 
 use super::Memory;
 use crate::{
+    io::PortId,
     state::{LastHopId, LastHops},
     table::{Link, NextHopId},
+    wire::{EtherAddr, EtherType, VlanTag, VlanTags},
 };
+use arrayvec::ArrayVec;
 use std::{
     ops::Range,
     sync::{
         Arc,
         atomic::{
             AtomicU32,
-            Ordering::{Relaxed, Release},
+            Ordering::{Acquire, Relaxed, Release},
         },
     },
 };
@@ -57,6 +60,25 @@ impl Hop {
         self.mtu.store(u32::from(mtu), Relaxed);
         self.port.store(u32::from(link.port.0) + 1, Release);
     }
+
+    fn get(&self) -> Option<(Link, u16)> {
+        let port = self.port.load(Acquire).checked_sub(1)?;
+        let bytes = |word: &AtomicU32| word.load(Relaxed).to_ne_bytes();
+        let addresses: ArrayVec<u8, 12> = self.addresses.iter().flat_map(bytes).collect();
+        let (destination, source) = addresses.split_at(size_of::<EtherAddr>());
+        let mut vlan = VlanTags::NONE;
+        for [a, b, c, d] in self.vlan.iter().map(bytes).take(self.tags.load(Relaxed) as usize) {
+            let [tpid, tci] = [[a, b], [c, d]].map(u16::from_be_bytes);
+            vlan.push(VlanTag { tpid: EtherType(tpid), tci });
+        }
+        let link = Link {
+            port: PortId(u8::try_from(port).ok()?),
+            source: EtherAddr(source.try_into().ok()?),
+            destination: EtherAddr(destination.try_into().ok()?),
+            vlan,
+        };
+        Some((link, self.mtu.load(Relaxed) as u16))
+    }
 }
 
 /// Says of all these places that there is no way.
@@ -97,6 +119,11 @@ impl Hops {
         (id.0 < self.next_hops).then(|| HopId(first + id.0))
     }
 
+    /// The way of a hop and the largest packet that fits, as they were told; `None`: there is none.
+    pub fn get(&self, id: HopId) -> Option<(Link, u16)> {
+        self.memory.get(id.0 as usize)?.get()
+    }
+
     /// Tells the way of a hop and the largest packet that fits, in bytes of IP; or that there is none.
     ///
     /// A packet that is on its way while a hop changes may leave with half of one address and half of the other, and is as
@@ -116,5 +143,23 @@ mod tests {
     #[test]
     fn a_hop_is_laid_out_as_the_classifier_reads_it() {
         assert_eq!(size_of::<Hop>(), 32);
+    }
+
+    #[test]
+    fn what_is_told_is_read() {
+        let mut vlan = VlanTags::NONE;
+        for number in 0..3 {
+            let link = Link {
+                port: PortId(255),
+                source: EtherAddr([2, 1, 2, 3, 4, 5]),
+                destination: EtherAddr([6, 7, 8, 9, 10, 11]),
+                vlan,
+            };
+            let hop = Hop::default();
+            assert_eq!(hop.get(), None);
+            hop.set(Some((&link, 1400)));
+            assert_eq!(hop.get(), Some((link, 1400)));
+            vlan.push(VlanTag { tpid: EtherType::VLAN, tci: 0x2100 + number });
+        }
     }
 }

@@ -23,14 +23,26 @@ mod ports;
 mod share;
 mod slot;
 mod slots;
+mod settings;
+mod clock;
+mod pairs;
+mod last_ways;
+mod why_not;
+mod lane;
+mod work;
+#[cfg(test)]
+pub(crate) mod classifier;
 
 pub use epoch::{Epoch, Flushes};
 pub(crate) use hop::clear_hops;
 pub use hop::{Hop, HopId, Hops};
 pub use keys::{Key, Keys, SlotRef};
+pub use lane::{Counted, Lane, LaneCounters};
 pub use memory::{Memory, Shared};
 pub use ports::UsablePorts;
+pub use settings::{LaneSettings, Lanes};
 pub use share::WorkerLane;
 pub use slot::{Entry, Seen, Slot, Ticks, Words};
 pub use slots::{PairId, Slots};
 pub(crate) use slots::{end_slots, live_tuple};
+pub use why_not::{FlowLane, WhyNot};

@@ -6,29 +6,18 @@
 use super::{Epoch, HopId};
 use crate::{
     state::{Deltas, Tuple},
-    wire::{Delta, Family, V4, V6},
+    wire::{Delta, Family},
 };
-use std::{
-    fmt::Debug,
-    sync::atomic::{
-        AtomicU32, AtomicU64,
-        Ordering::{Acquire, Relaxed, Release},
-    },
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
 };
 
-/// A family as slots keep it: a tuple is source, destination and both ports, in the order of their headers.
-pub trait Words: Family {
-    /// The words of a tuple.
-    type Words: Default + Debug + Send + Sync + AsRef<[AtomicU32]>;
-}
+/// A family as slots keep it: a tuple is source, destination and both ports, in the order of their headers
+/// ([`Family::Words`]).
+pub trait Words: Family {}
 
-impl Words for V4 {
-    type Words = [AtomicU32; 3];
-}
-
-impl Words for V6 {
-    type Words = [AtomicU32; 9];
-}
+impl<F: Family> Words for F {}
 
 /// A moment as the classifier notes it: the monotonic clock in units of 2²⁰ ns, about a millisecond, in 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -183,7 +172,10 @@ fn load<F: Words>(words: &F::Words, epoch: Epoch) -> Tuple<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Transport;
+    use crate::{
+        table::Transport,
+        wire::{V4, V6},
+    };
 
     /// As `lane.h` has it.
     #[test]

@@ -9,26 +9,19 @@
 
 use super::{Deltas, Direction, Flow, LastHopId, Millis, StateCode, Traffic, Tuple};
 use crate::{
+    lane::{Counted, FlowLane},
     table::{BackendId, NextHopId, ServiceId, Transport},
     wire::{Family, Leaving},
 };
+use std::num::NonZeroU8;
 
-/// What packets of one direction look like as they arrive, and what translating them adds to their checksums.
+/// What packets of one direction look like as they arrive, and what translating them adds to their checksums. The ends
+/// lie as in a packet, so that they are compared and copied in words.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 struct Side<F: Family> {
-    source: F::Addr,
-    destination: F::Addr,
-    source_port: u16,
-    destination_port: u16,
+    ends: F::Ends,
     deltas: Deltas,
-}
-
-impl<F: Family> Side<F> {
-    fn new(tuple: &Tuple<F>, deltas: Deltas) -> Self {
-        let Tuple { source, destination, source_port, destination_port, .. } = *tuple;
-        Self { source, destination, source_port, destination_port, deltas }
-    }
 }
 
 /// See the module.
@@ -61,13 +54,16 @@ const NONE: u8 = u8::MAX;
 /// Bits of [`Record::recent`] that count bytes.
 const BYTES: u32 = 24;
 
+/// As far as an account counts packets. A record that is armed is ahead of its account, which then counts from below zero.
+const MOST_PACKETS: u64 = (1 << 48) - 1;
+
 impl<F: Family> Record<F> {
     /// The record of a new flow.
     pub(super) fn new(flow: &Flow<F>) -> Self {
         Self {
             sides: [
-                Side::new(&flow.original, flow.deltas[Direction::Forward as usize]),
-                Side::new(&flow.reply, flow.deltas[Direction::Reply as usize]),
+                Side { ends: flow.original.ends(), deltas: flow.deltas[Direction::Forward as usize] },
+                Side { ends: flow.reply.ends(), deltas: flow.deltas[Direction::Reply as usize] },
             ],
             acked: flow.acked,
             recent: [0; 2],
@@ -82,13 +78,7 @@ impl<F: Family> Record<F> {
 
     /// A place without a flow.
     pub(super) fn free() -> Self {
-        let nobody = Side {
-            source: F::UNSPECIFIED,
-            destination: F::UNSPECIFIED,
-            source_port: 0,
-            destination_port: 0,
-            deltas: Deltas::default(),
-        };
+        let nobody = Side { ends: F::join([F::UNSPECIFIED; 2], [0; 2]), deltas: Deltas::default() };
         Self {
             sides: [nobody; 2],
             acked: [0; 2],
@@ -119,24 +109,16 @@ impl<F: Family> Record<F> {
         self.transport == NONE
     }
 
-    /// Whether a flow is here whose packets of this direction arrive with this tuple. By words, and by one of them at a
-    /// time: nearly always all are the same.
+    /// Whether a flow is here whose packets of this direction arrive with these ends.
     #[inline(always)]
-    pub(super) fn is_of(&self, direction: Direction, tuple: &Tuple<F>) -> bool {
-        let side = &self.sides[direction as usize];
-        let ports = |source: u16, destination: u16| u32::from(source) | u32::from(destination) << 16;
-        F::are_same([side.source, side.destination], [tuple.source, tuple.destination])
-            && ports(side.source_port, side.destination_port)
-                == ports(tuple.source_port, tuple.destination_port)
-            && self.transport == tuple.transport as u8
+    pub(crate) fn is_of(&self, direction: Direction, ends: &F::Ends, transport: Transport) -> bool {
+        self.sides[direction as usize].ends == *ends && self.transport == transport as u8
     }
 
     /// The tuple of arriving packets of this direction.
     #[inline]
     pub fn tuple(&self, direction: Direction) -> Tuple<F> {
-        let Side { source, destination, source_port, destination_port, .. } = self.sides[direction as usize];
-        let transport = Transport::numbered(self.transport);
-        Tuple { source, destination, source_port, destination_port, transport }
+        Tuple::between(&self.sides[direction as usize].ends, Transport::numbered(self.transport))
     }
 
     /// The tuple that a packet of this direction leaves with.
@@ -148,11 +130,8 @@ impl<F: Family> Record<F> {
     /// What a packet of this direction leaves with.
     #[inline(always)]
     pub fn leaving(&self, direction: Direction) -> Leaving<'_, F> {
-        let Side { source, destination, source_port, destination_port, .. } =
-            &self.sides[direction.other() as usize];
-        let ports = [*destination_port, *source_port];
         let Deltas { header, transport } = self.deltas(direction);
-        Leaving { source: destination, destination: source, ports, header, transport }
+        Leaving { answer: &self.sides[direction as usize ^ 1].ends, header, transport }
     }
 
     /// What translating a packet of this direction adds to its checksums.
@@ -165,6 +144,35 @@ impl<F: Family> Record<F> {
     #[inline]
     pub fn state(&self) -> StateCode {
         self.state
+    }
+
+    /// Takes over when its last packet came, and what was acknowledged, as they were seen elsewhere.
+    pub(super) fn catch_up(&mut self, counted: &Counted) {
+        if let Some(seen) = counted.last_seen
+            && seen.reached(self.last_seen)
+        {
+            self.last_seen = seen;
+        }
+        self.catch_up_acked(counted.acked);
+    }
+
+    /// The same of what was acknowledged alone: the later one, as TCP's numbers go (RFC 9293 §3.4).
+    pub fn catch_up_acked(&mut self, acked: [u32; 2]) {
+        for (mine, theirs) in self.acked.iter_mut().zip(acked) {
+            if *mine == 0 || theirs.wrapping_sub(*mine) as i32 > 0 {
+                *mine = theirs;
+            }
+        }
+    }
+
+    /// Takes note of a packet that changes nothing else: what it acknowledges, when it came, and its bytes of IP. As
+    /// [`count`](Self::count) it says whether the count is full.
+    #[inline(always)]
+    #[must_use]
+    pub fn note(&mut self, direction: Direction, acknowledged: u32, now: Millis, ip_bytes: u16) -> bool {
+        self.acked[direction as usize] = acknowledged;
+        self.last_seen = now;
+        self.count(direction, ip_bytes)
     }
 
     /// Counts a packet. Whether the count is full, and [`FlowTable::settle`](super::FlowTable::settle) is due before
@@ -217,9 +225,26 @@ impl Account {
 
     fn add(&mut self, direction: usize, packets: u64, bytes: u64) {
         self.bytes[direction] += bytes;
-        let sum = self.packets(direction) + packets;
+        let sum = self.packets(direction).wrapping_add(packets);
         if let Some(low) = sum.to_le_bytes().first_chunk() {
             self.packets[direction] = *low;
+        }
+    }
+
+    /// Has a record say that it is full after `after` packets more of each direction, instead of 256.
+    pub(super) fn arm<F: Family>(&mut self, record: &mut Record<F>, after: NonZeroU8) {
+        let ahead = u32::from(after.get().wrapping_neg());
+        for (direction, recent) in record.recent.iter_mut().enumerate() {
+            let recent = std::mem::replace(recent, ahead << BYTES);
+            let packets = u64::from(recent >> BYTES).wrapping_sub(u64::from(ahead));
+            self.add(direction, packets, u64::from(recent & ((1 << BYTES) - 1)));
+        }
+    }
+
+    /// Takes over what was counted elsewhere.
+    pub(super) fn take_over(&mut self, traffic: &[Traffic; 2]) {
+        for (direction, Traffic { packets, bytes }) in traffic.iter().enumerate() {
+            self.add(direction, *packets, *bytes);
         }
     }
 
@@ -240,7 +265,7 @@ impl Account {
         let traffic = |direction: usize| {
             let recent = record.recent[direction];
             Traffic {
-                packets: self.packets(direction) + u64::from(recent >> BYTES),
+                packets: self.packets(direction).wrapping_add(u64::from(recent >> BYTES)) & MOST_PACKETS,
                 bytes: self.bytes[direction] + u64::from(recent & ((1 << BYTES) - 1)),
             }
         };
@@ -259,6 +284,7 @@ impl Account {
             created: self.created,
             last_seen,
             traffic: [traffic(0), traffic(1)],
+            lane: FlowLane::default(),
         }
     }
 }
@@ -289,6 +315,23 @@ mod tests {
             expected.bytes += u64::from(bytes);
             assert_eq!(account.flow(&record).traffic, [Traffic::default(), expected]);
         }
+        let mut filled = 0;
+        account.arm(&mut record, const { NonZeroU8::new(8).unwrap() });
+        for packet in 1..=264 {
+            assert_eq!(
+                account.flow(&record).traffic,
+                [Traffic::default(), expected],
+                "before packet {packet}"
+            );
+            expected.packets += 1;
+            expected.bytes += 100;
+            if record.count(Direction::Reply, 100) {
+                account.settle(&mut record, Direction::Reply);
+                filled += 1;
+                assert!([8, 264].contains(&packet), "it is full after 8, then after 256: {packet}");
+            }
+        }
+        assert_eq!(filled, 2);
         account.add(1, 1 << 40, 1 << 50);
         let [_, reply] = account.flow(&record).traffic;
         assert_eq!((reply.packets, reply.bytes), (expected.packets + (1 << 40), expected.bytes + (1 << 50)));

@@ -20,11 +20,29 @@ impl<T> Default for Pages<T> {
     }
 }
 
+/// The rows of a table, for a loop that keeps the place of its pages in registers.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'p, T>(&'p [Arc<[T]>]);
+
+impl<'p, T> Rows<'p, T> {
+    /// The row with this number.
+    #[inline(always)]
+    pub fn get(self, number: usize) -> Option<&'p T> {
+        self.0.get(number / ROWS)?.get(number % ROWS)
+    }
+}
+
 impl<T> Pages<T> {
     /// The row with this number.
     #[inline]
     pub fn get(&self, number: usize) -> Option<&T> {
-        self.pages.get(number / ROWS)?.get(number % ROWS)
+        self.rows().get(number)
+    }
+
+    /// Its rows.
+    #[inline]
+    pub fn rows(&self) -> Rows<'_, T> {
+        Rows(&self.pages)
     }
 
     /// All rows, in order.

@@ -3,6 +3,7 @@
 use super::{Handoff, Idle, Query, Report, Worker, WorkerReport, idle::IdleClock};
 use crate::{
     io::{AfXdp, PacketIo, Tun, Waker},
+    lane::Lanes,
     path::{Path, PathConfig},
     state::Millis,
     table::publish::Reader,
@@ -78,6 +79,7 @@ pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
     open: impl FnOnce() -> Result<I, E> + Send + 'static,
     tables: Reader,
     handoff: Handoff,
+    lanes: Option<Lanes>,
 ) -> Result<WorkerHandle<I>, SpawnError<E>> {
     let (queries, asked) = crossbeam::channel::bounded(QUERIES);
     let (renewals, renewed) = crossbeam::channel::bounded(1);
@@ -96,7 +98,12 @@ pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
                 return Report::default();
             }
         };
-        let worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, asked);
+        let mut worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, asked);
+        if let Some(lanes) = lanes {
+            let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+                .map_or(Duration::ZERO, Duration::from);
+            worker = worker.with_lanes(lanes, now.saturating_sub(settings.start.elapsed()));
+        }
         let _ = opened.send(Ok(()));
         run(&settings, worker, &renewed, &their_report, &their_stop)
     });

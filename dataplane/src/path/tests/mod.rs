@@ -19,3 +19,5 @@ mod rss;
 mod properties;
 mod plain;
 mod maglev;
+mod lane;
+mod lane_model;

@@ -3,6 +3,7 @@
 use super::super::{Packet, Path, classify, packet::Arrivals};
 use crate::{
     io::{BATCH, Frame, PortId},
+    lane::classifier::Classifier,
     state::Flows,
     table::{Link, Snapshot, Tables},
     wire::{EtherAddr, EtherType, Family, V4, V6, VlanTag, VlanTags},
@@ -33,6 +34,8 @@ pub(crate) trait Net: Family {
     fn tables(snapshot: &Snapshot) -> &Tables<Self>;
     fn tables_mut(snapshot: &mut Snapshot) -> &mut Tables<Self>;
     fn flows(path: &Path) -> &Flows<Self>;
+    /// The family's of two.
+    fn classifier(v4: Classifier<V4>, v6: Classifier<V6>) -> Classifier<Self>;
     /// The TCP or UDP packet in a frame.
     fn classify(frame: &Frame) -> Packet<Self> {
         Self::packets(frame).remove(0)
@@ -58,6 +61,10 @@ impl Net for V4 {
 
     fn flows(path: &Path) -> &Flows<V4> {
         path.flows_v4()
+    }
+
+    fn classifier(v4: Classifier<V4>, _: Classifier<V6>) -> Classifier<V4> {
+        v4
     }
 
     fn packets(frame: &Frame) -> ArrayVec<Packet<V4>, BATCH> {
@@ -86,6 +93,10 @@ impl Net for V6 {
         path.flows_v6()
     }
 
+    fn classifier(_: Classifier<V4>, v6: Classifier<V6>) -> Classifier<V6> {
+        v6
+    }
+
     fn packets(frame: &Frame) -> ArrayVec<Packet<V6>, BATCH> {
         classify_both(frame).1
     }
@@ -95,7 +106,7 @@ impl Net for V6 {
 fn classify_both(frame: &Frame) -> (ArrayVec<Packet<V4>, BATCH>, ArrayVec<Packet<V6>, BATCH>) {
     let (mut v4, mut v6) = (Arrivals::new(), Arrivals::new());
     let _ = classify::classify(frame, 0, &mut v4, &mut v6);
-    (v4.packets, v6.packets)
+    (v4.unusual, v6.unusual)
 }
 
 /// Where clients are.
