@@ -5,7 +5,7 @@ mod clang;
 fn main() {
     clang::build(
         &["src/xdp/classifier.bpf.c"],
-        &["src/xdp/bpf.h", "src/xdp/maps.h", "src/xdp/packet.h"],
+        &["src/xdp/bpf.h", "src/xdp/maps.h", "src/xdp/packet.h", "src/xdp/lane.h", "src/xdp/lane.bpf.h"],
         &[],
     );
 }

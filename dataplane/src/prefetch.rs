@@ -12,13 +12,12 @@ pub(crate) fn prefetch<T>(value: &T) {
     }
 }
 
-/// Brings the headers of a frame into the nearest cache: of IPv6 they end in a second line.
+/// Brings the first `bytes` of a frame, at least one and at most a line's more, into the nearest cache.
 #[inline(always)]
-pub(crate) fn prefetch_header(frame: &[u8]) {
-    const LAST: usize = 73;
+pub(crate) fn prefetch_start(frame: &[u8], bytes: usize) {
     let start = frame.as_ptr();
     prefetch_line(start);
-    prefetch_line(start.wrapping_add(frame.len().min(LAST)));
+    prefetch_line(start.wrapping_add(bytes - 1));
 }
 
 #[inline(always)]

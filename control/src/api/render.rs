@@ -1,5 +1,7 @@
 //! Listings for people: tables made of the JSON answers, so that both tell the same.
 
+mod lane;
+
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
@@ -65,6 +67,7 @@ pub fn flows(answer: &Value) -> String {
         ("STATE", |row| text(&row["state"])),
         ("AGE", |row| seconds(&row["ageMs"])),
         ("IDLE", |row| seconds(&row["idleMs"])),
+        ("LANE", |row| lane::of_flow(row)),
         ("PACKETS", |row| both_ways(row, "packets")),
         ("BYTES", |row| both_ways(row, "bytes")),
         ("WORKER", |row| text(&row["worker"])),
@@ -109,6 +112,7 @@ pub fn workers(answer: &Value) -> String {
         ("TABLES", |row| text(&row["generation"])),
         ("RECEIVED", |row| text(&row["counters"]["received"])),
         ("FORWARDED", |row| text(&row["counters"]["forwarded"])),
+        ("BY FAST LANE", |row| text(&row["counters"]["lane"]["packets"])),
         ("RELAYED", |row| text(&row["counters"]["relayed"])),
         ("HANDED OFF", |row| text(&row["counters"]["handed_off"])),
         ("FLOWS v4/v6", |row| {
@@ -150,11 +154,12 @@ pub fn workers(answer: &Value) -> String {
         format!("\nReceive-side scaling of {} {known}", text(&of["interface"]))
     });
     format!(
-        "Tables: generation {}\n{}\n\n{}{}",
+        "Tables: generation {}\n{}\n\n{}{}\n{}",
         text(&answer["generation"]),
         table(&answer["workers"], COLUMNS),
         table(&ports.collect(), PORTS),
-        rss.collect::<String>()
+        rss.collect::<String>(),
+        lane::all(&answer["lane"])
     )
 }
 

@@ -76,7 +76,8 @@ impl Control {
         let (publisher, readers) = Publisher::new(Snapshot::default(), config.workers.count);
         let common = Common::new(&config);
         let repair = Repair::new(&view);
-        let (classifier, workers) = packets::start(&config, &view.interfaces, &common, readers)?;
+        let packets::Started { classifier, workers, lane } =
+            packets::start(&config, &view.interfaces, &common, readers)?;
         // After the sockets are bound: attaching programs may set drivers up anew.
         let rss = RssWatch::start(packets::rss_questions(&config, &view.interfaces));
         let appliance = Appliance {
@@ -85,6 +86,7 @@ impl Control {
             common,
             steering: Steering::new(SnatPorts::new(config.snat.ports.clone(), 0, 1), 0, 1),
             classifier: Mutex::new(classifier),
+            lane,
             interfaces: config.interfaces.iter().map(|interface| interface.name.clone()).collect(),
             view: RwLock::new(view),
             rss: RwLock::new(Arc::clone(rss.told())),
@@ -228,6 +230,7 @@ impl Control {
             applied = false;
             tracing::error!(%error, "the classifier keeps addresses that are gone; this is tried again");
         }
+        appliance.lane.publish(&appliance.publisher.current(), &snapshot);
         let generation = appliance.publisher.publish(snapshot);
         self.generation = generation;
         if let Err(error) = classifier.grow(target) {
@@ -283,8 +286,11 @@ impl Control {
         differs
     }
 
-    /// Detaches the classifier. The workers stop when the last question about them is answered.
+    /// Detaches the classifier, unless it is to persist. The workers stop when the last question about them is answered.
     pub(super) fn stop(self) {
+        if self.config.persist {
+            return;
+        }
         let mut classifier = self.appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
         for interface in &self.config.interfaces {
             if let Err(error) = classifier.detach(&interface.name) {

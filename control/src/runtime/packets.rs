@@ -4,7 +4,10 @@
 //! classifier that passes everything to the kernel. Queue *q* of every interface belongs to worker *q mod N*, and a
 //! worker sends by its own queues, so it must have one on each interface.
 
-use super::error::RuntimeError;
+use super::{
+    error::RuntimeError,
+    lane::{self, FastLane},
+};
 use crate::{
     api::views::PortView,
     config::{self, Config, Queues},
@@ -100,24 +103,32 @@ pub(super) struct Socket {
     pub(super) queue: u32,
 }
 
+/// What was started.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) classifier: Classifier,
+    pub(super) workers: Vec<RunningWorker>,
+    pub(super) lane: FastLane,
+}
+
 /// Starts everything. On an error nothing stays attached.
 pub(super) fn start(
     config: &Config,
     interfaces: &[Interface],
     common: &Common,
     readers: Vec<Reader>,
-) -> Result<(Classifier, Vec<RunningWorker>), RuntimeError> {
+) -> Result<Started, RuntimeError> {
     let queues: Vec<Vec<u32>> = (0..config.interfaces.len())
         .map(|port| queues(config, interfaces, port))
         .collect::<Result<_, _>>()?;
-    let mut classifier = Classifier::load()?;
+    let (mut classifier, loaded) = lane::load(config, interfaces)?;
     for interface in &config.interfaces {
         classifier.attach(&interface.name, attach_preference(interface))?;
     }
     let idle = idle(config);
     warn_of_distance(config);
     let mesh = Mesh::new(config.workers.count, config.umem.frame_size as usize);
-    let mut workers = Vec::new();
+    let (mut workers, mut bound) = (Vec::new(), None);
     for (index, reader) in readers.into_iter().enumerate() {
         let sockets = sockets(config, &queues, index);
         let settings = settings(config, index, idle, common);
@@ -129,8 +140,9 @@ pub(super) fn start(
             let _ = tell.send(Opened::of(&io));
             Ok(io)
         };
+        let lanes = loaded.lanes(config, index as u16)?;
         let handle =
-            worker::spawn(settings, open, reader, mesh.place(index)).map_err(|error| match error {
+            worker::spawn(settings, open, reader, mesh.place(index), lanes).map_err(|error| match error {
                 SpawnError::Thread(source) => RuntimeError::Thread { index, source },
                 SpawnError::Io(source) => RuntimeError::Socket(source),
                 SpawnError::Died => RuntimeError::WorkerStart { index },
@@ -142,8 +154,15 @@ pub(super) fn start(
         let describe = |socket: &Socket| describe(socket, opened.mode, &classifier, interfaces);
         let ports = Mutex::new(sockets.iter().map(describe).collect());
         workers.push(RunningWorker { index: index as u16, handle, core, ports, steering });
+        bound = opened.mode;
     }
-    Ok((classifier, workers))
+    let lane = FastLane::new(config, loaded, bound);
+    for (port, interface) in interfaces.iter().enumerate() {
+        if let Some(link) = interface.link {
+            lane.attached(PortId(port as u8), link.index, &classifier);
+        }
+    }
+    Ok(Started { classifier, workers, lane })
 }
 
 /// What a worker's thread tells of the sockets that it has opened.

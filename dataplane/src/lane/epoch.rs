@@ -6,6 +6,26 @@
 //! empty at once.
 
 use crate::table::Transport;
+use std::sync::atomic::{
+    AtomicU16,
+    Ordering::{Acquire, Release},
+};
+
+/// How often the lane was emptied, modulo 2¹⁵, as control tells workers.
+#[derive(Debug, Default)]
+pub struct Flushes(AtomicU16);
+
+impl Flushes {
+    /// How often by now.
+    pub fn get(&self) -> u16 {
+        self.0.load(Acquire)
+    }
+
+    /// Says how often.
+    pub fn set(&self, flushes: u16) {
+        self.0.store(flushes, Release);
+    }
+}
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,5 +45,33 @@ impl Epoch {
     /// The protocol of its slots.
     pub fn transport(self) -> Transport {
         if self.0 & 1 == 1 { Transport::Udp } else { Transport::Tcp }
+    }
+
+    /// How often the lane had been emptied.
+    pub fn flushes(self) -> u16 {
+        (self.0 >> 17) as u16
+    }
+
+    /// Which of UDP's epochs it is; of TCP, 0.
+    pub fn udp_epoch(self) -> u16 {
+        (self.0 >> 1) as u16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_what_it_was_made_of() {
+        for (flushes, udp_epoch) in [(0, 0), (1, 0), (0x7fff, 0xffff), (0, 0x8000)] {
+            let udp = Epoch::new(flushes, Transport::Udp, udp_epoch);
+            assert_eq!(
+                (udp.flushes(), udp.udp_epoch(), udp.transport()),
+                (flushes, udp_epoch, Transport::Udp)
+            );
+            let tcp = Epoch::new(flushes, Transport::Tcp, udp_epoch);
+            assert_eq!((tcp.flushes(), tcp.udp_epoch(), tcp.transport()), (flushes, 0, Transport::Tcp));
+        }
     }
 }

@@ -34,7 +34,7 @@ mod strays;
 #[cfg(test)]
 pub(crate) mod classifier;
 
-pub use epoch::Epoch;
+pub use epoch::{Epoch, Flushes};
 pub use hop::{Hop, HopId, Hops};
 pub use keys::{Key, Keys, SlotRef};
 pub use memory::{Memory, Shared};

@@ -2,23 +2,18 @@
 
 use super::WorkerLane;
 use crate::wire::{V4, V6};
-use std::{
-    num::NonZeroU8,
-    sync::{Arc, atomic::AtomicU16},
-};
+use std::num::NonZeroU8;
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct LaneSettings {
     /// How many packets of a direction make a flow busy.
     pub promote_after: NonZeroU8,
-    /// How often the lane was emptied. Counted by who writes the epochs ([`Epoch`](super::Epoch)), before it writes them.
-    pub flushes: Arc<AtomicU16>,
 }
 
 impl Default for LaneSettings {
     fn default() -> Self {
-        Self { promote_after: const { NonZeroU8::new(8).unwrap() }, flushes: Arc::default() }
+        Self { promote_after: const { NonZeroU8::new(8).unwrap() } }
     }
 }
 

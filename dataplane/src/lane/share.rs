@@ -1,6 +1,6 @@
 //! What a worker is given of the lane: all it needs to promote flows, and to demote them.
 
-use super::{Hops, Keys, Slots, UsablePorts, Words};
+use super::{Flushes, Hops, Keys, Slots, UsablePorts, Words};
 use std::sync::Arc;
 
 /// One worker's lane of one family.
@@ -14,4 +14,6 @@ pub struct WorkerLane<F: Words> {
     pub hops: Hops,
     /// Where promoted flows may go.
     pub usable: Arc<UsablePorts>,
+    /// What its epochs are made with.
+    pub flushes: Arc<Flushes>,
 }

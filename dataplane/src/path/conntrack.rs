@@ -12,16 +12,17 @@
 //! acknowledged there; one that it leaves as it is stays in it.
 
 use super::{
-    Answer, DropReason, Packet, Refused, Stage, packet::Part, rewrite::Translation, split::can_split,
+    Answer, DropReason, Packet, Refused, Stage, packet::Part, plain::Road, rewrite::Translation,
+    split::can_split,
 };
 use crate::{
     io::{Frame, PortId},
     state::{
-        Direction, FlowState, Found, LastHop, Millis, Record, SctpEvent, SctpState, TcpEvent, TcpState,
+        Direction, Entry, FlowState, Found, LastHop, Record, SctpEvent, SctpState, TcpEvent, TcpState,
         Timeouts, Transition, Tuple, reset_is_in_window,
     },
     table::{Link, NextHop, Tables, Transport, VipMatch},
-    wire::{Family, Tcp},
+    wire::{Family, Tcp, TcpFlags, VlanTags},
 };
 use std::time::Duration;
 
@@ -35,42 +36,52 @@ pub(super) struct Steady<'t, F: Family> {
     pub(super) link: &'t Link,
 }
 
+/// What a packet that has its transport header is known and decided by.
+pub(super) struct Looks<'p, F: Family> {
+    /// The flow it most likely belongs to.
+    pub(super) likely: Entry,
+    /// Its ends.
+    pub(super) ends: &'p F::Ends,
+    /// Its protocol.
+    pub(super) transport: Transport,
+    /// TCP's flags; empty for the others.
+    pub(super) flags: TcpFlags,
+    /// Its TTL or hop limit.
+    pub(super) hop_limit: u8,
+    /// Bytes of the IP packet.
+    pub(super) ip_bytes: u16,
+    /// The port it came to.
+    pub(super) port: PortId,
+    /// The tags it came with.
+    pub(super) vlan: VlanTags,
+}
+
 /// The flow of a packet, if it is what it most likely was, the packet changes nothing about it, and may leave as it is.
-/// `None`: it is another kind. Nothing has happened yet. The frame, of which the start will do, came to `port`.
+/// `None`: it is another kind. Nothing has happened yet. Of the frame the start will do.
 #[inline(always)]
 pub(super) fn steady<'t, F: Family>(
-    stage: &'t mut Stage<'_, F>,
-    packet: &Packet<F>,
+    road: &'t mut Road<'_, F>,
+    looks: &Looks<'_, F>,
     frame: &[u8],
-    port: PortId,
 ) -> Option<Steady<'t, F>> {
-    let flow = stage.flows.table.named(packet.likely, &packet.tuple)?;
-    let direction = packet.likely.direction();
-    let last_hop = stage.flows.last_hops.get(flow.last_hop)?;
-    let next_hop = stage.tables.next_hop(flow.next_hop);
-    let is_moved = last_hop.difference(frame, port, packet.layout.vlan) & direction.forward_mask() != 0;
-    let mtu = direction.select(next_hop.mtu, stage.least_port_mtu);
-    let link = direction.select(next_hop.link.as_ref(), Some(&last_hop.link))?;
+    let flow = road.records.get_mut(looks.likely.flow() as usize)?;
+    let direction = looks.likely.direction();
+    if !flow.is_of(direction, looks.ends, looks.transport) {
+        return None;
+    }
+    let last_hop = road.last_hops.get(flow.last_hop.place())?;
+    let next_hop = road.next_hops.get(flow.next_hop.0 as usize)?;
+    let is_moved = last_hop.difference(frame, looks.port, looks.vlan) & direction.forward_mask() != 0;
+    let mtu = direction.select(next_hop.mtu, road.least_port_mtu);
+    let link = direction.select(next_hop.link.as_ref()?, &last_hop.link);
     if is_moved
-        || packet.part == Part::Later
-        || !is_settled(flow, direction, packet, stage.tables)
-        || packet.hop_limit <= 1
-        || packet.layout.ip_bytes() > mtu
+        || !is_settled(flow, direction, looks.flags, road.udp_epoch)
+        || looks.hop_limit <= 1
+        || looks.ip_bytes > mtu
     {
         return None;
     }
     Some(Steady { flow, direction, link })
-}
-
-impl<F: Family> Steady<'_, F> {
-    /// Counts the packet. Whether [`FlowTable::settle`](crate::state::FlowTable::settle) is due.
-    #[inline(always)]
-    #[must_use]
-    pub(super) fn count(&mut self, packet: &Packet<F>, now: Millis) -> bool {
-        self.flow.acked[self.direction as usize] = packet.acknowledgement;
-        self.flow.last_seen = now;
-        self.flow.count(self.direction, packet.layout.ip_bytes())
-    }
 }
 
 /// The same for any packet whose flow is `found`, if it has one still.
@@ -87,7 +98,7 @@ pub(super) fn track<'t, F: Family>(
     if let Some(counted) = &counted {
         flow.catch_up_acked(counted.acked);
     }
-    let next = match is_settled(flow, direction, packet, stage.tables) {
+    let next = match is_settled(flow, direction, packet.flags, stage.tables.udp_epoch) {
         true => Next::Same,
         false => transition(flow, direction, packet, frame, stage.now.since(created), stage.tables),
     };
@@ -191,13 +202,8 @@ enum Next {
 /// Whether a packet leaves its flow as it is, as nearly all do; decided without asking for the protocol. Of a later
 /// fragment it says no where that takes TCP's flags, which it does not have.
 #[inline(always)]
-fn is_settled<F: Family>(
-    flow: &Record<F>,
-    direction: Direction,
-    packet: &Packet<F>,
-    tables: &Tables<F>,
-) -> bool {
-    flow.state().is_steady(direction, packet.flags) & (flow.udp_epoch == tables.udp_epoch)
+fn is_settled<F: Family>(flow: &Record<F>, direction: Direction, flags: TcpFlags, udp_epoch: u16) -> bool {
+    flow.state().is_steady(direction, flags) & (flow.udp_epoch == udp_epoch)
 }
 
 /// What a packet makes of its flow.

@@ -67,9 +67,7 @@ pub(super) fn classify<F: Family>(
         acknowledgement: 0,
         layout,
         tuple: Tuple { source, destination, source_port, destination_port, transport },
-        is_plain: false,
         hash: 0,
-        likely: crate::state::Entry::default(),
     };
     let protocol = if F::ADDR_LEN == 4 { header.protocol.0 } else { 0 };
     let datagram = Datagram { source, destination, id: part.id, protocol };

@@ -14,6 +14,7 @@ mod classify;
 mod lookup;
 mod steer;
 mod conntrack;
+mod plain;
 mod select;
 mod open;
 mod rewrite;
@@ -27,7 +28,7 @@ mod split;
 mod explain;
 mod adopt;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,8 @@ pub use counters::Counters;
 pub use echo::{Echo, EchoPolicy};
 pub use explain::{Explanation, LaneAnswer, explain};
 pub use packet::{Packet, Part};
+#[cfg(test)]
+pub(crate) use rewrite::flow_deltas;
 pub use select::{Decision, Masquerade, Refusal, Remembered, SourceClass, decide};
 pub use split::pieces;
 pub use steer::Steering;
@@ -43,16 +46,17 @@ pub use verdict::{DropReason, ReplyKind, Verdict};
 use crate::{
     io::{BATCH, Frame},
     lane::Lanes,
-    prefetch::prefetch_header,
     state::{
-        AffinityTable, Datagrams, FlowId, Flows, Fragments, FreePlaces, HELD, Millis, Place, SnatPorts,
-        Timeouts, TokenBucket, Waiting,
+        AffinityTable, Datagrams, Entry, FlowId, Flows, Fragments, FreePlaces, HELD, Millis, Place,
+        SnatPorts, Timeouts, TokenBucket, Waiting,
     },
-    table::{Snapshot, Tables, Transport},
-    wire::{Family, V4, V6, set_addresses},
+    table::{Snapshot, Tables},
+    wire::{Family, V4, V6},
 };
 use arrayvec::ArrayVec;
-use packet::{Arrivals, IcmpAbout};
+use conntrack::{Looks, Steady};
+use packet::{Arrival, Arrivals, IcmpAbout};
+use plain::Road;
 use rewrite::Translation;
 use std::{sync::Arc, time::Duration};
 
@@ -108,10 +112,6 @@ impl PathConfig {
         }
     }
 }
-
-/// How many frames ahead of the one being forwarded the headers are asked for again: frames start at like offsets, so
-/// those of a batch push each other out of the nearest cache.
-const PREFETCH_AHEAD: usize = 4;
 
 /// The verdict of a packet whose stage has yet to run; every arrival's is replaced.
 const PENDING: Verdict = Verdict::Drop(DropReason::NoService);
@@ -187,7 +187,6 @@ impl Path {
         let Self { config, v4, v6, replies, echoes, free_places, counters, verdicts, .. } = self;
         *verdicts = [PENDING; BATCH];
         let (frames, _) = frames.split_at_mut(frames.len().min(BATCH));
-        let verdicts = &mut verdicts[..frames.len()];
         classify::batch(frames, v4, v6, verdicts);
         if !v4.arrivals.fragments.is_empty() {
             fragment::batch(config, &snapshot.v4, v4, frames, free_places, now, verdicts);
@@ -197,6 +196,7 @@ impl Path {
         }
         run(config, v4, &snapshot.v4, [replies, echoes], counters, now, frames, verdicts);
         run(config, v6, &snapshot.v6, [replies, echoes], counters, now, frames, verdicts);
+        let verdicts = &verdicts[..frames.len()];
         counters.count(verdicts);
         verdicts
     }
@@ -231,8 +231,8 @@ impl Path {
     /// Switches the fast lanes on. `start` is the monotonic clock's time where this worker's is zero.
     pub fn set_lanes(&mut self, lanes: Lanes, start: Duration) {
         let worker = self.config.steering.worker();
-        self.v4.flows.set_lane(lanes.v4, lanes.settings.clone(), worker, start);
-        self.v6.flows.set_lane(lanes.v6, lanes.settings, worker, start);
+        self.v4.flows.set_lane(lanes.v4, &lanes.settings, worker, start);
+        self.v6.flows.set_lane(lanes.v6, &lanes.settings, worker, start);
     }
 
     /// Does for the fast lanes what is due when the packets of a batch have left, by the snapshot that the batch was
@@ -289,17 +289,21 @@ fn run<F: Family>(
     counters: &mut Counters,
     now: Millis,
     frames: &mut [Frame],
-    verdicts: &mut [Verdict],
+    verdicts: &mut [Verdict; BATCH],
 ) {
-    let Arrivals { packets, some_unusual, icmp, .. } = &mut half.arrivals;
-    if std::mem::take(some_unusual) {
-        lookup::unusual(&half.flows.table, packets);
+    let arrivals = &mut half.arrivals;
+    if arrivals.queue.is_empty() && arrivals.icmp.is_empty() {
+        return;
     }
-    steer::batch(&config.steering, tables, &half.flows.table, frames, packets, icmp, verdicts);
+    if !arrivals.unusual.is_empty() {
+        lookup::unusual(&half.flows.table, arrivals);
+    }
+    steer::batch(&config.steering, tables, &half.flows.table, frames, arrivals, verdicts);
+    let Arrivals { queue, unusual, icmp, .. } = arrivals;
     let least_port_mtu = tables.port_mtus.iter().copied().min().unwrap_or(u16::MAX);
     let flows = &mut half.flows;
     let mut stage = Stage { config, tables, flows, replies, echoes, counters, now, least_port_mtu };
-    forward_batch(&mut stage, packets, frames, verdicts);
+    forward_batch(&mut stage, queue, unusual, frames, verdicts);
     for packet in icmp.iter() {
         let at = usize::from(packet.index);
         let frame = &mut frames[at];
@@ -309,85 +313,99 @@ fn run<F: Family>(
             IcmpAbout::Other => icmp_error::nobodys(&stage, packet, DropReason::IcmpQuery),
         };
     }
-    packets.clear();
+    queue.clear();
+    unusual.clear();
     icmp.clear();
 }
 
-/// A function of its own, like every loop over a batch: so that the registers are its own.
-#[inline(never)]
+/// The packets of a batch in their order. The look-up is a block of packets ahead.
 fn forward_batch<F: Family>(
     stage: &mut Stage<'_, F>,
-    packets: &mut [Packet<F>],
+    mut queue: &[Arrival],
+    unusual: &[Packet<F>],
     frames: &mut [Frame],
-    verdicts: &mut [Verdict],
+    verdicts: &mut [Verdict; BATCH],
 ) {
-    for packet in packets.iter_mut().take(lookup::AHEAD) {
-        lookup::likely(&stage.flows.table, packet);
-    }
-    for place in 0..packets.len() {
-        if let Some(ahead) = packets.get_mut(place + lookup::AHEAD) {
-            lookup::likely(&stage.flows.table, ahead);
-        }
-        let packet = &packets[place];
-        let at = usize::from(packet.index);
-        if let Some(ahead) = frames.get(at + PREFETCH_AHEAD) {
-            prefetch_header(ahead);
-        }
-        let frame = &mut frames[at];
-        verdicts[at] = match forward_plain(stage, packet, frame) {
-            Some(verdict) => verdict,
-            None => forward(stage, packet, frame),
-        };
+    let mut likely = [Entry::default(); lookup::AHEAD];
+    lookup::likely(&stage.flows.table, queue, &mut likely);
+    while !queue.is_empty() {
+        let (block, later) = queue.split_at(queue.len().min(lookup::AHEAD));
+        let block_likely = likely;
+        lookup::likely(&stage.flows.table, later, &mut likely);
+        forward_block(stage, block, &block_likely, unusual, frames, verdicts);
+        queue = later;
     }
 }
 
-/// A plain packet of a known flow, of which it changes only counters. `None`: it is another kind, and nothing has happened.
-#[inline(always)]
-fn forward_plain<F: Family>(
+/// A block of packets, in their order.
+fn forward_block<F: Family>(
     stage: &mut Stage<'_, F>,
-    packet: &Packet<F>,
-    frame: &mut Frame,
-) -> Option<Verdict> {
-    if !packet.is_plain {
-        return None;
+    mut block: &[Arrival],
+    mut likely: &[Entry],
+    unusual: &[Packet<F>],
+    frames: &mut [Frame],
+    verdicts: &mut [Verdict; BATCH],
+) {
+    while !block.is_empty() {
+        let plain::Ended { forwarded, full } = plain::run(Road::of(stage), block, likely, frames, verdicts);
+        (block, likely) = (&block[forwarded..], &likely[forwarded..]);
+        if let Some((flow, direction)) = full {
+            stage.flows.table.settle(flow, direction);
+        } else if let ([arrival, ..], [flow, ..]) = (block, likely) {
+            let at = usize::from(arrival.index);
+            verdicts[at] = forward(stage, arrival, *flow, unusual, &mut frames[at]);
+            (block, likely) = (&block[1..], &likely[1..]);
+        }
     }
-    let now = stage.now;
-    let port = frame.port();
-    let head = F::plain_head(frame)?;
-    let mut steady = conntrack::steady(stage, packet, head.as_ref(), port)?;
-    let (direction, link) = (steady.direction, steady.link);
-    F::translate_plain(head, packet.tuple.transport == Transport::Udp, steady.flow.leaving(direction));
-    let is_full = steady.count(packet, now);
-    let verdict = if link.vlan.is_empty() {
-        set_addresses(head.as_mut(), &link.destination, &link.source);
-        Verdict::Forward(link.port)
-    } else {
-        emit::send(frame, &packet.layout, link)
-    };
-    if is_full {
-        stage.flows.table.settle(FlowId::of(packet.likely), direction);
-    }
-    Some(verdict)
 }
 
 /// One packet of a flow, known or new.
 #[inline(never)]
-fn forward<F: Family>(stage: &mut Stage<'_, F>, packet: &Packet<F>, frame: &mut Frame) -> Verdict {
-    let now = stage.now;
-    if !packet.is_plain
-        && let Some(mut steady) = conntrack::steady(stage, packet, frame, frame.port())
-    {
-        let direction = steady.direction;
-        let translation = Translation::of(steady.flow, direction, steady.link, u16::MAX);
-        let is_full = steady.count(packet, now);
-        rewrite::translate_whole(packet, frame, &translation);
-        let verdict = emit::send(frame, &packet.layout, translation.link);
-        if is_full {
-            stage.flows.table.settle(FlowId::of(packet.likely), direction);
-        }
+fn forward<F: Family>(
+    stage: &mut Stage<'_, F>,
+    arrival: &Arrival,
+    likely: Entry,
+    unusual: &[Packet<F>],
+    frame: &mut Frame,
+) -> Verdict {
+    let Some(packet) = &arrival.packet(unusual, frame) else { return Verdict::Drop(DropReason::Malformed) };
+    if let Some(verdict) = forward_steady(stage, packet, likely, frame) {
         return verdict;
     }
     forward_with_care(stage, packet, frame).unwrap_or_else(|refused| refuse(stage, packet, frame, refused))
+}
+
+/// As [`plain::run`], for a packet that is not plain or leaves by another VLAN.
+fn forward_steady<F: Family>(
+    stage: &mut Stage<'_, F>,
+    packet: &Packet<F>,
+    likely: Entry,
+    frame: &mut Frame,
+) -> Option<Verdict> {
+    if packet.part == Part::Later {
+        return None;
+    }
+    let mut road = Road::of(stage);
+    let (now, ends) = (road.now, packet.tuple.ends());
+    let looks = Looks {
+        likely,
+        ends: &ends,
+        transport: packet.tuple.transport,
+        flags: packet.flags,
+        hop_limit: packet.hop_limit,
+        ip_bytes: packet.layout.ip_bytes(),
+        port: frame.port(),
+        vlan: packet.layout.vlan,
+    };
+    let Steady { flow, direction, link } = conntrack::steady(&mut road, &looks, frame)?;
+    let translation = Translation::of(flow, direction, link, u16::MAX);
+    let is_full = flow.note(direction, packet.acknowledgement, now, looks.ip_bytes);
+    rewrite::translate_whole(packet, frame, &translation);
+    let verdict = emit::send(frame, &packet.layout, link);
+    if is_full {
+        stage.flows.table.settle(FlowId::of(likely), direction);
+    }
+    Some(verdict)
 }
 
 /// The same, where more may change than counters.

@@ -3,11 +3,12 @@
 use super::fragment::FragmentPacket;
 use crate::{
     io::{BATCH, Frame},
-    state::{Entry, Tuple},
-    table::Link,
-    wire::{Ethernet, Family, NetworkHeader, TcpFlags, VlanTags},
+    state::Tuple,
+    table::{Link, Transport},
+    wire::{Ethernet, Family, NetworkHeader, TcpFlags, VlanTags, acknowledgement},
 };
 use arrayvec::ArrayVec;
+use std::ops::{Deref, DerefMut};
 
 /// Where things are in a frame. All offsets are from its first byte and inside it.
 #[derive(Debug, Clone, Copy)]
@@ -41,12 +42,28 @@ pub struct Packet<F: Family> {
     pub layout: Layout,
     /// Its tuple, as it came.
     pub tuple: Tuple<F>,
-    /// Whether it is TCP or UDP behind a plain header ([`Family::plain`]); then it has its hash already.
-    pub is_plain: bool,
-    /// The hash of the tuple in the flow table; else set by the look-up stage.
+    /// The hash of the tuple in the flow table; set by the look-up stage.
     pub hash: u64,
-    /// The flow it most likely belongs to; set by the look-up stage.
-    pub likely: Entry,
+}
+
+/// A TCP, UDP or SCTP packet as the stages pass it on. Of a plain one ([`Family::plain`]) that is all there is, and the rest
+/// is read from the frame again: few plain packets need a [`Packet`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    /// The hash of its tuple in the flow table; of one that is not plain, set by the look-up stage.
+    pub(super) hash: u64,
+    /// The bucket of that; likewise.
+    pub(super) bucket: u32,
+    /// Bytes of the IP packet.
+    pub(super) ip_bytes: u16,
+    /// Its place in the batch.
+    pub(super) index: u8,
+    /// TCP's flags; empty for the others.
+    pub(super) flags: TcpFlags,
+    /// Its protocol.
+    pub(super) transport: Transport,
+    /// Its place among [`Arrivals::unusual`], if it is not plain.
+    pub(super) unusual: Option<u8>,
 }
 
 /// Which part of a datagram a packet is.
@@ -92,10 +109,10 @@ pub(super) enum IcmpAbout<F: Family> {
 /// The packets of a batch that are of one family.
 #[derive(Debug)]
 pub(super) struct Arrivals<F: Family> {
-    /// TCP, UDP and SCTP.
-    pub(super) packets: ArrayVec<Packet<F>, BATCH>,
-    /// Whether some of them are not plain.
-    pub(super) some_unusual: bool,
+    /// TCP, UDP and SCTP, in their order.
+    pub(super) queue: Queue,
+    /// Those of them that are not plain.
+    pub(super) unusual: ArrayVec<Packet<F>, BATCH>,
     /// ICMP.
     pub(super) icmp: ArrayVec<IcmpPacket<F>, BATCH>,
     /// Fragments, until they are among the packets.
@@ -105,8 +122,8 @@ pub(super) struct Arrivals<F: Family> {
 impl<F: Family> Arrivals<F> {
     pub(super) const fn new() -> Self {
         Self {
-            packets: ArrayVec::new_const(),
-            some_unusual: false,
+            queue: Queue::new(),
+            unusual: ArrayVec::new_const(),
             icmp: ArrayVec::new_const(),
             fragments: ArrayVec::new_const(),
         }
@@ -114,17 +131,132 @@ impl<F: Family> Arrivals<F> {
 
     /// Adds a packet that is not plain.
     pub(super) fn push_unusual(&mut self, packet: Packet<F>) {
-        self.some_unusual = true;
-        self.packets.push(packet);
+        self.queue.push(Arrival {
+            hash: 0,
+            bucket: 0,
+            ip_bytes: packet.layout.ip_bytes(),
+            index: packet.index,
+            flags: packet.flags,
+            transport: packet.tuple.transport,
+            unusual: Some(self.unusual.len() as u8),
+        });
+        self.unusual.push(packet);
+    }
+}
+
+/// Arrivals, at most a batch of them. Like an `ArrayVec`, but for [`room`](Self::room).
+#[derive(Debug)]
+pub(super) struct Queue {
+    places: [Arrival; BATCH],
+    len: usize,
+}
+
+impl Queue {
+    const fn new() -> Self {
+        Self { places: [Arrival::NONE; BATCH], len: 0 }
+    }
+
+    /// The free places. What is written to the first ones is [`take`](Self::take)n at once.
+    #[inline]
+    pub(super) fn room(&mut self) -> &mut [Arrival] {
+        let (_, free) = self.places.split_at_mut(self.len.min(BATCH));
+        free
+    }
+
+    /// Takes the first `count` of the free places.
+    #[inline]
+    pub(super) fn take(&mut self, count: usize) {
+        self.len = (self.len + count).min(BATCH);
+    }
+
+    /// Adds one. There is room: no frame of a batch is more than one packet.
+    fn push(&mut self, arrival: Arrival) {
+        if let Some(place) = self.room().first_mut() {
+            *place = arrival;
+            self.take(1);
+        }
+    }
+
+    /// Keeps those that are to `stay`, in their order.
+    pub(super) fn retain(&mut self, mut stay: impl FnMut(&Arrival) -> bool) {
+        let mut kept = 0;
+        for at in 0..self.len {
+            let arrival = self.places[at];
+            if stay(&arrival) {
+                self.places[kept] = arrival;
+                kept += 1;
+            }
+        }
+        self.len = kept;
+    }
+
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+impl Deref for Queue {
+    type Target = [Arrival];
+
+    #[inline]
+    fn deref(&self) -> &[Arrival] {
+        &self.places[..self.len]
+    }
+}
+
+impl DerefMut for Queue {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [Arrival] {
+        &mut self.places[..self.len]
+    }
+}
+
+impl Arrival {
+    const NONE: Self = Self {
+        hash: 0,
+        bucket: 0,
+        ip_bytes: 0,
+        index: 0,
+        flags: TcpFlags(0),
+        transport: Transport::Tcp,
+        unusual: None,
+    };
+
+    /// All about this packet. `unusual` are the packets of its batch that are not plain. `None`: its frame is another's.
+    pub(super) fn packet<F: Family>(&self, unusual: &[Packet<F>], frame: &[u8]) -> Option<Packet<F>> {
+        if let Some(number) = self.unusual {
+            return unusual.get(usize::from(number)).copied();
+        }
+        let head = F::plain_head(frame)?;
+        Some(Packet {
+            index: self.index,
+            hop_limit: F::plain_hop_limit(head),
+            dont_fragment: F::plain_dont_fragment(head),
+            part: Part::Whole,
+            flags: self.flags,
+            acknowledgement: acknowledgement(F::plain_upper(head), self.flags),
+            layout: Layout::of_plain::<F>(self.ip_bytes),
+            tuple: Tuple::between(F::ends(head), self.transport),
+            hash: self.hash,
+        })
+    }
+
+    /// Its tuple.
+    pub(super) fn tuple<F: Family>(&self, unusual: &[Packet<F>], frame: &[u8]) -> Option<Tuple<F>> {
+        match self.unusual {
+            Some(number) => unusual.get(usize::from(number)).map(|packet| packet.tuple),
+            None => Some(Tuple::between(F::ends(F::plain_head(frame)?), self.transport)),
+        }
     }
 }
 
 impl Layout {
     /// The layout of a plain frame.
     #[inline(always)]
-    pub(super) fn of_plain<F: Family>(end: u16) -> Self {
+    pub(super) fn of_plain<F: Family>(ip_bytes: u16) -> Self {
         const L3: u16 = Ethernet::LEN as u16;
-        Self { l3: L3, l4: L3 + F::MIN_HEADER as u16, end, vlan: VlanTags::NONE }
+        Self { l3: L3, l4: L3 + F::MIN_HEADER as u16, end: L3 + ip_bytes, vlan: VlanTags::NONE }
     }
 
     /// The layout of a frame with this Ethernet and IP header. `None`: it ends beyond 64 KiB, as captures of segments

@@ -31,11 +31,11 @@ impl<'t, F: Family> Translation<'t, F> {
 }
 
 /// What a flow caches: how both directions change the checksums.
-pub(super) fn flow_deltas<F: Family>(original: &Tuple<F>, reply: &Tuple<F>) -> [Deltas; 2] {
-    [(original, reply), (reply, original)].map(|(arrives, other)| {
-        let (header, transport) = deltas(arrives, &other.reversed());
-        Deltas { transport, header: header.plus(F::HOP) }
-    })
+pub(crate) fn flow_deltas<F: Family>(original: &Tuple<F>, reply: &Tuple<F>) -> [Deltas; 2] {
+    let (header, transport) = deltas(original, &reply.reversed());
+    // A sum does not know which way round its words are, so what one direction adds the other takes off.
+    [(header, transport), (header.negate(), transport.negate())]
+        .map(|(header, transport)| Deltas { transport, header: header.plus(F::HOP) })
 }
 
 /// The change in the sum of the addresses, and of addresses and ports, from one tuple to another.

@@ -28,16 +28,15 @@
 
 use super::{
     Verdict, lookup,
-    packet::{IcmpAbout, IcmpPacket, Packet},
+    packet::{Arrivals, IcmpAbout},
     select,
 };
 use crate::{
-    io::{BATCH, Frame, PortId},
-    state::{FlowTable, SnatPorts, Tuple},
+    io::{Frame, PortId},
+    state::{Entry, FlowTable, SnatPorts, Tuple},
     table::{Backend, FlowHash, NextHop, Tables, Transport},
     wire::Family,
 };
-use arrayvec::ArrayVec;
 
 /// The rule by which a worker knows its own packets.
 #[derive(Debug, Clone)]
@@ -146,15 +145,15 @@ pub(super) fn batch<F: Family>(
     tables: &Tables<F>,
     flows: &FlowTable<F>,
     frames: &[Frame],
-    packets: &mut ArrayVec<Packet<F>, BATCH>,
-    icmp: &mut ArrayVec<IcmpPacket<F>, BATCH>,
+    arrivals: &mut Arrivals<F>,
     verdicts: &mut [Verdict],
 ) {
     if steering.workers == 1 {
         return;
     }
-    for packet in packets.iter_mut() {
-        lookup::likely(flows, packet);
+    let Arrivals { queue, unusual, icmp, .. } = arrivals;
+    for block in queue.chunks(lookup::AHEAD) {
+        lookup::likely(flows, block, &mut [Entry::default(); lookup::AHEAD]);
     }
     let mut stays = |hash: u64, tuple: &Tuple<F>, index: u8| {
         let at = usize::from(index);
@@ -164,7 +163,10 @@ pub(super) fn batch<F: Family>(
         }
         stranger.is_none()
     };
-    packets.retain(|packet| stays(packet.hash, &packet.tuple, packet.index));
+    queue.retain(|arrival| {
+        let tuple = arrival.tuple(unusual, &frames[usize::from(arrival.index)]);
+        tuple.is_none_or(|tuple| stays(arrival.hash, &tuple, arrival.index))
+    });
     icmp.retain(|packet| match packet.about {
         IcmpAbout::Error(quoted) => {
             let answer = quoted.reversed();

@@ -10,7 +10,14 @@
 use super::{
     Direction, Entry, Flow, FlowState, Millis, Record, Timeouts, Tuple, index::Index, record::Account,
 };
-use crate::{io::BATCH, lane::Counted, pages, prefetch::prefetch, table::hash::fold, wire::Family};
+use crate::{
+    io::BATCH,
+    lane::Counted,
+    pages,
+    prefetch::prefetch,
+    table::{Transport, hash::fold},
+    wire::Family,
+};
 use arrayvec::ArrayVec;
 use std::num::NonZeroU8;
 
@@ -124,36 +131,53 @@ impl<F: Family> FlowTable<F> {
     /// The hash of a tuple in this table.
     #[inline(always)]
     pub fn hash(&self, tuple: &Tuple<F>) -> u64 {
-        let ports = u64::from(tuple.source_port) | u64::from(tuple.destination_port) << 16;
-        let ports = ports | (tuple.transport as u64) << 32;
-        let addresses = F::both_addresses(tuple.source, tuple.destination, |[a, b, c, d]| {
+        self.hash_of(&tuple.ends(), tuple.transport)
+    }
+
+    /// The same, of the ends as a packet has them.
+    #[inline(always)]
+    pub fn hash_of(&self, ends: &F::Ends, transport: Transport) -> u64 {
+        let (addresses, ports) = F::words(ends, |[a, b, c, d]| {
             fold(a ^ self.seed[0], b ^ self.seed[1])
                 ^ fold(c ^ self.seed[2], d ^ self.seed[3]).rotate_left(17)
         });
+        let ports = u64::from(ports) | (transport as u64) << 32;
         let mixed = fold(addresses ^ self.seed[0], ports ^ self.seed[1]);
         fold(mixed ^ self.seed[2], self.seed[3] | 1)
     }
 
-    /// First phase: brings the index bucket of `hash` into the cache.
+    /// First phase: brings the index bucket of `hash` into the cache. Its number.
     #[inline]
-    pub fn prefetch_bucket(&self, hash: u64) {
-        self.index.prefetch(hash);
+    pub fn prefetch_bucket(&self, hash: u64) -> u32 {
+        self.index.prefetch(hash)
     }
 
     /// Second phase: brings the record that `hash` most likely names into the cache.
     #[inline]
     pub fn prefetch_flow(&self, hash: u64) -> Entry {
-        let likely = self.index.likely(hash);
+        self.prefetch_flow_of(self.index.home(hash) as u32, hash)
+    }
+
+    /// The same, where the bucket of `hash` is known.
+    #[inline(always)]
+    pub fn prefetch_flow_of(&self, bucket: u32, hash: u64) -> Entry {
+        let likely = self.index.likely(bucket, hash);
         prefetch(&self.records[likely.flow() as usize]);
         likely
     }
 
     /// Third phase: the flow that `entry` names, if packets with this tuple are what it names. Its state changes by
     /// [`set_state`](Self::set_state).
-    #[inline(always)]
+    #[inline]
     pub fn named(&mut self, entry: Entry, tuple: &Tuple<F>) -> Option<&mut Record<F>> {
         let record = self.records.get_mut(entry.flow() as usize)?;
-        if record.is_of(entry.direction(), tuple) { Some(record) } else { None }
+        record.is_of(entry.direction(), &tuple.ends(), tuple.transport).then_some(record)
+    }
+
+    /// All records by the numbers of flows, those of free places too, to change them as [`named`](Self::named) allows.
+    #[inline]
+    pub(crate) fn records_mut(&mut self) -> &mut [Record<F>] {
+        &mut self.records
     }
 
     /// The flow with this tuple, whose hash is `hash`.
@@ -165,7 +189,7 @@ impl<F: Family> FlowTable<F> {
     /// Whether packets with this tuple are what `entry` names.
     #[inline]
     pub fn holds(&self, entry: Entry, tuple: &Tuple<F>) -> bool {
-        self.records[entry.flow() as usize].is_of(entry.direction(), tuple)
+        self.records[entry.flow() as usize].is_of(entry.direction(), &tuple.ends(), tuple.transport)
     }
 
     /// A live flow.

@@ -20,6 +20,8 @@ const FREE: u16 = 0;
 pub struct Entry(u32);
 
 impl Entry {
+    /// The entry of the first flow, for places that have none yet.
+    pub const NONE: Self = Self(0);
     /// Flows that an index can name.
     pub const MAX_FLOWS: usize = 1 << 31;
 
@@ -120,7 +122,7 @@ impl Index {
 
     /// The high half of the hash, scaled.
     #[inline]
-    fn home(&self, hash: u64) -> usize {
+    pub(super) fn home(&self, hash: u64) -> usize {
         (((hash >> 32) * self.buckets.len() as u64) >> 32) as usize
     }
 
@@ -135,19 +137,32 @@ impl Index {
         if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 }
     }
 
-    /// Brings the home bucket of `hash` into the cache.
+    /// Brings the home bucket of `hash` into the cache. Its number.
     #[inline]
-    pub(super) fn prefetch(&self, hash: u64) {
-        prefetch(&self.buckets[self.home(hash)]);
+    pub(super) fn prefetch(&self, hash: u64) -> u32 {
+        let home = self.home(hash);
+        prefetch(&self.buckets[home]);
+        home as u32
     }
 
-    /// The first entry of the home bucket with the right tag: nearly always the one, good enough to prefetch. Where
-    /// there is none it is just any entry, which names a place in the table all the same.
+    /// The first entry with the right tag: nearly always the one, good enough to prefetch. Where there is none it is that of
+    /// the first place, which is as good as any.
     #[inline]
-    pub(super) fn likely(&self, hash: u64) -> Entry {
-        let bucket = &self.buckets[self.home(hash)];
-        let mask = bucket.matching(Self::tag(hash)) | 1 << (SLOTS - 1);
-        Entry(bucket.entries[mask.trailing_zeros() as usize])
+    pub(super) fn likely(&self, home: u32, hash: u64) -> Entry {
+        let bucket = &self.buckets[home as usize];
+        match bucket.matching(Self::tag(hash)) {
+            0 if bucket.spilled == 0 => Entry::NONE,
+            0 => self.likely_spilled(hash),
+            mask => Entry(bucket.entries[mask.trailing_zeros() as usize]),
+        }
+    }
+
+    /// The same for a key that is not in its own bucket, if it is in any. What waits for it here would wait longer for the
+    /// flow, if that were found only when the packet's turn has come.
+    #[cold]
+    #[inline(never)]
+    fn likely_spilled(&self, hash: u64) -> Entry {
+        self.find(hash, |_| true).unwrap_or_default()
     }
 
     /// The first entry with the tag of `hash` for which `is_it` says so.

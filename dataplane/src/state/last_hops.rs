@@ -22,6 +22,12 @@ impl LastHopId {
     pub fn number(self) -> u32 {
         u32::from(self.0)
     }
+
+    /// Its place among all of them.
+    #[inline]
+    pub(crate) fn place(self) -> usize {
+        usize::from(self.0)
+    }
 }
 
 /// A way back to clients.
@@ -62,6 +68,8 @@ pub struct LastHops {
     free: Vec<LastHopId>,
     ids: HashMap<Link, LastHopId>,
     most: usize,
+    /// What was acquired last, and often is again: many clients are behind few routers.
+    latest: LastHopId,
 }
 
 impl LastHops {
@@ -77,7 +85,14 @@ impl LastHops {
             // Twice the room it needs: then it never grows, whatever comes and goes.
             ids: HashMap::with_capacity_and_hasher(2 * most, DefaultHashBuilder::default()),
             most,
+            latest: LastHopId::default(),
         }
+    }
+
+    /// All last hops by their [`place`](LastHopId::place)s, those without users too.
+    #[inline]
+    pub(crate) fn all(&self) -> &[LastHop] {
+        &self.hops
     }
 
     /// The last hop with this number, which has a user.
@@ -88,10 +103,15 @@ impl LastHops {
 
     /// The number of this way, which gets one more user. `None`: there are too many.
     pub fn acquire(&mut self, link: Link) -> Option<LastHopId> {
-        let id = match self.ids.get(&link) {
-            Some(id) => *id,
-            None => self.add(link)?,
+        let is_latest = self.get(self.latest).is_some_and(|hop| hop.users > 0 && hop.link == link);
+        let id = match is_latest {
+            true => self.latest,
+            false => match self.ids.get(&link) {
+                Some(id) => *id,
+                None => self.add(link)?,
+            },
         };
+        self.latest = id;
         self.hops[usize::from(id.0)].users += 1;
         Some(id)
     }

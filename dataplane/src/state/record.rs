@@ -15,22 +15,13 @@ use crate::{
 };
 use std::num::NonZeroU8;
 
-/// What packets of one direction look like as they arrive, and what translating them adds to their checksums.
+/// What packets of one direction look like as they arrive, and what translating them adds to their checksums. The ends
+/// lie as in a packet, so that they are compared and copied in words.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 struct Side<F: Family> {
-    source: F::Addr,
-    destination: F::Addr,
-    source_port: u16,
-    destination_port: u16,
+    ends: F::Ends,
     deltas: Deltas,
-}
-
-impl<F: Family> Side<F> {
-    fn new(tuple: &Tuple<F>, deltas: Deltas) -> Self {
-        let Tuple { source, destination, source_port, destination_port, .. } = *tuple;
-        Self { source, destination, source_port, destination_port, deltas }
-    }
 }
 
 /// See the module.
@@ -71,8 +62,8 @@ impl<F: Family> Record<F> {
     pub(super) fn new(flow: &Flow<F>) -> Self {
         Self {
             sides: [
-                Side::new(&flow.original, flow.deltas[Direction::Forward as usize]),
-                Side::new(&flow.reply, flow.deltas[Direction::Reply as usize]),
+                Side { ends: flow.original.ends(), deltas: flow.deltas[Direction::Forward as usize] },
+                Side { ends: flow.reply.ends(), deltas: flow.deltas[Direction::Reply as usize] },
             ],
             acked: flow.acked,
             recent: [0; 2],
@@ -87,13 +78,7 @@ impl<F: Family> Record<F> {
 
     /// A place without a flow.
     pub(super) fn free() -> Self {
-        let nobody = Side {
-            source: F::UNSPECIFIED,
-            destination: F::UNSPECIFIED,
-            source_port: 0,
-            destination_port: 0,
-            deltas: Deltas::default(),
-        };
+        let nobody = Side { ends: F::join([F::UNSPECIFIED; 2], [0; 2]), deltas: Deltas::default() };
         Self {
             sides: [nobody; 2],
             acked: [0; 2],
@@ -124,24 +109,16 @@ impl<F: Family> Record<F> {
         self.transport == NONE
     }
 
-    /// Whether a flow is here whose packets of this direction arrive with this tuple. By words, and by one of them at a
-    /// time: nearly always all are the same.
+    /// Whether a flow is here whose packets of this direction arrive with these ends.
     #[inline(always)]
-    pub(super) fn is_of(&self, direction: Direction, tuple: &Tuple<F>) -> bool {
-        let side = &self.sides[direction as usize];
-        let ports = |source: u16, destination: u16| u32::from(source) | u32::from(destination) << 16;
-        F::are_same([side.source, side.destination], [tuple.source, tuple.destination])
-            && ports(side.source_port, side.destination_port)
-                == ports(tuple.source_port, tuple.destination_port)
-            && self.transport == tuple.transport as u8
+    pub(crate) fn is_of(&self, direction: Direction, ends: &F::Ends, transport: Transport) -> bool {
+        self.sides[direction as usize].ends == *ends && self.transport == transport as u8
     }
 
     /// The tuple of arriving packets of this direction.
     #[inline]
     pub fn tuple(&self, direction: Direction) -> Tuple<F> {
-        let Side { source, destination, source_port, destination_port, .. } = self.sides[direction as usize];
-        let transport = Transport::numbered(self.transport);
-        Tuple { source, destination, source_port, destination_port, transport }
+        Tuple::between(&self.sides[direction as usize].ends, Transport::numbered(self.transport))
     }
 
     /// The tuple that a packet of this direction leaves with.
@@ -153,11 +130,8 @@ impl<F: Family> Record<F> {
     /// What a packet of this direction leaves with.
     #[inline(always)]
     pub fn leaving(&self, direction: Direction) -> Leaving<'_, F> {
-        let Side { source, destination, source_port, destination_port, .. } =
-            &self.sides[direction.other() as usize];
-        let ports = [*destination_port, *source_port];
         let Deltas { header, transport } = self.deltas(direction);
-        Leaving { source: destination, destination: source, ports, header, transport }
+        Leaving { answer: &self.sides[direction as usize ^ 1].ends, header, transport }
     }
 
     /// What translating a packet of this direction adds to its checksums.
@@ -189,6 +163,16 @@ impl<F: Family> Record<F> {
                 *mine = theirs;
             }
         }
+    }
+
+    /// Takes note of a packet that changes nothing else: what it acknowledges, when it came, and its bytes of IP. As
+    /// [`count`](Self::count) it says whether the count is full.
+    #[inline(always)]
+    #[must_use]
+    pub fn note(&mut self, direction: Direction, acknowledged: u32, now: Millis, ip_bytes: u16) -> bool {
+        self.acked[direction as usize] = acknowledged;
+        self.last_seen = now;
+        self.count(direction, ip_bytes)
     }
 
     /// Counts a packet. Whether the count is full, and [`FlowTable::settle`](super::FlowTable::settle) is due before

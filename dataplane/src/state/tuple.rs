@@ -4,8 +4,7 @@ use crate::{table::Transport, wire::Family};
 use std::fmt;
 
 /// One direction of a flow, as its packets carry it.
-#[derive(Debug, Clone, Copy, Eq, Hash)]
-#[expect(clippy::derived_hash_with_manual_eq, reason = "equal are those whose fields are")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuple<F: Family> {
     /// Source address.
     pub source: F::Addr,
@@ -20,6 +19,19 @@ pub struct Tuple<F: Family> {
 }
 
 impl<F: Family> Tuple<F> {
+    /// The tuple of packets with these ends.
+    #[inline]
+    pub fn between(ends: &F::Ends, transport: Transport) -> Self {
+        let ([source, destination], [source_port, destination_port]) = F::split(ends);
+        Self { source, destination, source_port, destination_port, transport }
+    }
+
+    /// Its ends.
+    #[inline]
+    pub fn ends(&self) -> F::Ends {
+        F::join([self.source, self.destination], [self.source_port, self.destination_port])
+    }
+
     /// The tuple of packets that answer this one's.
     #[inline]
     pub fn reversed(&self) -> Self {
@@ -30,18 +42,6 @@ impl<F: Family> Tuple<F> {
             destination_port: self.source_port,
             transport: self.transport,
         }
-    }
-}
-
-/// Every packet is compared with its flow's tuple, so this is done in a few words.
-impl<F: Family> PartialEq for Tuple<F> {
-    #[inline]
-    fn eq(&self, other: &Self) -> bool {
-        let addresses = |tuple: &Self| [tuple.source, tuple.destination];
-        let ports = |tuple: &Self| u32::from(tuple.source_port) | u32::from(tuple.destination_port) << 16;
-        F::are_same(addresses(self), addresses(other))
-            && ports(self) == ports(other)
-            && self.transport == other.transport
     }
 }
 

@@ -11,6 +11,14 @@ pub(super) fn array<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
     out
 }
 
+/// The `LEN` bytes at `AT` of `N`, where they are.
+#[inline(always)]
+pub(super) fn part<const N: usize, const AT: usize, const LEN: usize>(bytes: &[u8; N]) -> &[u8; LEN] {
+    const { assert!(AT + LEN <= N) }
+    // The compiler sees that it is always there.
+    bytes[AT..].first_chunk().unwrap_or(&[0; LEN])
+}
+
 /// The big-endian 16-bit number at `offset`.
 #[inline(always)]
 pub(super) fn be16(bytes: &[u8], offset: usize) -> u16 {

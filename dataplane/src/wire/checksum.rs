@@ -89,7 +89,17 @@ impl Sum {
     /// Whether bytes with their checksum among them sum to what they must.
     #[inline]
     pub const fn is_valid(self) -> bool {
-        self.folded() == u16::MAX
+        self.0 != 0 && self.folds_to_nothing()
+    }
+
+    /// Whether it folds to 0xFFFF, or to 0: it is a multiple of 0xFFFF then, and times the inverse of that is its share.
+    /// Of a multiplication less than folding takes, by hand, since the compiler makes a division of it.
+    #[inline(always)]
+    pub(super) const fn folds_to_nothing(self) -> bool {
+        const MODULUS: u64 = u16::MAX as u64;
+        const INVERSE: u64 = 0u64.wrapping_sub(1 | 1 << 16 | 1 << 32 | 1 << 48);
+        const { assert!(MODULUS.wrapping_mul(INVERSE) == 1) }
+        self.0.wrapping_mul(INVERSE) <= u64::MAX / MODULUS
     }
 
     /// 64 bits to 16 with the carries brought round: each step adds the two halves to each other, and the carry out of

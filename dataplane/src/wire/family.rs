@@ -10,7 +10,9 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU32;
 
-use super::{Delta, EtherType, IcmpKind, IpProtocol, Layer, Leaving, NetworkHeader, ParseError, Plain, Sum};
+use super::{
+    Delta, EtherType, IcmpKind, IpProtocol, Layer, Leaving, NetworkHeader, ParseError, Plain, Sum, Tcp,
+};
 
 /// An IP family.
 pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'static {
@@ -63,16 +65,32 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
     fn parse_quoted(l3: &[u8]) -> Result<NetworkHeader, ParseError>;
 
     /// The bytes of a frame that the headers of a plain packet are in (`plain.rs`).
-    type PlainHead: AsRef<[u8]> + AsMut<[u8]>;
+    type PlainHead: AsRef<[u8]> + AsMut<[u8]> + 'static;
+    /// Source and destination address, source and destination port, as they lie there: one behind the other.
+    type Ends: Copy + Eq + Debug + Send + Sync + 'static;
 
     /// What is in a frame, if it is plain. `None` says nothing: the parsers know.
-    fn plain(frame: &[u8]) -> Option<Plain<Self>>;
+    fn plain(frame: &[u8]) -> Option<Plain<'_, Self>>;
     /// The headers of a frame that is known to be plain.
-    fn plain_head(frame: &mut [u8]) -> Option<&mut Self::PlainHead>;
+    fn plain_head(frame: &[u8]) -> Option<&Self::PlainHead>;
+    /// The same, to change.
+    fn plain_head_mut(frame: &mut [u8]) -> Option<&mut Self::PlainHead>;
+    /// The ends of a plain packet.
+    fn ends(head: &Self::PlainHead) -> &Self::Ends;
+    /// Its TTL or hop limit.
+    fn plain_hop_limit(head: &Self::PlainHead) -> u8;
+    /// IPv4's DF bit; always true in IPv6.
+    fn plain_dont_fragment(head: &Self::PlainHead) -> bool;
+    /// Its transport header, as far as it is sure to reach.
+    fn plain_upper(head: &Self::PlainHead) -> &[u8; Tcp::MIN_HEADER];
     /// Gives a plain packet, which has a hop left, what it leaves with, takes a hop, and repairs its checksums.
     fn translate_plain(head: &mut Self::PlainHead, is_udp: bool, leaving: Leaving<'_, Self>);
-    /// A word of both addresses, for hashing: of IPv4 the addresses themselves, of IPv6 what `mix` makes of their halves.
-    fn both_addresses(source: Self::Addr, destination: Self::Addr, mix: impl Fn([u64; 4]) -> u64) -> u64;
+    /// The ends with these addresses and ports, of which the source's is the first.
+    fn join(addresses: [Self::Addr; 2], ports: [u16; 2]) -> Self::Ends;
+    /// The addresses and ports of both ends.
+    fn split(ends: &Self::Ends) -> ([Self::Addr; 2], [u16; 2]);
+    /// Words of the addresses and of the ports, for hashing: `mix` makes one of the halves of IPv6's addresses.
+    fn words(ends: &Self::Ends, mix: impl Fn([u64; 4]) -> u64) -> (u64, u32);
 
     /// The source address.
     fn source(l3: &[u8]) -> Self::Addr;
@@ -82,8 +100,6 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
     fn set_source(l3: &mut [u8], address: Self::Addr);
     /// Replaces the destination address.
     fn set_destination(l3: &mut [u8], address: Self::Addr);
-    /// Whether two pairs of addresses are the same, without a branch between them.
-    fn are_same(one: [Self::Addr; 2], other: [Self::Addr; 2]) -> bool;
     /// Sets both addresses, takes one hop, of which there must be one, and repairs the header's checksum; `delta` is what
     /// the addresses and [`HOP`](Self::HOP) add to it.
     fn translate(l3: &mut [u8], source: Self::Addr, destination: Self::Addr, delta: Delta);

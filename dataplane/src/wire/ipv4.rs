@@ -5,9 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::bytes::{array, be16, put, short};
+use super::bytes::{array, be16, part, put, short};
 use super::{Checksum, Delta, EtherType, Family, Fragment, IcmpKind, IpProtocol, Layer, Leaving, icmp};
-use super::{NetworkHeader, ParseError, Plain, Sum, V4, plain, translate_ports};
+use super::{NetworkHeader, ParseError, Plain, Sum, V4, apply_checksum, plain};
 
 mod field {
     pub(super) const VERSION_IHL: usize = 0;
@@ -33,6 +33,9 @@ mod field {
 
 /// Bytes of the headers of a plain packet.
 const PLAIN_HEADERS: usize = plain::ETHERNET + field::LEN + plain::TRANSPORT;
+/// Bytes of its addresses and ports, and where they start.
+const PLAIN_ENDS: usize = 2 * size_of::<Ipv4Addr>() + 2 * size_of::<u16>();
+const PLAIN_SOURCE: usize = plain::ETHERNET + field::SOURCE;
 /// EtherType, version and header length of a plain packet; behind them is the type of service, which may be any.
 const PLAIN_START: u32 = u32::from_ne_bytes([0x08, 0x00, field::PLAIN, 0]);
 const PLAIN_MASK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xff, 0]);
@@ -114,6 +117,7 @@ impl Family for V4 {
     type Octets = [u8; 4];
     type Words = [std::sync::atomic::AtomicU32; 3];
     type PlainHead = [u8; PLAIN_HEADERS];
+    type Ends = [u8; PLAIN_ENDS];
 
     const NAME: &'static str = "IPv4";
     const UNSPECIFIED: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
@@ -139,7 +143,7 @@ impl Family for V4 {
     }
 
     #[inline(always)]
-    fn plain(frame: &[u8]) -> Option<Plain<V4>> {
+    fn plain(frame: &[u8]) -> Option<Plain<'_, V4>> {
         let head = frame.first_chunk::<PLAIN_HEADERS>()?;
         if plain::type_and_version(head) & PLAIN_MASK != PLAIN_START {
             return None;
@@ -147,54 +151,86 @@ impl Family for V4 {
         let (_, l3) = head.split_first_chunk::<{ plain::ETHERNET }>()?;
         let (header, l4) = l3.split_first_chunk::<{ field::LEN }>()?;
         let flags = be16(header, field::FLAGS_OFFSET);
+        let ip_bytes = be16(header, field::TOTAL_LENGTH);
         // Near 64 KiB it is a small number again.
-        let end = be16(header, field::TOTAL_LENGTH).wrapping_add(plain::ETHERNET as u16);
+        let end = ip_bytes.wrapping_add(plain::ETHERNET as u16);
         let [first, ..] = header[field::SOURCE..] else { return None };
         let is_host = first.wrapping_sub(1) < 223 && first != 127;
         if flags & (field::MORE_FRAGMENTS | field::OFFSET) != 0
-            || !Sum::of_header(header).is_valid()
+            || !Sum::of_header(header).folds_to_nothing()
             || usize::from(end) > frame.len()
             || !is_host
         {
             return None;
         }
-        let len = usize::from(end).checked_sub(plain::ETHERNET + field::LEN)?;
-        let upper = plain::transport(l4.first_chunk()?, header[field::PROTOCOL], len)?;
-        Some(Plain {
-            source: array(header, field::SOURCE).into(),
-            destination: array(header, field::DESTINATION).into(),
-            source_port: upper.source_port,
-            destination_port: upper.destination_port,
-            is_udp: upper.is_udp,
-            flags: upper.flags,
-            acknowledgement: upper.acknowledgement,
-            hop_limit: header[field::TTL],
-            dont_fragment: flags & field::DONT_FRAGMENT != 0,
-            end,
-        })
+        let len = i32::from(end) - (plain::ETHERNET + field::LEN) as i32;
+        let plain::Transport { is_udp, flags: tcp_flags } =
+            plain::transport(l4.first_chunk()?, header[field::PROTOCOL], len)?;
+        Some(Plain { ends: Self::ends(head), is_udp, flags: tcp_flags, ip_bytes })
     }
 
     #[inline(always)]
-    fn plain_head(frame: &mut [u8]) -> Option<&mut Self::PlainHead> {
+    fn plain_head(frame: &[u8]) -> Option<&Self::PlainHead> {
+        frame.first_chunk()
+    }
+
+    #[inline(always)]
+    fn plain_head_mut(frame: &mut [u8]) -> Option<&mut Self::PlainHead> {
         frame.first_chunk_mut()
     }
 
     #[inline(always)]
-    fn translate_plain(head: &mut Self::PlainHead, is_udp: bool, leaving: Leaving<'_, Self>) {
-        let Leaving { source, destination, ports, .. } = leaving;
-        let Some((_, l3)) = head.split_first_chunk_mut::<{ plain::ETHERNET }>() else { return };
-        let Some((header, l4)) = l3.split_first_chunk_mut::<{ field::LEN }>() else { return };
-        put(header, field::SOURCE, source.octets());
-        put(header, field::DESTINATION, destination.octets());
-        header[field::TTL] = header[field::TTL].wrapping_sub(1);
-        Checksum::read(header, field::CHECKSUM).apply(leaving.header).write(header, field::CHECKSUM);
-        translate_ports(l4, is_udp, ports[0], ports[1], leaving.transport);
+    fn ends(head: &Self::PlainHead) -> &Self::Ends {
+        part::<PLAIN_HEADERS, PLAIN_SOURCE, PLAIN_ENDS>(head)
     }
 
     #[inline(always)]
-    fn both_addresses(source: Ipv4Addr, destination: Ipv4Addr, _: impl Fn([u64; 4]) -> u64) -> u64 {
-        let [source, destination] = [source, destination].map(|addr| u32::from_ne_bytes(addr.octets()));
-        u64::from(source) | u64::from(destination) << 32
+    fn plain_hop_limit(head: &Self::PlainHead) -> u8 {
+        head[plain::ETHERNET + field::TTL]
+    }
+
+    #[inline]
+    fn plain_dont_fragment(head: &Self::PlainHead) -> bool {
+        be16(head, plain::ETHERNET + field::FLAGS_OFFSET) & field::DONT_FRAGMENT != 0
+    }
+
+    #[inline(always)]
+    fn plain_upper(head: &Self::PlainHead) -> &[u8; plain::TRANSPORT] {
+        part::<PLAIN_HEADERS, { plain::ETHERNET + field::LEN }, { plain::TRANSPORT }>(head)
+    }
+
+    #[inline(always)]
+    fn translate_plain(head: &mut Self::PlainHead, is_udp: bool, leaving: Leaving<'_, Self>) {
+        let Leaving { answer, header: header_delta, transport } = leaving;
+        let addresses: u64 = u64::from_ne_bytes(array(answer, 0));
+        let ports: u32 = u32::from_ne_bytes(array(answer, size_of::<u64>()));
+        put(head, PLAIN_SOURCE, addresses.rotate_left(u64::BITS / 2).to_ne_bytes());
+        put(head, PLAIN_SOURCE + size_of::<u64>(), ports.rotate_left(u32::BITS / 2).to_ne_bytes());
+        let Some((_, l3)) = head.split_first_chunk_mut::<{ plain::ETHERNET }>() else { return };
+        let Some((header, l4)) = l3.split_first_chunk_mut::<{ field::LEN }>() else { return };
+        header[field::TTL] = header[field::TTL].wrapping_sub(1);
+        Checksum::read(header, field::CHECKSUM).apply(header_delta).write(header, field::CHECKSUM);
+        apply_checksum(l4, is_udp, transport);
+    }
+
+    #[inline(always)]
+    fn join([source, destination]: [Ipv4Addr; 2], [from, to]: [u16; 2]) -> Self::Ends {
+        let mut ends = [0; PLAIN_ENDS];
+        put(&mut ends, 0, source.octets());
+        put(&mut ends, size_of::<Ipv4Addr>(), destination.octets());
+        put(&mut ends, 8, from.to_be_bytes());
+        put(&mut ends, 10, to.to_be_bytes());
+        ends
+    }
+
+    #[inline(always)]
+    fn split(ends: &Self::Ends) -> ([Ipv4Addr; 2], [u16; 2]) {
+        ([array(ends, 0).into(), array(ends, 4).into()], [be16(ends, 8), be16(ends, 10)])
+    }
+
+    #[inline(always)]
+    fn words(ends: &Self::Ends, _: impl Fn([u64; 4]) -> u64) -> (u64, u32) {
+        (u64::from_ne_bytes(array(ends, 0)), u32::from_ne_bytes(array(ends, 8)))
     }
 
     #[inline]
@@ -215,16 +251,6 @@ impl Family for V4 {
     #[inline]
     fn set_destination(l3: &mut [u8], address: Ipv4Addr) {
         put(l3, field::DESTINATION, address.octets());
-    }
-
-    #[inline(always)]
-    fn are_same(one: [Ipv4Addr; 2], other: [Ipv4Addr; 2]) -> bool {
-        let word = |[source, destination]: [Ipv4Addr; 2]| {
-            let [source, destination] =
-                [source, destination].map(|address| u32::from_ne_bytes(address.octets()));
-            u64::from(source) | u64::from(destination) << 32
-        };
-        word(one) == word(other)
     }
 
     #[inline(always)]

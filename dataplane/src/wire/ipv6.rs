@@ -8,11 +8,11 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::bytes::{array, be16, be32, put, short};
+use super::bytes::{array, be16, be32, part, put, short};
 use super::{
     Delta, EtherType, Family, Fragment, IcmpKind, IpProtocol, Layer, Leaving, NetworkHeader, icmpv6,
 };
-use super::{ParseError, Plain, Sum, Udp, V6, plain, translate_ports};
+use super::{ParseError, Plain, Sum, Udp, V6, apply_checksum, plain};
 
 /// The most extension headers walked.
 const MAX_EXTENSIONS: usize = 8;
@@ -47,6 +47,10 @@ mod field {
 
 /// Bytes of the headers of a plain packet.
 const PLAIN_HEADERS: usize = plain::ETHERNET + field::LEN + plain::TRANSPORT;
+/// Bytes of its addresses and ports, and where they start.
+const PLAIN_ENDS: usize = 2 * ADDRESS + 2 * size_of::<u16>();
+const PLAIN_SOURCE: usize = plain::ETHERNET + field::SOURCE;
+const ADDRESS: usize = size_of::<Ipv6Addr>();
 /// EtherType and version; beside the version is the traffic class, which may be any.
 const PLAIN_START: u32 = u32::from_ne_bytes([0x86, 0xdd, 0x60, 0]);
 const PLAIN_MASK: u32 = u32::from_ne_bytes([0xff, 0xff, 0xf0, 0]);
@@ -178,6 +182,7 @@ impl Family for V6 {
     type Octets = [u8; 16];
     type Words = [std::sync::atomic::AtomicU32; 9];
     type PlainHead = [u8; PLAIN_HEADERS];
+    type Ends = [u8; PLAIN_ENDS];
 
     const NAME: &'static str = "IPv6";
     const UNSPECIFIED: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
@@ -202,7 +207,7 @@ impl Family for V6 {
     }
 
     #[inline(always)]
-    fn plain(frame: &[u8]) -> Option<Plain<V6>> {
+    fn plain(frame: &[u8]) -> Option<Plain<'_, V6>> {
         let head = frame.first_chunk::<PLAIN_HEADERS>()?;
         if plain::type_and_version(head) & PLAIN_MASK != PLAIN_START {
             return None;
@@ -218,48 +223,77 @@ impl Family for V6 {
         if usize::from(end) > frame.len() || end < len || !is_host {
             return None;
         }
-        let upper = plain::transport(l4.first_chunk()?, header[field::NEXT_HEADER], usize::from(len))?;
-        if upper.is_udp & Udp::lacks_checksum::<V6>(l4) {
+        let plain::Transport { is_udp, flags } =
+            plain::transport(l4.first_chunk()?, header[field::NEXT_HEADER], i32::from(len))?;
+        if is_udp & Udp::lacks_checksum::<V6>(l4) {
             return None;
         }
-        Some(Plain {
-            source: array(header, field::SOURCE).into(),
-            destination: array(header, field::DESTINATION).into(),
-            source_port: upper.source_port,
-            destination_port: upper.destination_port,
-            is_udp: upper.is_udp,
-            flags: upper.flags,
-            acknowledgement: upper.acknowledgement,
-            hop_limit: header[field::HOP_LIMIT],
-            dont_fragment: true,
-            end,
-        })
+        Some(Plain { ends: Self::ends(head), is_udp, flags, ip_bytes: end - plain::ETHERNET as u16 })
     }
 
     #[inline(always)]
-    fn plain_head(frame: &mut [u8]) -> Option<&mut Self::PlainHead> {
+    fn plain_head(frame: &[u8]) -> Option<&Self::PlainHead> {
+        frame.first_chunk()
+    }
+
+    #[inline(always)]
+    fn plain_head_mut(frame: &mut [u8]) -> Option<&mut Self::PlainHead> {
         frame.first_chunk_mut()
     }
 
     #[inline(always)]
-    fn translate_plain(head: &mut Self::PlainHead, is_udp: bool, leaving: Leaving<'_, Self>) {
-        let Leaving { source, destination, ports, .. } = leaving;
-        let Some((_, l3)) = head.split_first_chunk_mut::<{ plain::ETHERNET }>() else { return };
-        let Some((header, l4)) = l3.split_first_chunk_mut::<{ field::LEN }>() else { return };
-        put(header, field::SOURCE, source.octets());
-        put(header, field::DESTINATION, destination.octets());
-        header[field::HOP_LIMIT] = header[field::HOP_LIMIT].wrapping_sub(1);
-        translate_ports(l4, is_udp, ports[0], ports[1], leaving.transport);
+    fn ends(head: &Self::PlainHead) -> &Self::Ends {
+        part::<PLAIN_HEADERS, PLAIN_SOURCE, PLAIN_ENDS>(head)
     }
 
     #[inline(always)]
-    fn both_addresses(source: Ipv6Addr, destination: Ipv6Addr, mix: impl Fn([u64; 4]) -> u64) -> u64 {
-        let words = |addr: Ipv6Addr| {
-            let both = u128::from_ne_bytes(addr.octets());
-            [both as u64, (both >> 64) as u64]
-        };
-        let ([a, b], [c, d]) = (words(source), words(destination));
-        mix([a, b, c, d])
+    fn plain_hop_limit(head: &Self::PlainHead) -> u8 {
+        head[plain::ETHERNET + field::HOP_LIMIT]
+    }
+
+    #[inline]
+    fn plain_dont_fragment(_: &Self::PlainHead) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn plain_upper(head: &Self::PlainHead) -> &[u8; plain::TRANSPORT] {
+        part::<PLAIN_HEADERS, { plain::ETHERNET + field::LEN }, { plain::TRANSPORT }>(head)
+    }
+
+    #[inline(always)]
+    fn translate_plain(head: &mut Self::PlainHead, is_udp: bool, leaving: Leaving<'_, Self>) {
+        let Leaving { answer, transport, .. } = leaving;
+        let ports: u32 = u32::from_ne_bytes(array(answer, 2 * ADDRESS));
+        put(head, PLAIN_SOURCE, array::<ADDRESS>(answer, ADDRESS));
+        put(head, PLAIN_SOURCE + ADDRESS, array::<ADDRESS>(answer, 0));
+        put(head, PLAIN_SOURCE + 2 * ADDRESS, ports.rotate_left(u32::BITS / 2).to_ne_bytes());
+        let Some((_, l3)) = head.split_first_chunk_mut::<{ plain::ETHERNET }>() else { return };
+        let Some((header, l4)) = l3.split_first_chunk_mut::<{ field::LEN }>() else { return };
+        header[field::HOP_LIMIT] = header[field::HOP_LIMIT].wrapping_sub(1);
+        apply_checksum(l4, is_udp, transport);
+    }
+
+    #[inline(always)]
+    fn join([source, destination]: [Ipv6Addr; 2], [from, to]: [u16; 2]) -> Self::Ends {
+        let mut ends = [0; PLAIN_ENDS];
+        put(&mut ends, 0, source.octets());
+        put(&mut ends, ADDRESS, destination.octets());
+        put(&mut ends, 2 * ADDRESS, from.to_be_bytes());
+        put(&mut ends, 2 * ADDRESS + size_of::<u16>(), to.to_be_bytes());
+        ends
+    }
+
+    #[inline(always)]
+    fn split(ends: &Self::Ends) -> ([Ipv6Addr; 2], [u16; 2]) {
+        let ports = [be16(ends, 2 * ADDRESS), be16(ends, 2 * ADDRESS + size_of::<u16>())];
+        ([array(ends, 0).into(), array(ends, ADDRESS).into()], ports)
+    }
+
+    #[inline(always)]
+    fn words(ends: &Self::Ends, mix: impl Fn([u64; 4]) -> u64) -> (u64, u32) {
+        let word = |at| u64::from_ne_bytes(array(ends, at * size_of::<u64>()));
+        (mix([0, 1, 2, 3].map(word)), u32::from_ne_bytes(array(ends, 2 * ADDRESS)))
     }
 
     #[inline]
@@ -280,15 +314,6 @@ impl Family for V6 {
     #[inline]
     fn set_destination(l3: &mut [u8], address: Ipv6Addr) {
         put(l3, field::DESTINATION, address.octets());
-    }
-
-    // By words: arrays that are compared go by the stack, and come back from there slowly.
-    #[inline(always)]
-    fn are_same([a, b]: [Ipv6Addr; 2], [c, d]: [Ipv6Addr; 2]) -> bool {
-        let difference = |one: Ipv6Addr, other: Ipv6Addr| {
-            u128::from_ne_bytes(one.octets()) ^ u128::from_ne_bytes(other.octets())
-        };
-        difference(a, c) | difference(b, d) == 0
     }
 
     #[inline(always)]

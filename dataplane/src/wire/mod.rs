@@ -43,7 +43,7 @@ pub use icmp::{Icmp, IcmpError, IcmpKind, IcmpMessage};
 pub use icmpv6::Icmpv6;
 pub use ip::{Fragment, IpProtocol, NetworkHeader};
 pub use nd::{ND_HOP_LIMIT, NeighbourAdvertisement, NeighbourSolicitation, solicited_node};
-pub use plain::{Leaving, Plain};
+pub use plain::{Leaving, Plain, acknowledgement};
 pub use ports::{PortsAndFlags, apply_checksum, ports, ports_and_flags, set_ports, translate_ports};
 pub use sctp::{Sctp, SctpChunk, SctpChunks};
 pub use tcp::{Tcp, TcpFlags};

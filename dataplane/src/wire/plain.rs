@@ -12,41 +12,24 @@ use super::bytes::{array, be16, be32};
 use super::{Delta, Ethernet, Family, IpProtocol, Tcp, TcpFlags, Udp};
 use std::hint::select_unpredictable;
 
-/// What the path wants to know of a plain packet.
+/// What the path wants to know of any plain packet. The rest it asks for when it needs it ([`Family::plain_head`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plain<F: Family> {
-    /// The source address, which is a host's.
-    pub source: F::Addr,
-    /// The destination address.
-    pub destination: F::Addr,
-    /// The source port.
-    pub source_port: u16,
-    /// The destination port.
-    pub destination_port: u16,
+pub struct Plain<'f, F: Family> {
+    /// Addresses and ports. The source is a host.
+    pub ends: &'f F::Ends,
     /// Whether it is UDP, else TCP.
     pub is_udp: bool,
     /// TCP's flags; none for UDP.
     pub flags: TcpFlags,
-    /// What a TCP segment acknowledges, or 0.
-    pub acknowledgement: u32,
-    /// TTL or hop limit.
-    pub hop_limit: u8,
-    /// IPv4's DF bit; always true in IPv6.
-    pub dont_fragment: bool,
-    /// Where the IP packet ends in the frame.
-    pub end: u16,
+    /// The bytes of IP.
+    pub ip_bytes: u16,
 }
 
-/// What a plain packet leaves with, by reference: addresses that are passed on go by the stack, and IPv6's come back from
-/// there slowly.
+/// What a plain packet leaves with.
 #[derive(Debug, Clone, Copy)]
 pub struct Leaving<'r, F: Family> {
-    /// Source address.
-    pub source: &'r F::Addr,
-    /// Destination address.
-    pub destination: &'r F::Addr,
-    /// Source and destination port.
-    pub ports: [u16; 2],
+    /// The ends of what answers it: its own the other way round.
+    pub answer: &'r F::Ends,
     /// What that and the hop add to the header's checksum.
     pub header: Delta,
     /// What that adds to the checksum of TCP or UDP.
@@ -57,40 +40,41 @@ pub struct Leaving<'r, F: Family> {
 pub(super) const ETHERNET: usize = Ethernet::LEN;
 pub(super) const TRANSPORT: usize = Tcp::MIN_HEADER;
 
-/// Bits for TCP and UDP: one test for both.
-const EITHER: u32 = 1 << IpProtocol::TCP.0 | 1 << IpProtocol::UDP.0;
+/// By protocol: the least bytes of a header of TCP or UDP; of any other more than TCP's can have.
+static LEAST: [u8; 256] = {
+    let mut least = [u8::MAX; 256];
+    least[IpProtocol::TCP.0 as usize] = Tcp::MIN_HEADER as u8;
+    least[IpProtocol::UDP.0 as usize] = Udp::LEN as u8;
+    least
+};
 
-/// Where the ports are, and what is beside them.
+/// What a TCP or UDP header says but for its ports.
 pub(super) struct Transport {
-    pub(super) source_port: u16,
-    pub(super) destination_port: u16,
     pub(super) is_udp: bool,
     pub(super) flags: TcpFlags,
-    pub(super) acknowledgement: u32,
 }
 
-/// Reads the first bytes of a TCP or UDP header, of `len` bytes with what follows. `None`: it is neither, or contradicts
-/// itself. Both have a word with the length that must fit: TCP's data offset, beside its flags, and UDP's length.
+/// Reads the first bytes of a TCP or UDP header, of `len` bytes with what follows, if there are any. `None`: it is
+/// neither, or contradicts itself. Both have a word with the length that must fit: TCP's data offset, beside its flags,
+/// and UDP's length.
 #[inline(always)]
-pub(super) fn transport(head: &[u8; TRANSPORT], protocol: u8, len: usize) -> Option<Transport> {
+pub(super) fn transport(head: &[u8; TRANSPORT], protocol: u8, len: i32) -> Option<Transport> {
+    let least = i32::from(LEAST[usize::from(protocol)]);
     let is_udp = protocol == IpProtocol::UDP.0;
-    let select = |udp: usize, tcp: usize| select_unpredictable(is_udp, udp, tcp);
-    let word =
-        usize::from(select_unpredictable(is_udp, be16(head, Udp::LENGTH), be16(head, Tcp::DATA_OFFSET)));
-    let (least, stated) = (select(Udp::LEN, Tcp::MIN_HEADER), select(word, word >> 10 & 0x3c));
-    let is_either = EITHER.checked_shr(u32::from(protocol)).is_some_and(|bits| bits & 1 != 0);
-    if !is_either || stated < least || stated > len {
+    let select = |udp: i32, tcp: i32| select_unpredictable(is_udp, udp, tcp);
+    let word = select(i32::from(be16(head, Udp::LENGTH)), i32::from(be16(head, Tcp::DATA_OFFSET)));
+    let stated = select(word, word >> 10 & 0x3c);
+    if stated < least || stated > len {
         return None;
     }
-    let flags = TcpFlags(select(0, word) as u8);
+    Some(Transport { is_udp, flags: TcpFlags(select(0, word) as u8) })
+}
+
+/// What a segment with these flags acknowledges, or 0; of a datagram, which has none, 0.
+#[inline(always)]
+pub fn acknowledgement(head: &[u8; TRANSPORT], flags: TcpFlags) -> u32 {
     let acknowledged = u32::from(flags.contains(TcpFlags::ACK)).wrapping_neg();
-    Some(Transport {
-        source_port: be16(head, 0),
-        destination_port: be16(head, 2),
-        is_udp,
-        flags,
-        acknowledgement: be32(head, Tcp::ACKNOWLEDGEMENT) & acknowledged,
-    })
+    be32(head, Tcp::ACKNOWLEDGEMENT) & acknowledged
 }
 
 /// The EtherType and the first two bytes of IP, as the machine loads them.

@@ -47,7 +47,6 @@ pub struct WorkerHandle<I = AfXdp> {
     pub report: Arc<WorkerReport>,
     queries: Sender<Query>,
     renewals: Sender<Renewal<I>>,
-    lanes: Sender<Lanes>,
     stop: Arc<AtomicBool>,
     waker: Arc<Waker>,
     thread: Option<JoinHandle<Report>>,
@@ -75,16 +74,16 @@ pub enum SpawnError<E> {
 /// Starts a worker on a thread of its own, and waits until it has its I/O, which `open` gives it.
 ///
 /// All of a worker's memory is taken there, behind the pinning, and so lies on the memory node of its core: packets, rings,
-/// flows.
+/// flows. With `lanes`, busy flows take these.
 pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
     settings: WorkerSettings,
     open: impl FnOnce() -> Result<I, E> + Send + 'static,
     tables: Reader,
     handoff: Handoff,
+    lanes: Option<Lanes>,
 ) -> Result<WorkerHandle<I>, SpawnError<E>> {
     let (queries, asked) = crossbeam::channel::bounded(QUERIES);
     let (renewals, renewed) = crossbeam::channel::bounded(1);
-    let (lanes, given) = crossbeam::channel::bounded(1);
     let (opened, is_open) = crossbeam::channel::bounded(1);
     let report = Arc::new(WorkerReport::default());
     let stop = Arc::new(AtomicBool::new(false));
@@ -100,13 +99,16 @@ pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
                 return Report::default();
             }
         };
-        let worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, asked);
+        let mut worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, asked);
+        if let Some(lanes) = lanes {
+            worker = worker.with_lanes(lanes, monotonic(settings.start));
+        }
         let _ = opened.send(Ok(()));
-        run(&settings, worker, (&renewed, &given), &their_report, &their_stop)
+        run(&settings, worker, &renewed, &their_report, &their_stop)
     });
     let thread = Some(thread.map_err(SpawnError::Thread)?);
     match is_open.recv() {
-        Ok(Ok(())) => Ok(WorkerHandle { report, queries, renewals, lanes, stop, waker, thread }),
+        Ok(Ok(())) => Ok(WorkerHandle { report, queries, renewals, stop, waker, thread }),
         Ok(Err(error)) => Err(SpawnError::Io(error)),
         Err(_) => Err(SpawnError::Died),
     }
@@ -116,7 +118,7 @@ pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
 fn run<I: PacketIo>(
     settings: &WorkerSettings,
     worker: Worker<I>,
-    (renewals, lanes): (&Receiver<Renewal<I>>, &Receiver<Lanes>),
+    renewals: &Receiver<Renewal<I>>,
     report: &WorkerReport,
     stop: &AtomicBool,
 ) -> Report {
@@ -136,9 +138,6 @@ fn run<I: PacketIo>(
                     Some(worker) => worker,
                     None => return last,
                 };
-            }
-            if let Ok(lanes) = lanes.try_recv() {
-                worker = worker.with_lanes(lanes, monotonic(start));
             }
             report.leave(worker.housekeep());
             reported = time;
@@ -173,13 +172,6 @@ impl<I> WorkerHandle<I> {
     /// last, or is gone.
     pub fn renew(&self, renewal: impl FnOnce(I) -> Option<I> + Send + 'static) -> bool {
         let accepted = self.renewals.try_send(Box::new(renewal)).is_ok();
-        self.waker.wake();
-        accepted
-    }
-
-    /// Switches the worker's fast lanes on, within a tenth of a second; once. `false`: they are, or it is gone.
-    pub fn give_lanes(&self, lanes: Lanes) -> bool {
-        let accepted = self.lanes.try_send(lanes).is_ok();
         self.waker.wake();
         accepted
     }

@@ -65,6 +65,26 @@ pub enum ClassifierError {
         /// The queue.
         queue: u32,
     },
+    /// A map of the fast lane could not be shared or changed.
+    #[error("the fast lane's map {map} could not be used: {source}{}", permission_hint(.source))]
+    LaneMap {
+        /// The map.
+        map: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The classifier cannot redirect to an interface.
+    #[error("packets cannot be redirected to interface {ifindex} (port {}): {}{}", .port.0, detail(.source.as_ref()), permission_hint(.source.as_ref()))]
+    LanePort {
+        /// The port.
+        port: PortId,
+        /// The interface.
+        ifindex: u32,
+        /// What the kernel said.
+        #[source]
+        source: Box<aya::maps::xdp::XdpMapError>,
+    },
     /// A NodePort of something else than TCP, UDP or SCTP.
     #[error("NodePort {port} has IP protocol {protocol}: only TCP (6), UDP (17) and SCTP (132) have ports")]
     NotAPortProtocol {

@@ -10,9 +10,10 @@ use aya::programs::Xdp;
 use aya::programs::xdp::{XdpLink, XdpLinkId, XdpMode as AyaMode};
 use aya::programs::{ProgramError, links::Link};
 use aya::util::KernelVersion;
-use aya::{Ebpf, maps::MapData};
+use aya::{Ebpf, EbpfLoader, maps::MapData};
 
 use super::error::errno;
+use super::lane::{self, LaneMaps, LaneSize, LoadedMaps};
 use super::maps::{StateMaps, take_map};
 use super::{ClassifierCounters, ClassifierError, ClassifierState, MAX_QUEUES};
 use crate::io::PortId;
@@ -59,15 +60,29 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Loads the program and its maps. Until [`grow`](Self::grow) it passes every packet to the kernel.
+    /// Loads the program and its maps, without the fast lane. Until [`grow`](Self::grow) it passes every packet to the
+    /// kernel.
     pub fn load() -> Result<Classifier, ClassifierError> {
+        Self::load_object(&mut EbpfLoader::new())
+    }
+
+    /// The same with the fast lane, and the maps of that.
+    pub fn load_with_lane(size: &LaneSize) -> Result<(Classifier, LaneMaps), ClassifierError> {
+        let mut loader = EbpfLoader::new();
+        lane::configure(&mut loader, size);
+        let mut classifier = Self::load_object(&mut loader)?;
+        let maps = LoadedMaps::take(&mut classifier.object, size)?;
+        Ok((classifier, LaneMaps::new(maps, size)?))
+    }
+
+    fn load_object(loader: &mut EbpfLoader<'_>) -> Result<Classifier, ClassifierError> {
         match KernelVersion::current() {
             Ok(version) if version < KernelVersion::new(5, 9, 0) => {
                 return Err(ClassifierError::KernelTooOld { found: format!("{version:?}") });
             }
             _ => (),
         }
-        let mut object = Ebpf::load(OBJECT)?;
+        let mut object = loader.load(OBJECT)?;
         program(&mut object)?.load().map_err(ClassifierError::Verify)?;
         Ok(Classifier {
             state: StateMaps::take(&mut object)?,

@@ -13,6 +13,7 @@ mod state;
 mod counters;
 mod maps;
 mod error;
+mod lane;
 mod loader;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod tests;
 
 pub use counters::ClassifierCounters;
 pub use error::ClassifierError;
+pub use lane::{BpfKeys, LaneControl, LaneMaps, LaneSize};
 pub use loader::{AttachPreference, Classifier, XdpMode};
 pub use state::{AddressFlags, ClassifierState, FamilyPort, InterfaceEntry};
 

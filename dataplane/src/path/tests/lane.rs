@@ -174,14 +174,16 @@ fn retired_udp_flows_leave_at_the_epoch<F: Net>() {
 fn an_emptied_lane_fills_again<F: Net>() {
     let mut world = world::<F>();
     let who = promoted(&mut world, 0);
-    world.lane().settings.flushes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let flushes = world.lane().flushes.get();
+    world.lane().flushes.set(flushes + 1);
     world.tell_lane();
     for _ in 0..256 {
         world.resume(&who).send(ACK).expect_at_backend();
     }
     world.resume(&who).send(ACK).fast().expect_at_backend();
     // And stays out of a port that takes no redirects.
-    world.lane().settings.flushes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let flushes = world.lane().flushes.get();
+    world.lane().flushes.set(flushes + 1);
     world.lane().classifier.usable.set(CLIENT_PORT, false);
     world.tell_lane();
     for _ in 0..600 {

@@ -16,7 +16,7 @@ use crate::{
 use proptest::prelude::*;
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::Duration,
 };
 
@@ -425,12 +425,13 @@ impl<F: Net> Model<F> {
             Step::Usable { usable } => {
                 let lane = self.world.lane();
                 lane.classifier.usable.set(CLIENT_PORT, usable);
-                lane.settings.flushes.fetch_add(1, Relaxed);
+                lane.flushes.set(lane.flushes.get() + 1);
                 self.tell();
             }
             Step::Mtu { mtu } => self.world.tables(|tables| tables.port_mtus = [mtu, 1500].into()),
             Step::Flush => {
-                self.world.lane().settings.flushes.fetch_add(1, Relaxed);
+                let flushes = &self.world.lane().flushes;
+                flushes.set(flushes.get() + 1);
                 self.tell();
             }
             Step::Tell => self.tell(),

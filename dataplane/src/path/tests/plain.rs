@@ -11,7 +11,7 @@ use crate::{
     io::{MemoryIo, PacketIo},
     state::Tuple,
     table::Transport,
-    wire::{Family, TcpFlags, V4, V6},
+    wire::{Family, TcpFlags, V4, V6, acknowledgement},
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
 
@@ -41,14 +41,17 @@ fn says_what_the_parsers_say<F: Net>(
     let mut frame = io.allocate().unwrap();
     frame.write(&bytes).unwrap();
     let packet = F::packets(&frame).pop().expect("the parsers take what is plain");
-    assert_eq!((packet.part, packet.is_plain), (Part::Whole, false));
-    let Tuple { source, destination, source_port, destination_port, transport } = packet.tuple;
-    assert_eq!((source, destination), (plain.source, plain.destination));
-    assert_eq!((source_port, destination_port), (plain.source_port, plain.destination_port));
-    assert_eq!(transport == Transport::Udp, plain.is_udp);
-    assert_eq!((packet.flags, packet.acknowledgement), (plain.flags, plain.acknowledgement));
-    assert_eq!((packet.hop_limit, packet.dont_fragment), (plain.hop_limit, plain.dont_fragment));
-    let (Layout { l3, l4, end, vlan }, short) = (packet.layout, Layout::of_plain::<F>(plain.end));
+    assert_eq!(packet.part, Part::Whole);
+    assert_eq!(packet.tuple, Tuple::between(plain.ends, packet.tuple.transport));
+    assert_eq!(packet.tuple.ends(), *plain.ends);
+    assert_eq!(packet.tuple.transport == Transport::Udp, plain.is_udp);
+    assert_eq!((packet.flags, packet.layout.ip_bytes()), (plain.flags, plain.ip_bytes));
+    let head = F::plain_head(&bytes).expect("it is plain");
+    assert_eq!(packet.tuple.ends(), *F::ends(head));
+    assert_eq!(packet.acknowledgement, acknowledgement(F::plain_upper(head), plain.flags));
+    let (hop_limit, dont_fragment) = (F::plain_hop_limit(head), F::plain_dont_fragment(head));
+    assert_eq!((packet.hop_limit, packet.dont_fragment), (hop_limit, dont_fragment));
+    let (Layout { l3, l4, end, vlan }, short) = (packet.layout, Layout::of_plain::<F>(plain.ip_bytes));
     assert_eq!((l3, l4, end, vlan), (short.l3, short.l4, short.end, short.vlan));
     io.recycle(frame);
 }

@@ -42,7 +42,9 @@ fn translate<F: Net>(io: &mut MemoryIo, bytes: &[u8], old: &Tuple<F>, new: &Tupl
     frame.write(bytes).unwrap();
     let packet = F::classify(&frame);
     assert_eq!(packet.tuple, *old);
-    let [deltas, _] = rewrite::flow_deltas(old, &new.reversed());
+    let [deltas, back] = rewrite::flow_deltas(old, &new.reversed());
+    let [turned, _] = rewrite::flow_deltas(&new.reversed(), old);
+    assert_eq!(back, turned, "the way back takes off what the way there adds");
     let translation = Translation { tuple: *new, deltas, link: &backend_link(0), mtu: 1500 };
     rewrite::translate(&packet, &mut frame, &translation);
     let translated = frame.to_vec();
@@ -53,12 +55,10 @@ fn translate<F: Net>(io: &mut MemoryIo, bytes: &[u8], old: &Tuple<F>, new: &Tupl
     }
     if F::plain(bytes).is_some() {
         frame.write(bytes).unwrap();
-        let head = F::plain_head(&mut frame).expect("it is plain");
-        let Tuple { source, destination, source_port, destination_port, transport } = new;
-        let ports = [*source_port, *destination_port];
-        let leaving =
-            Leaving { source, destination, ports, header: deltas.header, transport: deltas.transport };
-        F::translate_plain(head, *transport == Transport::Udp, leaving);
+        let head = F::plain_head_mut(&mut frame).expect("it is plain");
+        let answer = &new.reversed().ends();
+        let leaving = Leaving { answer, header: deltas.header, transport: deltas.transport };
+        F::translate_plain(head, new.transport == Transport::Udp, leaving);
         assert_eq!(frame.to_vec(), translated, "and so does the short way for plain packets");
     }
     io.recycle(frame);

@@ -3,16 +3,13 @@
 use super::*;
 use crate::{
     lane::{
-        Epoch, Hops, LaneSettings, Lanes, Memory, Slots, UsablePorts, WorkerLane,
+        Epoch, Flushes, Hops, LaneSettings, Lanes, Memory, Slots, UsablePorts, WorkerLane,
         classifier::{Classifier, Index},
     },
     state::Traffic,
     wire::{Family, V4, V6},
 };
-use std::{
-    num::NonZeroU8,
-    sync::atomic::{AtomicU16, Ordering::Relaxed},
-};
+use std::num::NonZeroU8;
 
 /// The next hops that have places.
 const NEXT_HOPS: u32 = 16;
@@ -20,7 +17,8 @@ const NEXT_HOPS: u32 = 16;
 /// See the module.
 pub(crate) struct FastLane<F: Family> {
     pub(crate) classifier: Classifier<F>,
-    pub(crate) settings: LaneSettings,
+    pub(crate) flushes: Arc<Flushes>,
+    settings: LaneSettings,
     /// What the classifier has forwarded.
     pub(crate) forwarded: Traffic,
 }
@@ -39,12 +37,17 @@ fn lane<F: Family>(workers: u16, pairs: usize, keys: usize, usable: &Arc<UsableP
 }
 
 /// A worker's part of it.
-pub(crate) fn share<F: Family>(lane: &Classifier<F>, worker: usize, workers: usize) -> WorkerLane<F> {
+pub(crate) fn share<F: Family>(
+    lane: &Classifier<F>,
+    (worker, workers): (usize, usize),
+    flushes: &Arc<Flushes>,
+) -> WorkerLane<F> {
     WorkerLane {
         slots: Slots::share(Arc::clone(&lane.slots), worker, workers),
         keys: Box::new(lane.index.clone()),
         hops: lane.hops.clone(),
         usable: Arc::clone(&lane.usable),
+        flushes: Arc::clone(flushes),
     }
 }
 
@@ -65,16 +68,15 @@ impl<F: Net> World<F> {
         let usable = Arc::new(UsablePorts::default());
         [CLIENT_PORT, BACKEND_PORT].iter().for_each(|port| usable.set(*port, true));
         let (v4, v6) = (lane(workers, pairs, keys, &usable), lane(workers, pairs, keys, &usable));
-        let flushes = Arc::<AtomicU16>::default();
-        let promote_after = NonZeroU8::new(promote_after).unwrap();
-        let settings = LaneSettings { promote_after, flushes: Arc::clone(&flushes) };
+        let flushes = Arc::<Flushes>::default();
+        let settings = LaneSettings { promote_after: NonZeroU8::new(promote_after).unwrap() };
         for (worker, path) in world.workers.iter_mut().enumerate() {
-            let workers = usize::from(workers);
-            let (v4, v6) = (share(&v4, worker, workers), share(&v6, worker, workers));
+            let place = (worker, usize::from(workers));
+            let (v4, v6) = (share(&v4, place, &flushes), share(&v6, place, &flushes));
             path.set_lanes(Lanes { v4, v6, settings: settings.clone() }, Duration::ZERO);
         }
         let classifier = F::classifier(v4, v6);
-        world.lane = Some(FastLane { classifier, settings, forwarded: Traffic::default() });
+        world.lane = Some(FastLane { classifier, flushes, settings, forwarded: Traffic::default() });
         world.tell_lane();
         world
     }
@@ -91,8 +93,9 @@ impl<F: Net> World<F> {
         for (worker, path) in self.workers.iter_mut().enumerate() {
             let config = path.config().clone();
             *path = Path::new(config);
-            let mine = share(&lane.classifier, worker, workers);
-            let others = (share(&others.0, worker, workers), share(&others.1, worker, workers));
+            let (place, flushes) = ((worker, workers), &lane.flushes);
+            let mine = share(&lane.classifier, place, flushes);
+            let others = (share(&others.0, place, flushes), share(&others.1, place, flushes));
             let (v4, v6) = F::with_other(mine, others);
             path.set_lanes(Lanes { v4, v6, settings: lane.settings.clone() }, Duration::ZERO);
         }
@@ -105,14 +108,14 @@ impl<F: Net> World<F> {
     /// Does for the lane what control does when it publishes: next hops, and then epochs.
     pub(crate) fn tell_lane(&mut self) {
         let tables = F::tables(&self.snapshot);
-        let Some(FastLane { classifier, settings, .. }) = &mut self.lane else { return };
+        let Some(FastLane { classifier, flushes, .. }) = &mut self.lane else { return };
         for id in (0..NEXT_HOPS).map(NextHopId) {
             let next_hop = tables.next_hop(id);
             let way = next_hop.link.as_ref().map(|link| (link, next_hop.mtu));
             classifier.hops.set(classifier.hops.next(id).expect("it has a place"), way);
         }
         classifier.epochs = [Transport::Tcp, Transport::Udp]
-            .map(|transport| Epoch::new(settings.flushes.load(Relaxed), transport, tables.udp_epoch));
+            .map(|transport| Epoch::new(flushes.get(), transport, tables.udp_epoch));
     }
 
     /// Has the classifier look at a frame.

@@ -125,7 +125,7 @@ impl Net for V6 {
 fn classify_both(frame: &Frame) -> (ArrayVec<Packet<V4>, BATCH>, ArrayVec<Packet<V6>, BATCH>) {
     let (mut v4, mut v6) = (Arrivals::new(), Arrivals::new());
     let _ = classify::classify(frame, 0, &mut v4, &mut v6);
-    (v4.packets, v6.packets)
+    (v4.unusual, v6.unusual)
 }
 
 /// Where clients are.
