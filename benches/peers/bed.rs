@@ -4,7 +4,7 @@
 //!  generator gN ──── cN gateway bN ──── kN sink
 //!  10.1.0.2    10.1.0.1     10.2.0.1    10.2.0.2, and for the gateway also 10.2.0.11 … .14
 //! ```
-//! The gateway's packets are received by a kernel thread (threaded NAPI) on processor 1, where its other threads are too,
+//! The gateway's packets are received by kernel threads (threaded NAPI) on processor 1, where its other threads are too,
 //! and the generator has processor 0: so a gateway has one core for all that it does. The sink drops in the softirq of
 //! whoever sends to it, which costs all systems the same. Interfaces have numbers because kernel threads are known by their
 //! names alone. The sink answers no ARP while it drops everything: its addresses are permanent neighbours.
@@ -58,11 +58,19 @@ impl Bed {
         for address in [Ipv4Addr::new(10, 2, 0, 2)].into_iter().chain(BACKENDS) {
             bed.gateway.ip(&format!("neigh add {address} lladdr {mac} dev {backend} nud permanent"))?;
         }
-        // NAPI, which takes redirected frames, is on with GRO; the gateway's polls are then a thread of the kernel.
+        // What is answered by programs is the sink's: for them Services are reached by way of the gateway.
+        for address in BACKENDS {
+            bed.sink.ip(&format!("addr add {address}/16 dev {sink}"))?;
+        }
+        bed.generator.ip("route add 10.96.0.0/12 via 10.1.0.1")?;
+        // NAPI, which takes redirected frames, is on with GRO; the gateway's polls are then threads of the kernel.
         bed.sink.run(&["ethtool", "-K", &sink, "gro", "on"])?;
-        bed.gateway.run(&["ethtool", "-K", &client, "gro", "on"])?;
-        bed.gateway.run(&["sh", "-c", &format!("echo 1 > /sys/class/net/{client}/threaded")])?;
-        pin(&format!("napi/{client}-"), GATEWAY_CORE)?;
+        bed.generator.run(&["ethtool", "-K", &generator, "gro", "on"])?;
+        for interface in [&client, &backend] {
+            bed.gateway.run(&["ethtool", "-K", interface, "gro", "on"])?;
+            bed.gateway.run(&["sh", "-c", &format!("echo 1 > /sys/class/net/{interface}/threaded")])?;
+            pin(&format!("napi/{interface}-"), GATEWAY_CORE)?;
+        }
         Ok(bed)
     }
 

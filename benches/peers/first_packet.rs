@@ -31,6 +31,7 @@ pub(crate) fn measure(
                 rate: "2k".to_owned(),
                 duration: "5s".to_owned(),
                 packets: Some(FLOWS),
+                receive: true,
                 sample: 1,
             };
             let latency = || -> Result<LatencySummary> {

@@ -5,8 +5,9 @@
 //! * How: every system has a test bed of its own (`bed`), all of them up at the same time with the same objects from one
 //!   API server (`objects`). Rounds alternate between the systems, so that a slow minute of the machine is everybody's;
 //!   medians count. The generator has processor 0, the gateway processor 1.
-//! * Measured: packets a second and processors used (`forward`), the first packet of a flow (`first_packet`), the time
-//!   from a change of an EndpointSlice until a flow shows it (`change`), and DPDK's hash beside our flow table (`hash`).
+//! * Measured: packets a second and processors used (`forward`), requests and answers over TCP (`round_trips`), the first
+//!   packet of a flow (`first_packet`), the time from a change of an EndpointSlice until a flow shows it (`change`), and
+//!   DPDK's hash beside our flow table (`hash`).
 
 mod bed;
 mod change;
@@ -16,7 +17,9 @@ mod forward;
 mod hash;
 mod l2fwd;
 mod objects;
+mod programs;
 mod results;
+mod round_trips;
 mod systems;
 mod traffic;
 
@@ -84,6 +87,8 @@ fn run() -> Result<()> {
             say(&format!("  forwarding, {flows} flows"));
             forward::measure(&systems, services, flows, plan.rounds, &mut results)?;
         }
+        say("  round trips");
+        round_trips::measure(&systems, services, plan.rounds, &mut results)?;
         say("  first packets");
         first_packet::measure(&mut systems, services, plan.rounds, &mut results)?;
         say("  changes");

@@ -14,6 +14,9 @@ pub(crate) const NODE: &str = "gateway";
 /// The port of every Service, and of its endpoints.
 pub(crate) const PORT: u16 = 53;
 const TARGET_PORT: u16 = 8053;
+/// The port of Service 0 for round trips, and of its endpoints.
+pub(crate) const STREAM_PORT: u16 = 80;
+pub(crate) const STREAM_TARGET_PORT: u16 = 8080;
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 const WRITERS: usize = 4;
 
@@ -88,16 +91,22 @@ fn name(number: usize) -> String {
 }
 
 fn create(api: &Api, number: usize) -> Result<()> {
+    // (name, protocol, port, endpoints' port). The first one answers streams too.
+    let ports = [("dns", "UDP", PORT, TARGET_PORT), ("stream", "TCP", STREAM_PORT, STREAM_TARGET_PORT)];
+    let ports = &ports[..if number == 0 { 2 } else { 1 }];
+    let service_port = |(name, protocol, port, target): &(&str, &str, u16, u16)| json!({"name": name, "protocol": protocol, "port": port, "targetPort": target});
+    let endpoint_port = |(name, protocol, _, target): &(&str, &str, u16, u16)| json!({"name": name, "protocol": protocol, "port": target});
     let service = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": name(number)},
-        "spec": {"clusterIP": address(number), "ports": [{"name": "dns", "protocol": "UDP", "port": PORT, "targetPort": TARGET_PORT}]},
+        "spec": {"clusterIP": address(number), "ports": ports.iter().map(service_port).collect::<Vec<_>>()},
     });
     let context = || format!("cannot create {}", name(number));
     api.create("/api/v1/namespaces/default/services", &service).with_context(context)?;
     let slice = json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {"name": name(number), "labels": {"kubernetes.io/service-name": name(number)}},
-        "endpoints": endpoints(&BACKENDS), "ports": [{"name": "dns", "port": TARGET_PORT, "protocol": "UDP"}],
+        "endpoints": endpoints(&BACKENDS),
+        "ports": ports.iter().map(endpoint_port).collect::<Vec<_>>(),
     });
     api.create(SLICES, &slice).with_context(context)?;
     Ok(())

@@ -1,7 +1,7 @@
 //! target/bench/peers.json, and the table with ratios and what is missed.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -10,8 +10,20 @@ use serde_json::{Value, json};
 
 use crate::say;
 
-/// What ours should be of the bare forwarder, and of kube-proxy's iptables mode.
-const TARGETS: [(&str, f64); 2] = [("l2fwd", 0.95), ("kube-proxy-iptables", 1.2)];
+/// What ours should be of others, at least: by figure, our system, the other, and flows where it depends on them.
+const TARGETS: [(&str, &str, &str, Option<&str>, f64); 6] = [
+    ("forward", "penstock", "l2fwd", None, 0.95),
+    ("forward", "penstock", "kube-proxy-iptables", None, 1.2),
+    ("forward", FAST_LANE, KUBE_PROXY, Some("1k"), 6.0),
+    ("forward", FAST_LANE, KUBE_PROXY, Some("100k"), 5.0),
+    ("forward", FAST_LANE, "xdp-redirect", None, 0.8),
+    ("tcp-rr", FAST_LANE, KUBE_PROXY, None, 1.2),
+];
+const FAST_LANE: &str = "penstock-fastlane";
+/// kube-proxy in its better mode.
+const KUBE_PROXY: &str = "kube-proxy";
+/// Processor time a packet of the fast lane, of that of kube-proxy in its better mode, at most.
+const CPU_TARGET: f64 = 0.25;
 
 /// Results, as they come.
 #[derive(Debug, Default)]
@@ -39,8 +51,8 @@ impl Results {
             .iter()
             .map(|(name, value, unit, params)| {
                 let mut params = params.clone();
-                for (other, ratio) in self.ratios(name, *value) {
-                    params[format!("of_{other}")] = json!(ratio);
+                for ratio in self.ratios(name) {
+                    params[format!("{}_of_{}", ratio.what, ratio.other)] = json!(ratio.value);
                 }
                 json!({"name": name, "value": value, "unit": unit, "params": params})
             })
@@ -57,26 +69,29 @@ impl Results {
     /// The table.
     pub(crate) fn table(&self) -> String {
         let mut text = format!("{}, commit {}\n", machine::cpu(), machine::commit());
-        text += &format!("{:<44} {:>10} {:<5} {:>6}  {}\n", "what", "value", "unit", "cores", "ratios");
+        text += &format!(
+            "{:<44} {:>10} {:<5} {:>6} {:>7}  {}\n",
+            "what", "value", "unit", "cores", "ns cpu", "ratios"
+        );
         let mut missed = false;
         for (name, value, unit, params) in &self.results {
-            let cores = params["cpu_cores"].as_f64().map(|cores| format!("{cores:.2}")).unwrap_or_default();
-            let ratios: Vec<String> = self
-                .ratios(name, *value)
-                .into_iter()
-                .map(|(other, ratio)| {
-                    let target = TARGETS.iter().find(|(name, target)| *name == other && ratio < *target);
-                    missed |= target.is_some();
-                    let mark = target.map(|(_, target)| format!(" (target {target} !)")).unwrap_or_default();
-                    format!("{ratio:.2} × {other}{mark}")
-                })
-                .collect();
-            let line = format!("{name:<44} {value:>10.2} {unit:<5} {cores:>6}  {}", ratios.join(", "));
+            let number = |key: &str, digits| {
+                params[key].as_f64().map(|number| format!("{number:.digits$}")).unwrap_or_default()
+            };
+            let ratios: Vec<String> = self.ratios(name).iter().map(Ratio::to_string).collect();
+            missed |= self
+                .ratios(name)
+                .iter()
+                .any(|ratio| ratio.is_missed() && name.starts_with("forward/penstock/"));
+            let (cores, cpu) = (number("cpu_cores", 2), number("cpu_ns_per_packet", 0));
+            let line =
+                format!("{name:<44} {value:>10.2} {unit:<5} {cores:>6} {cpu:>7}  {}", ratios.join(", "));
             text += &(line.trim_end().to_owned() + "\n");
         }
         if missed {
-            text += "! missed. What bounds it here: a veth has no zero-copy, so that every packet that leaves through an AF_XDP\n  \
-                socket costs an skb and a softirq, whatever is done to it before: compare l2fwd, which does nothing to it.\n";
+            text += "! missed. What bounds penstock without its fast lane here: a veth has no zero-copy, so that every packet that leaves\n  \
+                through an AF_XDP socket costs an skb and a softirq, whatever is done to it before: compare l2fwd, which does\n  \
+                nothing to it.\n";
         }
         for note in &self.notes {
             text += &format!("note: {note}\n");
@@ -84,16 +99,93 @@ impl Results {
         text
     }
 
-    /// Of our own forwarding: its ratios to the others' at the same point.
-    fn ratios(&self, name: &str, value: f64) -> Vec<(String, f64)> {
-        let Some(point) = name.strip_prefix("forward/penstock/") else { return Vec::new() };
-        let others = self.results.iter().filter_map(|(other, theirs, ..)| {
-            let system = other.strip_prefix("forward/")?.strip_suffix(point)?.strip_suffix('/')?;
-            (system != "penstock" && *theirs > 0.0)
-                .then(|| (system.to_owned(), (value / theirs * 1000.0).round() / 1000.0))
-        });
-        others.collect()
+    fn find(&self, name: &str) -> Option<(f64, f64)> {
+        let (_, value, _, params) = self.results.iter().find(|(other, ..)| other == name)?;
+        Some((*value, params["cpu_ns_per_packet"].as_f64().unwrap_or_default()))
+            .filter(|(value, _)| *value > 0.0)
     }
+
+    /// Of a figure of ours: its ratios to the others' at the same point.
+    fn ratios(&self, name: &str) -> Vec<Ratio> {
+        let mut parts = name.splitn(3, '/');
+        let (Some(figure @ ("forward" | "tcp-rr")), Some(system), Some(point)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            return Vec::new();
+        };
+        let Some((ours, cpu)) = self.find(name).filter(|_| system.starts_with("penstock")) else {
+            return Vec::new();
+        };
+        let at = |other: &str| self.find(&format!("{figure}/{other}/{point}"));
+        let proxies: Vec<_> =
+            ["kube-proxy-iptables", "kube-proxy-nftables"].into_iter().filter_map(at).collect();
+        let better = proxies.iter().copied().max_by(|one, other| one.0.total_cmp(&other.0));
+        let cheaper = proxies.iter().map(|(_, cpu)| *cpu).filter(|cpu| *cpu > 0.0).min_by(f64::total_cmp);
+        let flows = point.rsplit('/').next();
+        let others = [
+            ("l2fwd", at("l2fwd")),
+            ("xdp-redirect", at("xdp-redirect")),
+            ("kernel-forward", at("kernel-forward")),
+            ("kube-proxy-iptables", at("kube-proxy-iptables")),
+            ("kube-proxy-nftables", at("kube-proxy-nftables")),
+            (KUBE_PROXY, better),
+        ];
+        let target = |other: &str| {
+            TARGETS
+                .iter()
+                .find(|(of, who, whom, only, _)| {
+                    (*of, *who, *whom) == (figure, system, other) && (only.is_none() || *only == flows)
+                })
+                .map(|(.., target)| *target)
+        };
+        let speed = others.into_iter().filter_map(|(other, theirs)| {
+            Some(Ratio {
+                what: "rate",
+                other,
+                value: rounded(ours / theirs?.0),
+                least: target(other),
+                most: None,
+            })
+        });
+        let cost = cheaper.filter(|_| cpu > 0.0).map(|cheaper| {
+            let most = (system == FAST_LANE).then_some(CPU_TARGET);
+            Ratio { what: "cpu", other: KUBE_PROXY, value: rounded(cpu / cheaper), least: None, most }
+        });
+        speed.chain(cost).collect()
+    }
+}
+
+/// Ours of theirs.
+#[derive(Debug)]
+struct Ratio {
+    what: &'static str,
+    other: &'static str,
+    value: f64,
+    least: Option<f64>,
+    most: Option<f64>,
+}
+
+impl Ratio {
+    fn is_missed(&self) -> bool {
+        self.least.is_some_and(|least| self.value < least) || self.most.is_some_and(|most| self.value > most)
+    }
+}
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ratio { what, other, value, .. } = self;
+        let what = if *what == "rate" { "" } else { what };
+        write!(f, "{value:.2} × {other}{}{what}", if what.is_empty() { "" } else { " " })?;
+        match self.least.or(self.most) {
+            Some(target) if self.is_missed() => write!(f, " (target {target} !)"),
+            Some(target) => write!(f, " (target {target})"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }
 
 /// Where results are written to.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     bed::{Bed, CLUSTER_CIDR, GATEWAY_CORE},
     objects::{NODE, Objects},
+    programs::{self, Attached},
     traffic,
 };
 
@@ -24,8 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) enum Kind {
     /// Our AF_XDP rings, and nothing between them.
     L2fwd,
-    /// `penstock run`.
+    /// A redirect in XDP, and nothing else.
+    XdpRedirect,
+    /// `penstock run`, every packet by way of a worker.
     Penstock,
+    /// `penstock run`, established flows in the classifier.
+    PenstockFastlane,
     /// The kernel, routing to the Services' own addresses: no translation.
     KernelForward,
     /// kube-proxy's rules in iptables.
@@ -35,23 +40,37 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 5] =
-        [Kind::L2fwd, Kind::Penstock, Kind::KernelForward, Kind::KubeProxyIptables, Kind::KubeProxyNftables];
+    pub(crate) const ALL: [Kind; 7] = [
+        Kind::L2fwd,
+        Kind::XdpRedirect,
+        Kind::Penstock,
+        Kind::PenstockFastlane,
+        Kind::KernelForward,
+        Kind::KubeProxyIptables,
+        Kind::KubeProxyNftables,
+    ];
 
     /// As results have it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::L2fwd => "l2fwd",
+            Kind::XdpRedirect => "xdp-redirect",
             Kind::Penstock => "penstock",
+            Kind::PenstockFastlane => "penstock-fastlane",
             Kind::KernelForward => "kernel-forward",
             Kind::KubeProxyIptables => "kube-proxy-iptables",
             Kind::KubeProxyNftables => "kube-proxy-nftables",
         }
     }
 
+    /// Whether it is Penstock.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Kind::Penstock | Kind::PenstockFastlane)
+    }
+
     /// Whether it knows Services.
     pub(crate) fn follows_services(self) -> bool {
-        matches!(self, Kind::Penstock | Kind::KubeProxyIptables | Kind::KubeProxyNftables)
+        !matches!(self, Kind::L2fwd | Kind::XdpRedirect | Kind::KernelForward)
     }
 }
 
@@ -59,6 +78,7 @@ impl Kind {
 pub(crate) struct System {
     pub(crate) kind: Kind,
     child: Option<Child>,
+    _program: Option<Attached>,
     pub(crate) bed: Bed,
 }
 
@@ -77,9 +97,11 @@ impl Systems {
         let mut all = Vec::new();
         for (number, kind) in (1..).zip(Kind::ALL) {
             let bed = Bed::build(owner, number)?;
-            let child = start(kind, &bed, objects, folder.path())
-                .with_context(|| format!("{} does not start", kind.name()))?;
-            all.push(System { kind, child, bed });
+            let fails = || format!("{} does not start", kind.name());
+            let child = start(kind, &bed, objects, folder.path()).with_context(fails)?;
+            let program = (kind == Kind::XdpRedirect).then(|| programs::redirect(&bed));
+            let program = program.transpose().with_context(fails)?;
+            all.push(System { kind, child, _program: program, bed });
         }
         Ok(Systems { all, next_source: 0, _folder: folder })
     }
@@ -127,9 +149,11 @@ fn start(kind: Kind, bed: &Bed, objects: &mut Objects, folder: &Path) -> Result<
             bed.gateway.ip("route add 10.96.0.0/12 via 10.2.0.2")?;
             return Ok(None);
         }
+        Kind::XdpRedirect => return Ok(None),
         Kind::L2fwd => l2fwd_line(bed)?,
-        Kind::Penstock => {
-            let config = penstock_config(bed, &objects.join(&bed.gateway)?, &file("sock"));
+        Kind::Penstock | Kind::PenstockFastlane => {
+            let mut config = penstock_config(bed, &objects.join(&bed.gateway)?, &file("sock"));
+            config["fastLane"] = json!(if kind == Kind::Penstock { "off" } else { "on" });
             write(&file("yaml"), &config)?;
             vec![
                 penstock_program()?.display().to_string(),

@@ -30,6 +30,8 @@ pub(crate) struct Load {
     pub(crate) duration: String,
     /// If it is to end sooner.
     pub(crate) packets: Option<u64>,
+    /// Whether the sink takes what arrives, or does what it likes with it.
+    pub(crate) receive: bool,
     /// 0: arrivals are counted only; 1: each is looked at.
     pub(crate) sample: u32,
 }
@@ -53,7 +55,7 @@ impl Load {
         };
         let raw = RawSpec {
             interface: Some(bed.name('g')),
-            receive: Some(format!("{}:{}", bed.sink.name(), bed.name('k'))),
+            receive: self.receive.then(|| format!("{}:{}", bed.sink.name(), bed.name('k'))),
             destination_mac: Some(bed.mac(2).map(|byte| format!("{byte:02x}")).join(":")),
             traffic: vec![traffic],
             rate: Some(self.rate.clone()),
@@ -80,6 +82,7 @@ pub(crate) fn reaches(bed: &Bed, number: usize) -> Result<bool> {
         rate: "20k".to_owned(),
         duration: "2s".to_owned(),
         packets: Some(number as u64 + 1),
+        receive: true,
         sample: 0,
     };
     let outcome = load.run(bed, |_| ())?;

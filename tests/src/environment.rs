@@ -49,6 +49,12 @@ pub fn penstock() -> PathBuf {
     PROGRAM.get_or_init(find).clone()
 }
 
+/// The appliance's `fastLane` that `PENSTOCK_FAST_LANE` asks for (`on`, `off` or `auto`), so that all tests can be run with
+/// it and without. A test that says itself what it needs is not overridden.
+pub fn fast_lane() -> Option<serde_json::Value> {
+    std::env::var("PENSTOCK_FAST_LANE").ok().map(serde_json::Value::from)
+}
+
 /// Lets this process open thousands of sockets.
 pub fn raise_file_limit() -> nix::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;

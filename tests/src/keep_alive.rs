@@ -27,6 +27,11 @@ impl KeepAlive {
         KeepAlive { stream: BufReader::new(stream) }
     }
 
+    /// Our end of it.
+    pub fn local(&self) -> io::Result<SocketAddr> {
+        self.stream.get_ref().local_addr()
+    }
+
     /// One request; returns the body. An answer that ends the connection is an error.
     pub fn ask(&mut self) -> io::Result<String> {
         self.send()?;

@@ -18,7 +18,7 @@ use penstock::{
 use penstock_dataplane::wire::EtherAddr;
 use serde_json::{Map, Value};
 
-use crate::{AN_ANSWER, PATIENCE, penstock};
+use crate::{AN_ANSWER, PATIENCE, fast_lane, penstock};
 
 /// The ports of the lab's Service, as (port of the Service, port of the backends).
 pub mod ports {
@@ -101,6 +101,9 @@ impl Lab {
         let mut fields = options.fields;
         // Tests change things often and wait for each change.
         fields.entry("minSyncPeriod").or_insert_with(|| "0s".into());
+        if let Some(wanted) = fast_lane() {
+            fields.entry("fastLane").or_insert(wanted);
+        }
         let config = ApplianceConfig { workers: options.workers, fields };
         let appliance = Appliance::start(&program, &world, &manifests, &config)?;
         let mut lab = Lab { appliance, servers, manifests, service, world, config, _turn: turn };
@@ -119,6 +122,15 @@ impl Lab {
     pub fn start_appliance(&mut self) -> Result<()> {
         self.appliance = Appliance::start(&penstock(), &self.world, &self.manifests, &self.config)?;
         self.wait_until_served()
+    }
+
+    /// Starts it again with these fields of the configuration changed, after it was stopped or killed.
+    pub fn restart_with(&mut self, fields: &Value) -> Result<()> {
+        if self.appliance.check().is_ok() {
+            self.appliance.stop()?;
+        }
+        self.config.fields.extend(fields.as_object().cloned().unwrap_or_default());
+        self.start_appliance()
     }
 
     /// The Service's addresses with one of its [`ports`]: ClusterIPs, IPv4 first.

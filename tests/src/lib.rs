@@ -20,7 +20,7 @@ pub mod site;
 pub mod packets;
 pub mod fuzz;
 
-pub use environment::{may_run, penstock, raise_file_limit};
+pub use environment::{fast_lane, may_run, penstock, raise_file_limit};
 pub use keep_alive::KeepAlive;
 pub use lab::{Lab, LabOptions, ports};
 pub use losses::Losses;

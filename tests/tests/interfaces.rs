@@ -9,7 +9,7 @@ use std::{
 
 use penstock::{
     demo::get,
-    netns::{Plan, VethOptions, World, create_veth},
+    netns::{Plan, VethOptions, World, create_veth, take_redirects},
 };
 use penstock_tests::{KeepAlive, Lab, LabOptions, PATIENCE, ports, require_root};
 
@@ -72,6 +72,7 @@ fn make_again(world: &World) {
     let (ours, theirs) = ([2, 0x70, 0x65, 0x6e, 7, 1], [2, 0x70, 0x65, 0x6e, 7, 2]);
     let options = VethOptions { queues: world.options().queues, ..VethOptions::default() };
     create_veth((&world.gateway, "backend0", ours), (&world.network, "uplink", theirs), options).unwrap();
+    take_redirects(&world.network, "uplink").unwrap();
     world.network.ip("link set uplink master br0").unwrap();
     dress(world);
 }
@@ -149,6 +150,7 @@ fn netns_the_first_interface_is_deleted_and_made_again() {
     let options = VethOptions { queues: 2, ..VethOptions::default() };
     let macs = ([2, 0x70, 0x65, 0x6e, 7, 3], [2, 0x70, 0x65, 0x6e, 7, 4]);
     create_veth((&world.gateway, "client0", macs.0), (&world.client, "eth0", macs.1), options).unwrap();
+    take_redirects(&world.client, "eth0").unwrap();
     let ends = [
         (&world.gateway, "client0", world.plan.gateway_client_side()),
         (&world.client, "eth0", world.plan.client()),

@@ -1,5 +1,7 @@
 //! Listings for people: tables made of the JSON answers, so that both tell the same.
 
+mod lane;
+
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
@@ -65,6 +67,7 @@ pub fn flows(answer: &Value) -> String {
         ("STATE", |row| text(&row["state"])),
         ("AGE", |row| seconds(&row["ageMs"])),
         ("IDLE", |row| seconds(&row["idleMs"])),
+        ("LANE", |row| lane::of_flow(row)),
         ("PACKETS", |row| both_ways(row, "packets")),
         ("BYTES", |row| both_ways(row, "bytes")),
         ("WORKER", |row| text(&row["worker"])),
@@ -109,6 +112,7 @@ pub fn workers(answer: &Value) -> String {
         ("TABLES", |row| text(&row["generation"])),
         ("RECEIVED", |row| text(&row["counters"]["received"])),
         ("FORWARDED", |row| text(&row["counters"]["forwarded"])),
+        ("BY FAST LANE", |row| text(&row["counters"]["lane"]["packets"])),
         ("RELAYED", |row| text(&row["counters"]["relayed"])),
         ("HANDED OFF", |row| text(&row["counters"]["handed_off"])),
         ("FLOWS v4/v6", |row| {
@@ -150,11 +154,12 @@ pub fn workers(answer: &Value) -> String {
         format!("\nReceive-side scaling of {} {known}", text(&of["interface"]))
     });
     format!(
-        "Tables: generation {}\n{}\n\n{}{}",
+        "Tables: generation {}\n{}\n\n{}{}\n{}",
         text(&answer["generation"]),
         table(&answer["workers"], COLUMNS),
         table(&ports.collect(), PORTS),
-        rss.collect::<String>()
+        rss.collect::<String>(),
+        lane::all(&answer["lane"])
     )
 }
 
@@ -184,6 +189,10 @@ pub fn explanation(answer: &Value) -> String {
                 text(&flow["source"])
             ),
         );
+    }
+    if let Value::Object(lane) = &answer["lane"] {
+        let fast = if lane["fast"] == true { "fast" } else { "its worker's" };
+        say("lane", format!("{fast}: {}", text(&lane["because"])));
     }
     if let Value::Object(decision) = &answer["decision"] {
         let hashed = if decision["affinity"] == true {
@@ -383,10 +392,13 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_is_told() {
-        let answer =
-            json!({"packet": "p", "outcome": "forward", "because": "b", "relayedTo": "02:00:00:00:00:01"});
+    fn a_relay_and_a_lane_are_told() {
+        let lane = json!({"fast": true, "because": "it is busy"});
+        let answer = json!({
+            "packet": "p", "outcome": "forward", "because": "b", "relayedTo": "02:00:00:00:00:01", "lane": lane,
+        });
         let shown = explanation(&answer);
+        assert!(shown.contains("fast: it is busy"), "{shown}");
         assert!(shown.contains("is relayed to former owner 02:00:00:00:00:01"), "{shown}");
     }
 }

@@ -11,9 +11,9 @@ mod settings;
 mod validate;
 
 pub use settings::{
-    Announce, Config, Interface, Kubernetes, LogFormat, Logging, Manifests, NodePortAddresses, Queues,
-    Reject, Replay, ReplayNextHop, Ring, Roles, Snat, Source, Sync, TableSizes, Umem, Workers, XdpMode,
-    ZeroCopy,
+    Announce, Config, FastLane, FastLaneMode, Interface, Kubernetes, LogFormat, Logging, Manifests,
+    NodePortAddresses, Queues, Reject, Replay, ReplayNextHop, Ring, Roles, Snat, Source, Sync, TableSizes,
+    Umem, Workers, XdpMode, ZeroCopy,
 };
 
 use crate::fault::{Fault, Faults};

@@ -5,6 +5,7 @@
 //! may be is `validate`'s business, which knows the remedy.
 
 use serde::Deserialize;
+use std::marker::PhantomData;
 
 /// A list whose items may be missing or have been taken out.
 pub(super) type List<T> = Option<Vec<Option<T>>>;
@@ -31,6 +32,9 @@ section!(
     ring: Ring,
     umem: Umem,
     tables: Tables,
+    fast_lane: WordOr<FastLane>,
+    persist: bool,
+    pin_path: String,
     timeouts: Timeouts,
     masquerade_all: bool,
     #[serde(rename = "clusterCIDR")]
@@ -73,7 +77,7 @@ section!(Announce {
 section!(Interface {
     name: String,
     roles: Vec<Option<String>>,
-    queues: Queues,
+    queues: WordOr<QueueRange>,
     mode: String,
     zero_copy: String,
     addresses: Vec<Option<String>>,
@@ -86,6 +90,7 @@ section!(Snat { ports: String, addresses: Vec<Option<String>>, });
 section!(Ring { rx: u64, tx: u64 });
 section!(Umem { frames: u64, frame_size: u64, huge_pages: bool });
 section!(Tables { ipv4_flows: u64, ipv6_flows: u64, affinity: u64 });
+section!(FastLane { mode: String, promote_after: u64, flows: u64 });
 section!(Timeouts { tcp: TcpTimeouts, udp: UdpTimeouts, sctp: SctpTimeouts });
 section!(TcpTimeouts {
     syn_sent: String,
@@ -116,11 +121,25 @@ section!(Replay { next_hops: Vec<Option<NextHop>>, });
 section!(NextHop { destination: String, interface: String, mac: String, source: String, mtu: u64 });
 section!(Logging { format: String, level: String });
 
-/// `all`, or a range.
+/// A word, or a map that says more.
 #[derive(Debug)]
-pub(super) enum Queues {
+pub(super) enum WordOr<T> {
     Word(String),
-    Range(QueueRange),
+    Map(T),
+}
+
+/// A map that a word may stand for.
+pub(super) trait WithWord {
+    /// Both forms, for whoever wrote neither.
+    const FORMS: &'static str;
+}
+
+impl WithWord for QueueRange {
+    const FORMS: &'static str = "\"all\" or {first: N, count: N}";
+}
+
+impl WithWord for FastLane {
+    const FORMS: &'static str = "\"auto\", \"on\", \"off\" or {mode: auto, promoteAfter: N, flows: N}";
 }
 
 /// A word, or a list of words.
@@ -131,22 +150,22 @@ pub(super) enum WordOrList {
 }
 
 // Written out, because an untagged enum would lose the path and the reason of a fault inside.
-impl<'de> Deserialize<'de> for Queues {
+impl<'de, T: Deserialize<'de> + WithWord> Deserialize<'de> for WordOr<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Queues;
+        struct Visitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de> + WithWord> serde::de::Visitor<'de> for Visitor<T> {
+            type Value = WordOr<T>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("\"all\" or {first: N, count: N}")
+                f.write_str(T::FORMS)
             }
-            fn visit_str<E>(self, word: &str) -> Result<Queues, E> {
-                Ok(Queues::Word(word.to_owned()))
+            fn visit_str<E>(self, word: &str) -> Result<WordOr<T>, E> {
+                Ok(WordOr::Word(word.to_owned()))
             }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Queues, A::Error> {
-                QueueRange::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Queues::Range)
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<WordOr<T>, A::Error> {
+                T::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(WordOr::Map)
             }
         }
-        deserializer.deserialize_any(Visitor)
+        deserializer.deserialize_any(Visitor(PhantomData))
     }
 }
 

@@ -10,6 +10,7 @@ use penstock_dataplane::{
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
+    num::NonZeroU8,
     ops::RangeInclusive,
     path::PathBuf,
     time::Duration,
@@ -36,6 +37,12 @@ pub struct Config {
     pub umem: Umem,
     /// How many entries the tables hold.
     pub tables: TableSizes,
+    /// Whether the classifier forwards established flows by itself.
+    pub fast_lane: FastLane,
+    /// Whether classifier and fast lane stay when the process ends.
+    pub persist: bool,
+    /// Where they are pinned then.
+    pub pin_path: PathBuf,
     /// When silent flows are forgotten.
     pub timeouts: Timeouts,
     /// Masquerade all cluster-IP traffic. By default so unless there is a local detector.
@@ -252,6 +259,46 @@ pub struct TableSizes {
     pub ipv6_flows: usize,
     /// Affinity records, shared by all workers.
     pub affinity: usize,
+}
+
+/// The fast lane: established flows that the classifier rewrites and redirects by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FastLane {
+    /// Whether there is one.
+    pub mode: FastLaneMode,
+    /// Packets of a direction of a flow before it is promoted.
+    pub promote_after: NonZeroU8,
+    /// Promoted IPv4 flows that each worker has room for, beside a quarter as many IPv6 flows.
+    pub flows: u32,
+}
+
+impl FastLane {
+    /// What a promoted IPv4 flow takes, both directions with their entries of the index.
+    const BYTES_V4: u64 = 320;
+    /// The same of IPv6, whose addresses are four times as long.
+    const BYTES_V6: u64 = 576;
+
+    /// Promoted IPv6 flows that each worker has room for: a share of the IPv4 flows as in the tables.
+    pub fn v6_flows(&self) -> u32 {
+        self.flows / 4
+    }
+
+    /// The memory that it takes, of all workers.
+    pub fn bytes(&self, workers: usize) -> u64 {
+        let a_worker = u64::from(self.flows) * Self::BYTES_V4 + u64::from(self.v6_flows()) * Self::BYTES_V6;
+        a_worker * workers as u64
+    }
+}
+
+/// Whether there is a fast lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FastLaneMode {
+    /// Where sockets have no zero-copy.
+    Auto,
+    /// Wherever an interface takes redirected packets.
+    On,
+    /// Never.
+    Off,
 }
 
 /// Where NodePorts answer (§3.8).

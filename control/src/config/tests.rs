@@ -42,6 +42,9 @@ fn interfaces_are_all_that_is_needed() {
     assert_eq!(config.reject, Reject { tcp: TcpReject::Reset, per_second: 1000 });
     assert_eq!((config.echo.external, config.echo.cluster_ip), (Echo::Answer, Echo::Drop));
     assert_eq!(config.socket, Path::new("/run/penstock.sock"));
+    let eight = 8.try_into().unwrap();
+    let lane = FastLane { mode: FastLaneMode::Auto, promote_after: eight, flows: 131_072 };
+    assert_eq!((config.fast_lane, config.persist), (lane, false));
 }
 
 #[test]
@@ -306,4 +309,39 @@ fn objects_come_from_a_cluster_or_from_a_folder() {
         "announce: {renewInterval: 3s}",
         "announce.renewInterval: 3s: must be more than 0 and at most half",
     );
+}
+
+#[test]
+fn the_fast_lane_is_a_word_or_a_map() {
+    let lane = |text: &str| load(&format!("{MINIMAL}{text}")).fast_lane;
+    assert_eq!(lane("fastLane: off").mode, FastLaneMode::Off);
+    assert_eq!(lane("fastLane: on").mode, FastLaneMode::On);
+    let map = lane("fastLane: {mode: on, promoteAfter: 100, flows: 5000}");
+    assert_eq!(map, FastLane { mode: FastLaneMode::On, promote_after: 100.try_into().unwrap(), flows: 5000 });
+    assert_eq!(lane("fastLane: {flows: 5000}").mode, FastLaneMode::Auto);
+    assert_eq!(lane("tables: {ipv4Flows: 2000}").flows, 2000, "no more than there can be");
+    refused("fastLane: fast", "fastLane: \"fast\": must be one of auto, on, off");
+    refused("fastLane: {mode: fast}", "fastLane.mode: \"fast\": must be one of auto, on, off");
+    refused("fastLane: 7", "fastLane: 7: must be \"auto\", \"on\", \"off\" or {mode: auto,");
+    refused("fastLane: {flow: 7}", "fastLane.flow: unknown field; did you mean flows?");
+    refused("fastLane: {promoteAfter: 0}", "fastLane.promoteAfter: 0: must be at least 1");
+    refused("fastLane: {promoteAfter: 256}", "fastLane.promoteAfter: 256: must be at most 255");
+    refused("fastLane: {flows: 7}", "fastLane.flows: 7: must be at least 64");
+    refused(
+        "fastLane: {flows: 3000}\ntables: {ipv4Flows: 2000}",
+        "fastLane.flows: 3000: must be at most 2000; a promoted flow is one of the worker's tables.ipv4Flows",
+    );
+    refused(
+        "fastLane: {flows: 4000000}\ntables: {ipv4Flows: 4000000}\nworkers: {count: 8}",
+        "fastLane.flows: 4000000: would take 14160 MiB for 8 workers",
+    );
+}
+
+#[test]
+fn what_persists_has_a_place() {
+    assert_eq!(load(MINIMAL).pin_path, Path::new("/sys/fs/bpf/penstock"));
+    let config = load(&format!("{MINIMAL}persist: true\npinPath: /sys/fs/bpf/x"));
+    assert!(config.persist && config.pin_path == Path::new("/sys/fs/bpf/x"));
+    refused("pinPath: here", "pinPath: \"here\": must be an absolute path");
+    refused("persist: true\nfastLane: off", "persist: true: only flows of the fast lane outlive the process");
 }

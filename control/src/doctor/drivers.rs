@@ -65,12 +65,55 @@ const ZERO_COPY: &[&str] = &[
     "virtio_net",
 ];
 
+/// These send what is redirected to them (`grep -r ndo_xdp_xmit drivers/net`); since Linux 6.3 they say so themselves.
+const TRANSMITS: &[&str] = &[
+    "atlantic",
+    "bnxt_en",
+    "cpsw",
+    "dpaa2-eth",
+    "ena",
+    "fec",
+    "fsl_dpa",
+    "fsl_enetc",
+    "funeth",
+    "gve",
+    "hv_netvsc",
+    "i40e",
+    "ice",
+    "igb",
+    "igc",
+    "ixgbe",
+    "lan966x-switch",
+    "mana",
+    "mlx5_core",
+    "mtk_soc_eth",
+    "mvneta",
+    "mvpp2",
+    "netsec",
+    "qede",
+    "rvu-nicpf",
+    "rvu-nicvf",
+    "sfc",
+    "st_gmac",
+    "stmmac",
+    "tsnep",
+    "tun",
+    "veth",
+    "virtio_net",
+    "vmxnet3",
+];
+
 /// Whether the driver runs XDP programs.
-pub(super) fn has_native_xdp(driver: &str) -> bool {
+pub(crate) fn has_native_xdp(driver: &str) -> bool {
     NATIVE.contains(&driver)
 }
 
 /// Whether AF_XDP works without copying.
-pub(super) fn has_zero_copy(driver: &str) -> bool {
+pub(crate) fn has_zero_copy(driver: &str) -> bool {
     ZERO_COPY.contains(&driver)
+}
+
+/// Whether the driver sends what is redirected to it.
+pub(crate) fn transmits_redirected(driver: &str) -> bool {
+    TRANSMITS.contains(&driver)
 }

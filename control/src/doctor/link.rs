@@ -1,6 +1,8 @@
 //! One interface, as /sys and ethtool show it.
 
 use super::{ethtool, processors, root::Root};
+use crate::{lane::Features, rss};
+use penstock_dataplane::table::HashedFields;
 
 /// An XDP program that is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +59,10 @@ pub struct Link {
     pub xdp: Option<XdpProgram>,
     /// Its offloads.
     pub offloads: Option<Offloads>,
+    /// What it can do with XDP, as the kernel tells.
+    pub features: Option<Features>,
+    /// What is hashed to choose a receive queue (RSS).
+    pub hashed: HashedFields,
     /// The receive queue of each entry of the indirection table (RSS).
     pub indirection: Option<Vec<u32>>,
 }
@@ -87,7 +93,7 @@ impl Link {
             up: running && flags.is_none_or(|flags| flags & IFF_UP != 0),
             rx_queues: count("rx-"),
             tx_queues: count("tx-"),
-            driver: root.link_name(&format!("{folder}/device/driver")).or(told.driver),
+            driver: device_driver(root, name).or(told.driver),
             node: processors::node_of(root, name),
             defers_interrupts: set("gro_flush_timeout") && set("napi_defer_hard_irqs"),
             master: root.link_name(&format!("{folder}/master")),
@@ -97,9 +103,20 @@ impl Link {
             vlans: vlans(root, name),
             xdp: None,
             offloads: told.offloads,
+            features: None,
+            hashed: if root.is_live() { rss::hashed_fields(name) } else { HashedFields::default() },
             indirection: told.indirection,
         })
     }
+}
+
+/// The driver of an interface of this machine, if it is known.
+pub(crate) fn driver(name: &str) -> Option<String> {
+    device_driver(&Root::machine(), name).or_else(|| ethtool::ask(name).driver)
+}
+
+fn device_driver(root: &Root, name: &str) -> Option<String> {
+    root.link_name(&format!("sys/class/net/{name}/device/driver"))
 }
 
 /// VLAN interfaces above `name`: lines of /proc/net/vlan/config as "eth0.7 | 7 | eth0".

@@ -6,12 +6,14 @@ use super::{
 };
 use crate::{
     config::Config,
+    lane::Netdev,
     routes::{Interface, LinkStatus, hints},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::OpenOptions,
     os::unix::{fs::FileTypeExt, net::UnixStream},
+    path::PathBuf,
 };
 
 /// The device by which packets go back to the kernel.
@@ -34,8 +36,12 @@ pub struct Machine {
     pub capabilities: u64,
     /// The soft limit of locked memory in bytes; `None`: unlimited.
     pub memlock: Option<u64>,
-    /// The BPF file system is mounted.
-    pub bpffs: bool,
+    /// Where BPF file systems are mounted.
+    pub bpffs: Vec<PathBuf>,
+    /// Memory that can be had, in bytes; `None`: it is not told.
+    pub memory: Option<u64>,
+    /// Something is pinned at `pinPath`.
+    pub pinned: bool,
     /// The TUN device.
     pub tun: Tun,
     /// Sysctls can be written here: not in most containers.
@@ -72,6 +78,11 @@ impl Machine {
             }
         }
         if root.is_live() {
+            let netdev = Netdev::open();
+            for link in links.values_mut() {
+                let told = netdev.as_ref().and_then(|netdev| netdev.features(link.index).ok());
+                link.features = told.flatten();
+            }
             for (name, program) in netlink::xdp_programs() {
                 if let Some(link) = links.get_mut(&name) {
                     link.xdp = Some(program);
@@ -90,7 +101,8 @@ impl Machine {
             .collect();
         let node = hints::Node::read_under(&root.path(""), &interfaces);
         let appliance = UnixStream::connect(&config.socket).is_ok();
-        Self { links, node, appliance, ..Self::without_interfaces(root) }
+        let pinned = std::fs::exists(root.path(&config.pin_path.to_string_lossy())).unwrap_or(false);
+        Self { links, node, appliance, pinned, ..Self::without_interfaces(root) }
     }
 
     /// Reads what does not depend on a configuration.
@@ -103,7 +115,9 @@ impl Machine {
             kernel: root.text("proc/sys/kernel/osrelease").unwrap_or_default(),
             capabilities: capabilities(&root.text("proc/self/status").unwrap_or_default()),
             memlock: memlock(&root.text("proc/self/limits").unwrap_or_default()),
-            bpffs: mounts.lines().any(|line| line.split(' ').nth(2) == Some("bpf")),
+            bpffs: bpffs(&mounts),
+            memory: available(&root.text("proc/meminfo").unwrap_or_default()),
+            pinned: false,
             tun: tun(root),
             sysctls_writable: sysctls_writable(&mounts),
             rp_filter_of_new: conf("default").max(conf("all")),
@@ -147,6 +161,18 @@ fn memlock(limits: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// `bpf /sys/fs/bpf bpf rw,nosuid 0 0`
+fn bpffs(mounts: &str) -> Vec<PathBuf> {
+    let columns = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    columns.filter(|line| line.get(2) == Some(&"bpf")).map(|line| PathBuf::from(line[1])).collect()
+}
+
+/// `MemAvailable:    8388608 kB`
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
 fn tun(root: &Root) -> Tun {
     let path = root.path("dev/net/tun");
     let Ok(found) = path.metadata() else { return Tun::Missing };
@@ -182,6 +208,11 @@ mod tests {
         assert_eq!(
             memlock("Max locked memory         unlimited            unlimited            bytes"),
             None
+        );
+        assert_eq!(available("MemTotal: 9 kB\nMemAvailable:       8 kB"), Some(8192));
+        assert_eq!(
+            bpffs("proc /proc proc rw 0 0\nbpf /sys/fs/bpf bpf rw 0 0"),
+            [PathBuf::from("/sys/fs/bpf")]
         );
         assert!(sysctls_writable("proc /proc proc rw,nosuid 0 0"));
         assert!(!sysctls_writable("proc /proc proc rw 0 0\nproc /proc/sys proc ro,nosuid 0 0"));

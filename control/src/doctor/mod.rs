@@ -14,13 +14,14 @@ mod report;
 mod root;
 mod ethtool;
 mod netlink;
-mod drivers;
+pub(crate) mod drivers;
 pub mod processors;
 mod link;
 mod machine;
 mod checks;
 
 pub(crate) use ethtool::hash_fields;
+pub(crate) use link::driver;
 pub use link::{Link, Offloads, XdpProgram};
 pub use machine::{Machine, Tun};
 pub use report::{Check, Report, Verdict};

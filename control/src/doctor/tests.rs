@@ -323,3 +323,63 @@ fn reports_read_well() {
     assert_eq!(json["checks"][1]["verdict"], "warn");
     assert!(json["checks"][0].get("remedy").is_none());
 }
+
+#[test]
+fn the_fast_lane_is_looked_at() {
+    use crate::{config::FastLaneMode, lane::Features};
+    let copying = |_: &mut Config, machine: &mut Machine| {
+        for link in machine.links.values_mut() {
+            (link.driver, link.features) = (Some("veth".into()), Some(Features(0x67)));
+        }
+    };
+    assert_eq!(found(copying), []);
+    only(Verdict::Warn, "eth0", "ethtool -K IF gro on", |config, machine| {
+        copying(config, machine);
+        eth0(machine).features = Some(Features(0x23));
+    });
+    let off = found(|config, machine| {
+        copying(config, machine);
+        eth0(machine).features = Some(Features(0x23));
+        config.fast_lane.mode = FastLaneMode::Off;
+    });
+    assert_eq!(off, []);
+    only(Verdict::Warn, "eth0", "does not send redirected packets", |config, machine| {
+        config.fast_lane.mode = FastLaneMode::On;
+        eth0(machine).features = Some(Features(0x2b));
+        eth0(machine).xdp = Some(XdpProgram { id: 7, generic: false });
+        machine.appliance = true;
+    });
+    only(Verdict::Fail, "fast lane", "lower fastLane.flows", |config, machine| {
+        copying(config, machine);
+        machine.memory = Some(1 << 20);
+    });
+}
+
+#[test]
+fn what_persists_needs_a_place() {
+    only(Verdict::Fail, "pinPath", "mount -t bpf", |config, machine| {
+        config.persist = true;
+        machine.bpffs.clear();
+    });
+    assert_eq!(found(|config, _| config.persist = true), []);
+    only(Verdict::Warn, "pinPath", "penstock detach", |_, machine| machine.pinned = true);
+}
+
+#[test]
+fn ports_of_udp_are_to_be_hashed() {
+    use penstock_dataplane::{
+        table::{Hashed, Transport},
+        wire::V6,
+    };
+    let hashed = |hashed| {
+        move |_: &mut Config, machine: &mut Machine| eth0(machine).hashed.set::<V6>(Transport::Udp, hashed)
+    };
+    let remedy = "ethtool -N eth0 rx-flow-hash udp6 sdfn";
+    only(Verdict::Warn, "eth0", remedy, hashed(Hashed::Addresses));
+    assert_eq!(found(hashed(Hashed::AddressesAndPorts)), []);
+    let alone = found(|config, machine| {
+        hashed(Hashed::Addresses)(config, machine);
+        config.workers = crate::config::Workers { count: 1, cores: vec![2], idle: None };
+    });
+    assert_eq!(alone, [], "a single worker has all queues");
+}

@@ -1,7 +1,9 @@
 //! `/configz`: the configuration in force, every default filled in, in the words of the configuration file, so that it
 //! can be saved and used as one.
 
-use crate::config::{Announce, Config, LogFormat, NodePortAddresses, Queues, Source, XdpMode, ZeroCopy};
+use crate::config::{
+    Announce, Config, FastLaneMode, LogFormat, NodePortAddresses, Queues, Source, XdpMode, ZeroCopy,
+};
 use penstock_dataplane::path::{Echo, TcpReject};
 use serde_json::{Value, json};
 use std::{ops::RangeInclusive, time::Duration};
@@ -28,6 +30,17 @@ pub fn configz(config: &Config) -> Value {
             "ipv6Flows": config.tables.ipv6_flows,
             "affinity": config.tables.affinity,
         },
+        "fastLane": {
+            "mode": match config.fast_lane.mode {
+                FastLaneMode::Auto => "auto",
+                FastLaneMode::On => "on",
+                FastLaneMode::Off => "off",
+            },
+            "promoteAfter": config.fast_lane.promote_after,
+            "flows": config.fast_lane.flows,
+        },
+        "persist": config.persist,
+        "pinPath": config.pin_path,
         "timeouts": timeouts(config),
         "masqueradeAll": config.masquerade_all,
         "clusterCIDR": config.cluster_cidr,
@@ -175,6 +188,9 @@ allowExternalIPs: false
 reject: {tcp: icmp, perSecond: 7}
 serviceCIDRs: [10.96.0.0/16, 'fd00:96::/112']
 echo: {external: drop, clusterIP: reject}
+fastLane: {mode: on, promoteAfter: 3, flows: 1000}
+persist: true
+pinPath: /sys/fs/bpf/other
 ";
 
     #[test]

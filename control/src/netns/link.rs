@@ -49,6 +49,14 @@ pub fn create_veth(
     Ok(())
 }
 
+/// Lets an end of a cable take what XDP redirects to the other end, as a NIC would take it off the wire: a veth does so only
+/// while it polls, which GRO makes it do. No segments are joined all the same.
+pub fn take_redirects(namespace: &Namespace, interface: &str) -> Result<(), NetnsError> {
+    // Nothing is as short as what may be joined then.
+    namespace.ip(&format!("link set {interface} gro_max_size 1"))?;
+    namespace.run(&["ethtool", "-K", interface, "gro", "on"]).map(drop)
+}
+
 /// Makes a bridge that forwards at once and treats multicast as broadcast.
 pub fn create_bridge(namespace: &Namespace, name: &str, mtu: u32) -> Result<Bridge, NetnsError> {
     namespace

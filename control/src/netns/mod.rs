@@ -21,7 +21,7 @@ mod world;
 pub use child::Child;
 pub use command::{find_program, require_root, run};
 pub use error::NetnsError;
-pub use link::{Bridge, VethOptions, create_bridge, create_veth};
+pub use link::{Bridge, VethOptions, create_bridge, create_veth, take_redirects};
 pub use namespace::Namespace;
 pub use plan::{Families, Plan};
 pub use registry::{Owner, clean_up_everything, sweep};

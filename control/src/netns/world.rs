@@ -8,13 +8,14 @@
 //! * The gateway's kernel forwards nothing: a packet that crosses has been through our own dataplane.
 //! * Clients route the Service networks by way of the gateway; backends know their own network alone, so that only a
 //!   translated source brings a reply back.
+//! * The other ends of the gateway's cables take what its fast lane redirects to them.
 //! * Neighbours are found by ARP and ND, as on a real wire. Both arms of the plan share the wire in one-arm.
 
 use std::net::IpAddr;
 
 use super::{
     Bridge, Families, Namespace, NetnsError, Owner, Plan, VethOptions, create_bridge, create_veth, registry,
-    sweep,
+    sweep, take_redirects,
 };
 
 /// What kind of world.
@@ -213,9 +214,11 @@ impl World {
             ("edge0", "edge0")
         } else {
             create_veth((client, "eth0", mac(1, 2)), (gateway, "client0", mac(1, 1)), self.veth())?;
+            take_redirects(client, "eth0")?;
             ("client0", "backend0")
         };
         create_veth((gateway, backend_arm, mac(2, 1)), (network, "uplink", mac(2, 2)), self.veth())?;
+        take_redirects(network, "uplink")?;
         self.bridge.add(network, "uplink")?;
         assign(gateway, client_arm, &self.plan.gateway_client_side())?;
         assign(gateway, backend_arm, &self.plan.gateway_backend_side())?;

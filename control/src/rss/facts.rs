@@ -1,10 +1,7 @@
 //! What was told of an interface, made into what workers use, or the reason why not.
 
-use super::{
-    ask::{AskError, Ethtool},
-    fields,
-    message::Answer,
-};
+use super::{ask::Ethtool, fields, message::Answer};
+use crate::genl::AskError;
 use penstock_dataplane::table::{HashedFields, Rss, RssError};
 use std::sync::Arc;
 

@@ -29,6 +29,11 @@ pub(super) fn of(interface: &str, told: Option<&BTreeMap<u16, u64>>) -> HashedFi
     collect(told, |kind| hash_fields(interface, kind))
 }
 
+/// The same, where netlink is not asked.
+pub(crate) fn by_ioctl(interface: &str) -> HashedFields {
+    of(interface, None)
+}
+
 fn collect(told: Option<&BTreeMap<u16, u64>>, ask: impl Fn(u32) -> io::Result<u64>) -> HashedFields {
     let mut fields = HashedFields::default();
     for (transport, is_v6, attribute, flow) in KINDS {

@@ -3,7 +3,7 @@
 //! Changes of objects are followed at a bounded pace, those of routes, neighbours and other gateways at once; what a change
 //! leads to is [`Control`]'s. In a cluster a stop is not the end yet: addresses are handed over first.
 
-use super::{RuntimeError, control::Control, in_cluster::InCluster, numbers::Numbers, source::Source};
+use super::{RuntimeError, control::Control, in_cluster::InCluster, lane, numbers::Numbers, source::Source};
 use crate::{
     api::Server,
     config::Config,
@@ -32,6 +32,8 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let named =
         config.interfaces.iter().enumerate().map(|(port, interface)| (port as u8, interface.name.clone()));
     let mut routes = Routes::open(named.collect()).await?;
+    // What it may have pinned is not to be taken from it.
+    Server::check(&config.socket)?;
     let mut source = Source::open(&config).await?;
     let mut control = Control::start(config, &routes)?;
     let mut in_cluster = match (source.cluster(), control.config.cluster()) {
@@ -47,6 +49,7 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let server = Server::open(&control.config.socket)?;
     tracing::info!(socket = %control.config.socket.display(), "ready");
 
+    lane::start(&control.appliance);
     let serving = tokio::spawn(server.serve(Arc::clone(&control.appliance)));
     let mut housekeeping = interval(HOUSEKEEPING);
     housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -100,7 +103,10 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
             control.tell(cluster);
         }
     }
-    tracing::info!("stopping: the classifier is detached, established flows end here");
+    match control.config.persist {
+        true => tracing::info!("stopping: classifier and fast lane stay; `penstock detach` takes them off"),
+        false => tracing::info!("stopping: the classifier is detached, established flows end here"),
+    }
     serving.abort();
     if let Some(cluster) = in_cluster {
         cluster.end().await;

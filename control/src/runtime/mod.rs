@@ -10,6 +10,7 @@ mod error;
 mod packets;
 mod repair;
 mod classifier;
+mod lane;
 mod survey;
 mod source;
 mod control;
@@ -25,6 +26,7 @@ mod logging;
 
 pub use error::RuntimeError;
 pub use known::Known;
+pub use lane::{FastLane, LanePort};
 pub use logging::start_logging;
 pub use packets::{Common, RunningWorker, path_config};
 pub use pipeline::{Made, Pipeline};
@@ -53,6 +55,8 @@ pub struct Appliance {
     /// The steering rule of a single worker, where there is none to ask.
     pub steering: Steering,
     classifier: Mutex<Classifier>,
+    /// The fast lane, if there is one, and why not.
+    pub lane: FastLane,
     interfaces: Vec<String>,
     view: RwLock<Arc<View>>,
     rss: RwLock<Arc<[(String, Told)]>>,
@@ -93,6 +97,7 @@ impl Appliance {
             workers: workers.collect(),
             affinity: (self.common.affinity.len(), self.common.affinity.capacity()),
             classifier: self.classifier_counters(),
+            lane: (self.lane.decision().is_on(), self.lane.ports()),
         }
     }
 

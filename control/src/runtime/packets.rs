@@ -4,7 +4,10 @@
 //! classifier that passes everything to the kernel. Queue *q* of every interface belongs to worker *q mod N*, and a
 //! worker sends by its own queues, so it must have one on each interface.
 
-use super::error::RuntimeError;
+use super::{
+    error::RuntimeError,
+    lane::{self, FastLane},
+};
 use crate::{
     api::views::PortView,
     config::{self, Config, Queues},
@@ -21,7 +24,7 @@ use penstock_dataplane::{
     state::{AffinityTable, Fragments, Millis, SnatPorts},
     table::publish::Reader,
     worker::{self, Idle, Mesh, SpawnError, WorkerHandle, WorkerSettings},
-    xdp::{AttachPreference, Classifier},
+    xdp::{AttachPreference, Classifier, ClassifierError},
 };
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -48,6 +51,13 @@ impl RunningWorker {
     /// Its sockets.
     pub fn ports(&self) -> Vec<PortView> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The classifier is attached anew.
+    pub(super) fn look_at_modes(&self, classifier: &Classifier, interfaces: &[Interface]) {
+        for port in self.ports.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            port.xdp_mode = xdp_mode(port.port, classifier, interfaces);
+        }
     }
 }
 
@@ -100,24 +110,33 @@ pub(super) struct Socket {
     pub(super) queue: u32,
 }
 
+/// What was started.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) classifier: Classifier,
+    pub(super) workers: Vec<RunningWorker>,
+    pub(super) lane: FastLane,
+}
+
 /// Starts everything. On an error nothing stays attached.
 pub(super) fn start(
     config: &Config,
     interfaces: &[Interface],
     common: &Common,
     readers: Vec<Reader>,
-) -> Result<(Classifier, Vec<RunningWorker>), RuntimeError> {
+) -> Result<Started, RuntimeError> {
     let queues: Vec<Vec<u32>> = (0..config.interfaces.len())
         .map(|port| queues(config, interfaces, port))
         .collect::<Result<_, _>>()?;
-    let mut classifier = Classifier::load()?;
-    for interface in &config.interfaces {
-        classifier.attach(&interface.name, attach_preference(interface))?;
+    let (mut classifier, loaded) = lane::load(config, interfaces)?;
+    // A former process's classifier serves its flows until there are tables.
+    if !loaded.goes_on() {
+        attach(config, &mut classifier)?;
     }
     let idle = idle(config);
     warn_of_distance(config);
     let mesh = Mesh::new(config.workers.count, config.umem.frame_size as usize);
-    let mut workers = Vec::new();
+    let (mut workers, mut bound) = (Vec::new(), None);
     for (index, reader) in readers.into_iter().enumerate() {
         let sockets = sockets(config, &queues, index);
         let settings = settings(config, index, idle, common);
@@ -129,8 +148,9 @@ pub(super) fn start(
             let _ = tell.send(Opened::of(&io));
             Ok(io)
         };
+        let lanes = loaded.lanes(config, index as u16)?;
         let handle =
-            worker::spawn(settings, open, reader, mesh.place(index)).map_err(|error| match error {
+            worker::spawn(settings, open, reader, mesh.place(index), lanes).map_err(|error| match error {
                 SpawnError::Thread(source) => RuntimeError::Thread { index, source },
                 SpawnError::Io(source) => RuntimeError::Socket(source),
                 SpawnError::Died => RuntimeError::WorkerStart { index },
@@ -142,8 +162,27 @@ pub(super) fn start(
         let describe = |socket: &Socket| describe(socket, opened.mode, &classifier, interfaces);
         let ports = Mutex::new(sockets.iter().map(describe).collect());
         workers.push(RunningWorker { index: index as u16, handle, core, ports, steering });
+        bound = opened.mode;
     }
-    Ok((classifier, workers))
+    let lane = FastLane::new(config, loaded, bound);
+    for (port, interface) in interfaces.iter().enumerate() {
+        if let Some(link) = interface.link {
+            lane.attached(PortId(port as u8), link.index, &classifier);
+        }
+    }
+    Ok(Started { classifier, workers, lane })
+}
+
+/// Puts the classifier on all interfaces, and nowhere else.
+pub(super) fn attach(config: &Config, classifier: &mut Classifier) -> Result<(), ClassifierError> {
+    for interface in &config.interfaces {
+        classifier.attach(&interface.name, attach_preference(interface))?;
+    }
+    let left = classifier.detach_left()?;
+    if !left.is_empty() {
+        tracing::info!(interfaces = ?left, "a former process's classifier is taken off interfaces that are not configured");
+    }
+    Ok(())
 }
 
 /// What a worker's thread tells of the sockets that it has opened.
@@ -292,15 +331,22 @@ pub(super) fn describe(
     classifier: &Classifier,
     interfaces: &[Interface],
 ) -> PortView {
-    let link = Interface::link_of(interfaces, socket.port);
-    let text = |mode: Option<String>| mode.unwrap_or_else(|| "none".to_owned());
     PortView {
         port: socket.port,
         interface: socket.interface.clone(),
         queue: socket.queue,
-        xdp_mode: text(link.and_then(|link| classifier.mode(link.index)).map(|mode| mode.to_string())),
-        bind_mode: text(bind.map(|mode| mode.to_string())),
+        xdp_mode: xdp_mode(socket.port, classifier, interfaces),
+        bind_mode: bind.map_or_else(none, |mode| mode.to_string()),
     }
+}
+
+fn xdp_mode(port: PortId, classifier: &Classifier, interfaces: &[Interface]) -> String {
+    let link = Interface::link_of(interfaces, port);
+    link.and_then(|link| classifier.mode(link.index)).map_or_else(none, |mode| mode.to_string())
+}
+
+fn none() -> String {
+    "none".to_owned()
 }
 
 /// What one worker is told.

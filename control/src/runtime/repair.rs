@@ -8,7 +8,7 @@
 //!
 //! Driven by the state of sockets and interfaces, never by events, which may have been missed. Called some times a second.
 
-use super::{Appliance, RunningWorker, RuntimeError, packets};
+use super::{Appliance, FastLane, RunningWorker, RuntimeError, packets};
 use crate::{
     config::Config,
     routes::{Interface, View},
@@ -92,7 +92,7 @@ impl Repair {
             let prepared = match link(view, port) {
                 Some(link) if link.up => {
                     let anew = back.contains(&port);
-                    self.prepare(config, &mut classifier, view, port, anew).map_err(|error| {
+                    self.prepare(config, (&mut classifier, &appliance.lane), view, port, anew).map_err(|error| {
                         let interface = config.interfaces[port].name.as_str();
                         tracing::error!(interface, %error, "interface can't be attached; this is tried again");
                         sound = false;
@@ -123,7 +123,7 @@ impl Repair {
     fn prepare(
         &mut self,
         config: &Config,
-        classifier: &mut Classifier,
+        (classifier, lane): (&mut Classifier, &FastLane),
         view: &View,
         port: usize,
         anew: bool,
@@ -138,6 +138,7 @@ impl Repair {
         classifier.attach(&interface.name, packets::attach_preference(interface))?;
         if let Some(link) = link(view, port) {
             self.attached.insert(port as u8, link.index);
+            lane.attached(PortId(port as u8), link.index, classifier);
         }
         Ok(queues)
     }

@@ -8,7 +8,8 @@
 //!
 //! Nearly every packet leaves all but its flow's counters as they are. [`steady`] knows these, in a few nanoseconds and
 //! without a branch on what is as good as random: which way the packet goes, and its protocol. [`track`] is for the rest,
-//! and says for all of them the same.
+//! and says for all of them the same. A flow that a packet changes leaves the fast lane first, and knows what was
+//! acknowledged there; one that it leaves as it is stays in it.
 
 use super::{
     Answer, DropReason, Packet, Refused, Stage, packet::Part, rewrite::Translation, split::can_split,
@@ -90,7 +91,11 @@ pub(super) fn track<'t, F: Family>(
 ) -> Result<Option<Translation<'t, F>>, Refused> {
     let Found { id, direction } = found;
     let created = stage.flows.table.created(id);
+    let counted = stage.flows.lane.counted(id);
     let Some(flow) = stage.flows.table.record_mut(id) else { return Ok(None) };
+    if let Some(counted) = &counted {
+        flow.catch_up_acked(counted.acked);
+    }
     let next = match is_settled(flow, direction, packet.flags, stage.tables.udp_epoch) {
         true => Next::Same,
         false => transition(flow, direction, packet, frame, stage.now.since(created), stage.tables),
@@ -98,12 +103,13 @@ pub(super) fn track<'t, F: Family>(
     match next {
         Next::Same | Next::State(_) => {}
         Next::Reopen | Next::Retired => {
-            stage.flows.close(id);
+            stage.flows.close(id, stage.now);
             return Ok(None);
         }
         Next::Invalid(reason) => return Err(Refused::Drop(reason)),
     }
     let last_hops = &mut stage.flows.last_hops;
+    let last_hop = flow.last_hop;
     let (link, mtu) = match direction {
         Direction::Forward => {
             let way = way_out(packet, stage.tables.next_hop(flow.next_hop))?;
@@ -124,6 +130,8 @@ pub(super) fn track<'t, F: Family>(
             (link, mtu)
         }
     };
+    let is_moved = flow.last_hop != last_hop;
+    let was_unsettled = flow.udp_epoch != stage.tables.udp_epoch;
     flow.udp_epoch = stage.tables.udp_epoch;
     if packet.part != Part::Later {
         flow.acked[direction as usize] = packet.acknowledgement;
@@ -133,8 +141,19 @@ pub(super) fn track<'t, F: Family>(
     if flow.count(direction, packet.layout.ip_bytes()) {
         stage.flows.table.settle(id, direction);
     }
+    let (table, lane) = (&mut stage.flows.table, &mut stage.flows.lane);
+    if counted.is_some() {
+        let changes = is_moved || matches!(next, Next::State(_));
+        if changes {
+            lane.demote(table, id, last_hop, stage.now);
+        } else if was_unsettled {
+            // Its slots are to have the epoch in force.
+            table.note_busy(id);
+        }
+    }
     if let Next::State(state) = next {
-        stage.flows.table.set_state(id, state, stage.now, &stage.config.timeouts);
+        table.set_state(id, state, stage.now, &stage.config.timeouts);
+        lane.consider(table, id);
     }
     Ok(Some(translation))
 }

@@ -1,6 +1,7 @@
 //! One counter per verdict, and the flows' own. Plain numbers of one worker; `worker/` copies them out.
 
 use super::{DropReason, ReplyKind, Verdict};
+use crate::lane::LaneCounters;
 use serde::Serialize;
 
 /// Counts since the worker started.
@@ -34,6 +35,8 @@ pub struct Counters {
     pub flows_v4: u64,
     /// IPv6 flows now.
     pub flows_v6: u64,
+    /// What the fast lane did, of both families. Its packets are in none of the above.
+    pub lane: LaneCounters,
 }
 
 impl Default for Counters {
@@ -53,6 +56,7 @@ impl Default for Counters {
             flows_evicted: 0,
             flows_v4: 0,
             flows_v6: 0,
+            lane: LaneCounters::default(),
         }
     }
 }

@@ -26,15 +26,18 @@ mod echo;
 mod fragment;
 mod split;
 mod explain;
+mod adopt;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 #[cfg(test)]
 mod tests;
 
 pub use counters::Counters;
 pub use echo::{Echo, EchoPolicy};
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, LaneAnswer, explain};
 pub use packet::{Packet, Part};
+#[cfg(test)]
+pub(crate) use rewrite::flow_deltas;
 pub use select::{Decision, Masquerade, Refusal, Remembered, SourceClass, decide};
 pub use split::pieces;
 pub use steer::Steering;
@@ -42,6 +45,7 @@ pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
+    lane::Lanes,
     state::{
         AffinityTable, Datagrams, Direction, Entry, FlowId, Flows, Fragments, FreePlaces, HELD, Millis,
         Place, SnatPorts, Timeouts, TokenBucket, Waiting, Way, Ways,
@@ -228,12 +232,38 @@ impl Path {
         }
     }
 
+    /// Switches the fast lanes on. `start` is the monotonic clock's time where this worker's is zero.
+    pub fn set_lanes(&mut self, lanes: Lanes, start: Duration) {
+        let worker = self.config.steering.worker();
+        self.v4.flows.set_lane(lanes.v4, &lanes.settings, worker, start);
+        self.v6.flows.set_lane(lanes.v6, &lanes.settings, worker, start);
+    }
+
+    /// Does for the fast lanes what is due when the packets of a batch have left, by the snapshot that the batch was
+    /// processed with: a bounded piece of work.
+    #[inline]
+    pub fn work_lanes(&mut self, snapshot: &Snapshot, now: Millis) {
+        self.v4.flows.work_lane(&snapshot.v4, now);
+        self.v6.flows.work_lane(&snapshot.v6, now);
+        if self.v4.flows.lane.has_strays() || self.v6.flows.lane.has_strays() {
+            self.adopt(snapshot, now);
+        }
+    }
+
+    #[cold]
+    fn adopt(&mut self, snapshot: &Snapshot, now: Millis) {
+        let is_complete = snapshot.v4.vips.has_services() || snapshot.v6.vips.has_services();
+        adopt::some(&self.config, &mut self.v4.flows, &snapshot.v4, is_complete, now);
+        adopt::some(&self.config, &mut self.v6.flows, &snapshot.v6, is_complete, now);
+    }
+
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         let mut counters = self.counters;
         counters.flows_v4 = self.v4.flows.table.len() as u64;
         counters.flows_v6 = self.v6.flows.table.len() as u64;
         counters.flows_evicted = self.v4.flows.evicted + self.v6.flows.evicted;
+        counters.lane = self.v4.flows.lane.counters() + self.v6.flows.lane.counters();
         counters
     }
 

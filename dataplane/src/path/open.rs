@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     io::Frame,
+    lane::FlowLane,
     state::{Direction, Flow, LastHopId, OpenError, Traffic, Tuple},
     table::NextHop,
     wire::Family,
@@ -62,6 +63,7 @@ pub(super) fn open<F: Family>(
         created: stage.now,
         last_seen: stage.now,
         traffic: [first, Traffic::default()],
+        lane: FlowLane::default(),
     };
     let translation =
         Translation { tuple: reply.reversed(), deltas: flow.deltas[Direction::Forward as usize], link, mtu };

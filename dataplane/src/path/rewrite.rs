@@ -31,7 +31,7 @@ impl<'t, F: Family> Translation<'t, F> {
 }
 
 /// What a flow caches: how both directions change the checksums.
-pub(super) fn flow_deltas<F: Family>(original: &Tuple<F>, reply: &Tuple<F>) -> [Deltas; 2] {
+pub(crate) fn flow_deltas<F: Family>(original: &Tuple<F>, reply: &Tuple<F>) -> [Deltas; 2] {
     let (header, transport) = deltas(original, &reply.reversed());
     // A sum does not know which way round its words are, so what one direction adds the other takes off.
     [(header, transport), (header.negate(), transport.negate())]

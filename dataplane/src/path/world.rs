@@ -8,11 +8,13 @@
 //!
 //! The conversation itself, `world.client(0).syn().expect_at(1).reply(SYN_ACK).expect_at_client()`, is in `talk.rs`.
 
+mod lane;
 mod net;
 mod packet;
 mod parts;
 mod talk;
 
+pub(crate) use lane::*;
 pub(crate) use net::*;
 pub(crate) use packet::*;
 pub(crate) use parts::*;
@@ -23,6 +25,7 @@ use super::{
 };
 use crate::{
     io::{BATCH, Frame, FrameBatch, MemoryIo, PacketIo, PortId},
+    lane::SlotRef,
     state::{AffinityTable, Flow, Fragments, Millis, Place, SnatPorts, Tuple},
     table::{
         Backend, BackendId, Endpoints, Locality, NextHop, NextHopId, PinId, Pins, Prefix, Ring, Service,
@@ -63,6 +66,8 @@ pub(crate) struct World<F: Net> {
     pub(crate) now: Millis,
     /// What became of frames that were held, after their verdict was to hold them.
     pub(crate) late: Vec<Outcome>,
+    /// The fast lane, in a world that has one.
+    pub(crate) lane: Option<FastLane<F>>,
     held: HashMap<(usize, Place), Frame>,
     io: MemoryIo,
     moved: String,
@@ -84,6 +89,8 @@ pub(crate) struct Outcome {
     pub(crate) frame: Option<(PortId, Vec<u8>)>,
     /// The frames that left instead, if it was cut.
     pub(crate) pieces: Vec<Vec<u8>>,
+    /// The slot by which the classifier sent it on, if no worker had it.
+    pub(crate) slot: Option<SlotRef>,
 }
 
 impl Outcome {
@@ -130,6 +137,7 @@ impl<F: Net> World<F> {
             nic: None,
             now: Millis(1_000_000),
             late: Vec::new(),
+            lane: None,
             held: HashMap::new(),
             io: MemoryIo::new(3, 4 * BATCH),
             moved: String::new(),
@@ -223,7 +231,10 @@ impl<F: Net> World<F> {
         self.wait(time);
         let now = self.now;
         self.step(|world| {
-            world.workers.iter_mut().for_each(|path| path.expire(now, usize::MAX, usize::MAX));
+            for path in &mut world.workers {
+                path.work_lanes(&world.snapshot, now);
+                path.expire(now, usize::MAX, usize::MAX);
+            }
             world.release();
         });
     }
@@ -257,14 +268,19 @@ impl<F: Net> World<F> {
 
     fn batch(&mut self, frames: &[(PortId, Vec<u8>)]) -> Vec<Outcome> {
         let mut batch = FrameBatch::new();
-        for (port, bytes) in frames {
+        let mut outcomes: Vec<Option<Outcome>> = Vec::new();
+        let mut places = Vec::new();
+        for (place, (port, bytes)) in frames.iter().enumerate() {
+            outcomes.push(self.classify(*port, bytes));
+            if outcomes[place].is_some() {
+                continue;
+            }
+            places.push(place);
             let mut frame = self.io.allocate().expect("a free frame");
             frame.write(bytes).expect("a packet that fits");
             frame.set_port(*port);
             batch.push(frame);
         }
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; frames.len()];
-        let places: Vec<usize> = (0..frames.len()).collect();
         self.process_and_hand_off(self.arrive_at, batch, &places, &mut outcomes);
         outcomes.into_iter().map(|outcome| outcome.expect("every frame has a verdict")).collect()
     }
@@ -327,7 +343,7 @@ impl<F: Net> World<F> {
             if let Verdict::Split(_, mtu) = verdict {
                 super::pieces(&frame, mtu, |head, payload| cut.push([head, payload].concat()));
             }
-            outcomes[*place] = Some(Outcome { verdict, worker, frame: left, pieces: cut });
+            outcomes[*place] = Some(Outcome { verdict, worker, frame: left, pieces: cut, slot: None });
             match verdict {
                 Verdict::Forward(port) | Verdict::Relay(port) | Verdict::Reply(port, _) => {
                     self.io.transmit(port, frame)
@@ -342,6 +358,7 @@ impl<F: Net> World<F> {
             }
         }
         self.io.flush();
+        self.workers[worker].work_lanes(&self.snapshot, self.now);
         handed_off
     }
 
@@ -390,6 +407,7 @@ impl<F: Net> World<F> {
                 flows_evicted,
                 flows_v4,
                 flows_v6,
+                lane,
             } = path.counters();
             let flows = if F::ADDR_LEN == 4 { (flows_v4, flows_v6) } else { (flows_v6, flows_v4) };
             assert_eq!(flows.1, 0, "flows of the other family");
@@ -407,6 +425,13 @@ impl<F: Net> World<F> {
             add("expired", flows_expired);
             add("evicted", flows_evicted);
             add("flows", flows.0);
+            add("in_lane", lane.flows);
+            add("promoted", lane.promoted);
+            add("demoted", lane.demoted);
+            add("refused_full", lane.refused_full);
+            add("refused_way", lane.refused_way);
+            add("lane_packets", lane.packets);
+            add("lane_bytes", lane.bytes);
             DropReason::ALL.iter().for_each(|reason| add(reason.name(), dropped[*reason as usize]));
             ReplyKind::ALL.iter().for_each(|kind| add(kind.name(), replied[*kind as usize]));
         }

@@ -2,6 +2,7 @@
 
 use super::{LastHopId, Millis, SctpState, TcpEvent, TcpState, Tuple, tcp};
 use crate::{
+    lane::{Counted, FlowLane},
     table::{BackendId, NextHopId, ServiceId},
     wire::{Delta, Family, TcpFlags},
 };
@@ -216,12 +217,27 @@ pub struct Flow<F: Family> {
     pub last_seen: Millis,
     /// By [`Direction`].
     pub traffic: [Traffic; 2],
+    /// The lane it goes by, of which a table by itself knows nothing.
+    pub lane: FlowLane,
 }
 
 impl<F: Family> Flow<F> {
     /// Whether the backend sees an address of ours instead of the client's.
     pub fn is_masqueraded(&self) -> bool {
         self.reply.destination != self.original.source
+    }
+
+    /// Adds what was counted of it elsewhere.
+    pub(super) fn add(&mut self, counted: &Counted) {
+        for (mine, theirs) in self.traffic.iter_mut().zip(counted.traffic) {
+            mine.packets += theirs.packets;
+            mine.bytes += theirs.bytes;
+        }
+        if let Some(seen) = counted.last_seen
+            && seen.reached(self.last_seen)
+        {
+            self.last_seen = seen;
+        }
     }
 
     /// How early a full table may evict it; see [`FlowState::eviction_rank`].

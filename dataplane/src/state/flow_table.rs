@@ -11,11 +11,15 @@ use super::{
     Direction, Entry, Flow, FlowState, Millis, Record, Timeouts, Tuple, index::Index, record::Account,
 };
 use crate::{
+    io::BATCH,
+    lane::Counted,
     pages,
     prefetch::prefetch,
     table::{Transport, hash::fold},
     wire::Family,
 };
+use arrayvec::ArrayVec;
+use std::num::NonZeroU8;
 
 /// The number of a flow in its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +30,12 @@ impl FlowId {
     #[inline]
     pub fn of(entry: Entry) -> Self {
         Self(entry.flow())
+    }
+
+    /// As a number below its table's capacity.
+    #[inline]
+    pub fn number(self) -> usize {
+        self.0 as usize
     }
 }
 
@@ -55,7 +65,14 @@ pub struct FlowTable<F: Family> {
     reached: usize,
     sweep_hand: usize,
     evict_hand: usize,
+    /// How many packets of a direction make a flow busy, if that is asked.
+    busy_after: Option<NonZeroU8>,
+    /// Flows that have been busy since the last look.
+    busy: ArrayVec<FlowId, BUSY>,
 }
+
+/// Flows that a batch may find busy, twice: those of the last one may have to wait.
+const BUSY: usize = 2 * BATCH;
 
 impl Found {
     /// What the index says of it.
@@ -85,6 +102,8 @@ impl<F: Family> FlowTable<F> {
             reached: 0,
             sweep_hand: 0,
             evict_hand: 0,
+            busy_after: None,
+            busy: ArrayVec::new(),
         }
     }
 
@@ -198,10 +217,63 @@ impl<F: Family> FlowTable<F> {
 
     /// Books what [`Record::count`] says is due.
     #[cold]
+    #[inline(never)]
     pub fn settle(&mut self, id: FlowId, direction: Direction) {
         if let Some(record) = self.records.get_mut(id.0 as usize) {
             self.accounts[id.0 as usize].settle(record, direction);
+            if self.busy_after.is_some() {
+                self.note_busy(id);
+            }
         }
+    }
+
+    /// From now on a flow is busy when it has had so many packets of a direction, and again after every 256 more. It costs
+    /// nothing a packet: its record says that it is full earlier.
+    pub fn find_busy_after(&mut self, packets: NonZeroU8) {
+        self.busy_after = Some(packets);
+    }
+
+    /// Whether flows have been busy since the last look.
+    #[inline]
+    pub fn has_busy(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
+    /// Those flows; some may have ended.
+    pub fn take_busy(&mut self) -> ArrayVec<FlowId, BUSY> {
+        std::mem::take(&mut self.busy)
+    }
+
+    /// A flow is to be among those. Where there are too many, it has to become busy again.
+    #[cold]
+    pub fn note_busy(&mut self, id: FlowId) {
+        if self.busy.last() != Some(&id) && self.busy.try_push(id).is_err() {
+            self.arm(id);
+        }
+    }
+
+    /// Has a flow become busy by its next packets, whatever it had before.
+    #[cold]
+    pub fn arm(&mut self, id: FlowId) {
+        if let (Some(after), Some(record)) = (self.busy_after, self.records.get_mut(id.0 as usize)) {
+            self.accounts[id.0 as usize].arm(record, after);
+        }
+    }
+
+    /// Whether a live flow has had so many packets of a direction as make it busy.
+    pub fn was_busy(&self, id: FlowId) -> bool {
+        let Some(after) = self.busy_after.map(|after| u64::from(after.get())) else { return false };
+        self.get(id).is_some_and(|flow| flow.traffic.iter().any(|traffic| traffic.packets >= after))
+    }
+
+    /// Takes over what the fast lane counted of a live flow that leaves it.
+    #[cold]
+    pub fn take_over(&mut self, id: FlowId, counted: &Counted) {
+        let Some(record) = self.records.get_mut(id.0 as usize).filter(|record| !record.is_free()) else {
+            return;
+        };
+        record.catch_up(counted);
+        self.accounts[id.0 as usize].take_over(&counted.traffic);
     }
 
     /// Changes the state of a flow, and looks at it again when the new state's timeout may have passed.
@@ -243,6 +315,9 @@ impl<F: Family> FlowTable<F> {
         self.due[at] = flow.last_seen.after(timeouts.of(flow.state.get()));
         self.records[at] = Record::new(&flow);
         self.accounts[at] = Account::new(&flow);
+        if let Some(after) = self.busy_after {
+            self.accounts[at].arm(&mut self.records[at], after);
+        }
         Some(FlowId(place))
     }
 
@@ -257,14 +332,16 @@ impl<F: Family> FlowTable<F> {
         Some(flow)
     }
 
-    /// Moves the expiry hand over up to `examine` places and takes out at most `most` flows whose time is over.
+    /// Moves the expiry hand over up to `examine` places and takes out at most `most` flows whose time is over. `elsewhere`
+    /// tells what was counted of a flow where the table does not see it.
     pub fn sweep(
         &mut self,
         now: Millis,
         timeouts: &Timeouts,
         examine: usize,
         most: usize,
-        mut expired: impl FnMut(Flow<F>),
+        elsewhere: impl Fn(FlowId) -> Option<Counted>,
+        mut expired: impl FnMut(FlowId, Flow<F>),
     ) {
         let mut removed = 0;
         for _ in 0..examine.min(self.capacity()) {
@@ -276,15 +353,18 @@ impl<F: Family> FlowTable<F> {
             if !now.reached(self.due[at]) {
                 continue;
             }
-            let record = &self.records[at];
+            let (id, record) = (FlowId(at as u32), &mut self.records[at]);
             if record.is_free() {
                 continue;
+            }
+            if let Some(counted) = elsewhere(id) {
+                record.catch_up(&counted);
             }
             let end = record.last_seen.after(timeouts.of(record.state.get()));
             if !now.reached(end) {
                 self.due[at] = end;
-            } else if let Some(flow) = self.remove(FlowId(at as u32)) {
-                expired(flow);
+            } else if let Some(flow) = self.remove(id) {
+                expired(id, flow);
                 removed += 1;
             }
         }
@@ -292,7 +372,7 @@ impl<F: Family> FlowTable<F> {
 
     /// Makes room in a full table: of the next 64 flows the one that may go first, half-open before
     /// closing ones. `None` if all of them are in use.
-    pub fn evict(&mut self) -> Option<Flow<F>> {
+    pub fn evict(&mut self) -> Option<(FlowId, Flow<F>)> {
         let mut best = None;
         for _ in 0..EVICTION_SAMPLE.min(self.capacity()) {
             let at = self.evict_hand;
@@ -308,7 +388,8 @@ impl<F: Family> FlowTable<F> {
                 }
             }
         }
-        best.and_then(|(_, at)| self.remove(FlowId(at as u32)))
+        let id = FlowId(best?.1 as u32);
+        Some((id, self.remove(id)?))
     }
 
     /// The places that ever held a flow end here: listings need not go on.
@@ -318,8 +399,13 @@ impl<F: Family> FlowTable<F> {
 
     /// Live flows from place `from` on, for listings; a place is never negative work: `examine` at most are looked at.
     pub fn list(&self, from: usize, examine: usize) -> impl Iterator<Item = Flow<F>> {
-        let places = self.records.iter().zip(&self.accounts).skip(from).take(examine);
-        places.filter(|(record, _)| !record.is_free()).map(|(record, account)| account.flow(record))
+        self.ids(from, examine).filter_map(|id| self.get(id))
+    }
+
+    /// The same flows by number.
+    pub fn ids(&self, from: usize, examine: usize) -> impl Iterator<Item = FlowId> {
+        let places = self.records.iter().enumerate().skip(from).take(examine);
+        places.filter(|(_, record)| !record.is_free()).map(|(place, _)| FlowId(place as u32))
     }
 }
 

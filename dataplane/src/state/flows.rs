@@ -1,10 +1,13 @@
-//! All flows of one worker and family, with the SNAT ports they hold: the only way in which flows come and go.
+//! All flows of one worker and family, with the SNAT ports and the places in the fast lane they hold: the only way in
+//! which flows come and go.
 
 use super::{Flow, FlowId, FlowTable, LastHops, Millis, SnatPorts, SnatUse, Timeouts, Tuple};
 use crate::{
-    table::{Backend, FlowHash, Link, Transport},
+    lane::{FlowLane, Lane, LaneSettings, WhyNot, WorkerLane},
+    table::{Backend, FlowHash, Link, Tables, Transport},
     wire::Family,
 };
+use std::{cell::RefCell, time::Duration};
 
 /// Why a flow could not be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub struct Flows<F: Family> {
     pub table: FlowTable<F>,
     /// The ways back to their clients.
     pub last_hops: LastHops,
+    /// Those that the classifier forwards.
+    pub lane: Lane<F>,
     used: SnatUse<F>,
     /// Flows that a full table pushed out.
     pub evicted: u64,
@@ -35,6 +40,7 @@ impl<F: Family> Flows<F> {
         Self {
             table: FlowTable::new(capacity, seed),
             last_hops: LastHops::new(capacity),
+            lane: Lane::off(),
             used: SnatUse::with_capacity(capacity),
             evicted: 0,
         }
@@ -88,8 +94,8 @@ impl<F: Family> Flows<F> {
         self.table.find(self.table.hash(reply), reply).is_none()
     }
 
-    /// Adds a flow whose tuples are new and whose client is behind `client`, evicting one that may go if the table is
-    /// full.
+    /// Adds a flow that begins now, whose tuples are new and whose client is behind `client`, evicting one that may go if
+    /// the table is full.
     pub fn open(
         &mut self,
         mut flow: Flow<F>,
@@ -97,9 +103,9 @@ impl<F: Family> Flows<F> {
         timeouts: &Timeouts,
     ) -> Result<FlowId, OpenError> {
         if self.table.len() == self.table.capacity() {
-            let evicted = self.table.evict().ok_or(OpenError::TableFull)?;
+            let (id, evicted) = self.table.evict().ok_or(OpenError::TableFull)?;
             self.evicted += 1;
-            self.released(&evicted);
+            self.released(id, &evicted, flow.created);
         }
         flow.last_hop = self.last_hops.acquire(client).ok_or(OpenError::LastHopsFull)?;
         let Some(id) = self.table.insert(flow, timeouts) else {
@@ -113,30 +119,71 @@ impl<F: Family> Flows<F> {
     }
 
     /// Ends a flow.
-    pub fn close(&mut self, id: FlowId) {
+    pub fn close(&mut self, id: FlowId, now: Millis) {
         if let Some(flow) = self.table.remove(id) {
-            self.released(&flow);
+            self.released(id, &flow, now);
         }
+    }
+
+    /// Switches the lane on. `start` is the monotonic clock's time where the worker's is zero.
+    pub fn set_lane(&mut self, lane: WorkerLane<F>, settings: &LaneSettings, worker: u16, start: Duration) {
+        self.table.find_busy_after(settings.promote_after);
+        self.lane = Lane::on(lane, worker, self.table.capacity(), start);
+    }
+
+    /// Does for the lane what is due between batches.
+    #[inline]
+    pub fn work_lane(&mut self, tables: &Tables<F>, now: Millis) {
+        if self.lane.is_on() {
+            self.lane.work(&mut self.table, &self.last_hops, tables, now);
+        }
+    }
+
+    /// A live flow, with what it does in the lane, or why it is not there.
+    pub fn get(&self, id: FlowId, tables: &Tables<F>) -> Option<Flow<F>> {
+        let mut flow = self.table.get(id)?;
+        flow.lane = self.lane.of(id, self.table.record(id)?, &self.last_hops, tables);
+        if flow.lane == FlowLane::User(WhyNot::Due) && !self.table.was_busy(id) {
+            flow.lane = FlowLane::User(WhyNot::Quiet);
+        }
+        if let Some(counted) = self.lane.counted(id) {
+            flow.add(&counted);
+        }
+        Some(flow)
+    }
+
+    /// Such flows; see [`FlowTable::list`].
+    pub fn list(&self, from: usize, examine: usize, tables: &Tables<F>) -> impl Iterator<Item = Flow<F>> {
+        self.table.ids(from, examine).filter_map(|id| self.get(id, tables))
     }
 
     /// Ends flows whose time is over; see [`FlowTable::sweep`]. Returns how many.
     pub fn sweep(&mut self, now: Millis, timeouts: &Timeouts, examine: usize, most: usize) -> usize {
-        let Self { table, used, last_hops, .. } = self;
+        let Self { table, used, last_hops, lane, .. } = self;
+        let lane = RefCell::new(lane);
         let mut count = 0;
-        table.sweep(now, timeouts, examine, most, |flow| {
+        let counted = |id| lane.borrow().counted(id);
+        table.sweep(now, timeouts, examine, most, counted, |id, flow| {
             count += 1;
-            release(&flow, used, last_hops);
+            release((id, &flow), used, last_hops, &mut lane.borrow_mut(), now);
         });
         count
     }
 
-    fn released(&mut self, flow: &Flow<F>) {
-        release(flow, &mut self.used, &mut self.last_hops);
+    fn released(&mut self, id: FlowId, flow: &Flow<F>, now: Millis) {
+        release((id, flow), &mut self.used, &mut self.last_hops, &mut self.lane, now);
     }
 }
 
-/// Gives back what a flow held.
-fn release<F: Family>(flow: &Flow<F>, used: &mut SnatUse<F>, last_hops: &mut LastHops) {
+/// Gives back what a flow held, its place in the lane first.
+fn release<F: Family>(
+    (id, flow): (FlowId, &Flow<F>),
+    used: &mut SnatUse<F>,
+    last_hops: &mut LastHops,
+    lane: &mut Lane<F>,
+    now: Millis,
+) {
+    lane.end(id, flow.last_hop, [flow.original, flow.reply], now);
     if flow.is_masqueraded() {
         used.sub(flow.backend, flow.reply.destination);
     }

@@ -19,6 +19,11 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 pub struct LastHopId(u16);
 
 impl LastHopId {
+    /// As a number below [`LastHops::MOST`].
+    pub fn number(self) -> u32 {
+        u32::from(self.0)
+    }
+
     /// Its place among all of them.
     #[inline]
     pub(crate) fn place(self) -> usize {

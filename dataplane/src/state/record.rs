@@ -9,9 +9,11 @@
 
 use super::{Deltas, Direction, Flow, LastHopId, Millis, StateCode, Traffic, Tuple};
 use crate::{
+    lane::{Counted, FlowLane},
     table::{BackendId, NextHopId, ServiceId, Transport},
     wire::{Family, Leaving},
 };
+use std::num::NonZeroU8;
 
 /// What packets of one direction look like as they arrive, and what translating them adds to their checksums. The ends
 /// lie as in a packet, so that they are compared and copied in words.
@@ -51,6 +53,9 @@ const NONE: u8 = u8::MAX;
 
 /// Bits of [`Record::recent`] that count bytes.
 const BYTES: u32 = 24;
+
+/// As far as an account counts packets. A record that is armed is ahead of its account, which then counts from below zero.
+const MOST_PACKETS: u64 = (1 << 48) - 1;
 
 impl<F: Family> Record<F> {
     /// The record of a new flow.
@@ -141,6 +146,25 @@ impl<F: Family> Record<F> {
         self.state
     }
 
+    /// Takes over when its last packet came, and what was acknowledged, as they were seen elsewhere.
+    pub(super) fn catch_up(&mut self, counted: &Counted) {
+        if let Some(seen) = counted.last_seen
+            && seen.reached(self.last_seen)
+        {
+            self.last_seen = seen;
+        }
+        self.catch_up_acked(counted.acked);
+    }
+
+    /// The same of what was acknowledged alone: the later one, as TCP's numbers go (RFC 9293 §3.4).
+    pub fn catch_up_acked(&mut self, acked: [u32; 2]) {
+        for (mine, theirs) in self.acked.iter_mut().zip(acked) {
+            if *mine == 0 || theirs.wrapping_sub(*mine) as i32 > 0 {
+                *mine = theirs;
+            }
+        }
+    }
+
     /// Takes note of a packet that changes nothing else: what it acknowledges, when it came, and its bytes of IP. As
     /// [`count`](Self::count) it says whether the count is full.
     #[inline(always)]
@@ -201,9 +225,26 @@ impl Account {
 
     fn add(&mut self, direction: usize, packets: u64, bytes: u64) {
         self.bytes[direction] += bytes;
-        let sum = self.packets(direction) + packets;
+        let sum = self.packets(direction).wrapping_add(packets);
         if let Some(low) = sum.to_le_bytes().first_chunk() {
             self.packets[direction] = *low;
+        }
+    }
+
+    /// Has a record say that it is full after `after` packets more of each direction, instead of 256.
+    pub(super) fn arm<F: Family>(&mut self, record: &mut Record<F>, after: NonZeroU8) {
+        let ahead = u32::from(after.get().wrapping_neg());
+        for (direction, recent) in record.recent.iter_mut().enumerate() {
+            let recent = std::mem::replace(recent, ahead << BYTES);
+            let packets = u64::from(recent >> BYTES).wrapping_sub(u64::from(ahead));
+            self.add(direction, packets, u64::from(recent & ((1 << BYTES) - 1)));
+        }
+    }
+
+    /// Takes over what was counted elsewhere.
+    pub(super) fn take_over(&mut self, traffic: &[Traffic; 2]) {
+        for (direction, Traffic { packets, bytes }) in traffic.iter().enumerate() {
+            self.add(direction, *packets, *bytes);
         }
     }
 
@@ -224,7 +265,7 @@ impl Account {
         let traffic = |direction: usize| {
             let recent = record.recent[direction];
             Traffic {
-                packets: self.packets(direction) + u64::from(recent >> BYTES),
+                packets: self.packets(direction).wrapping_add(u64::from(recent >> BYTES)) & MOST_PACKETS,
                 bytes: self.bytes[direction] + u64::from(recent & ((1 << BYTES) - 1)),
             }
         };
@@ -243,6 +284,7 @@ impl Account {
             created: self.created,
             last_seen,
             traffic: [traffic(0), traffic(1)],
+            lane: FlowLane::default(),
         }
     }
 }
@@ -273,6 +315,23 @@ mod tests {
             expected.bytes += u64::from(bytes);
             assert_eq!(account.flow(&record).traffic, [Traffic::default(), expected]);
         }
+        let mut filled = 0;
+        account.arm(&mut record, const { NonZeroU8::new(8).unwrap() });
+        for packet in 1..=264 {
+            assert_eq!(
+                account.flow(&record).traffic,
+                [Traffic::default(), expected],
+                "before packet {packet}"
+            );
+            expected.packets += 1;
+            expected.bytes += 100;
+            if record.count(Direction::Reply, 100) {
+                account.settle(&mut record, Direction::Reply);
+                filled += 1;
+                assert!([8, 264].contains(&packet), "it is full after 8, then after 256: {packet}");
+            }
+        }
+        assert_eq!(filled, 2);
         account.add(1, 1 << 40, 1 << 50);
         let [_, reply] = account.flow(&record).traffic;
         assert_eq!((reply.packets, reply.bytes), (expected.packets + (1 << 40), expected.bytes + (1 << 50)));

@@ -77,6 +77,29 @@ impl<T> Pages<T> {
         self.pages.iter().flat_map(|page| page.rows.iter())
     }
 
+    /// The rows that are not as they were in `before`, with their numbers; `None` for those that are gone. Pages that both
+    /// share are passed over.
+    pub fn changed_since<'p>(&'p self, before: &'p Self) -> impl Iterator<Item = (usize, Option<&'p T>)>
+    where
+        T: PartialEq,
+    {
+        let none: &[Arc<[T]>] = &[];
+        let pages = if self.is_same(before) { none } else { &*self.pages };
+        let gone = if self.is_same(before) { none } else { &*before.pages };
+        (0..pages.len().max(gone.len()))
+            .filter(move |page| match (pages.get(*page), gone.get(*page)) {
+                (Some(now), Some(then)) => !Arc::ptr_eq(now, then),
+                _ => true,
+            })
+            .flat_map(move |page| {
+                let rows = |pages: &'p [Arc<[T]>]| pages.get(page).map_or(&[][..], |rows| rows);
+                let (now, then) = (rows(pages), rows(gone));
+                (0..now.len().max(then.len()))
+                    .filter(move |row| now.get(*row) != then.get(*row))
+                    .map(move |row| (page * ROWS + row, now.get(row)))
+            })
+    }
+
     /// Whether both are the same table, which costs no look inside.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.pages, &other.pages)
@@ -162,6 +185,20 @@ mod tests {
         assert_eq!(before.get(1000), None);
         after.set([(1001, 8)], &0);
         assert_eq!((after.get(999), after.get(1000), after.get(1001)), (Some(&999), Some(&0), Some(&8)));
+    }
+
+    #[test]
+    fn changed_rows_are_told_and_no_others() {
+        let before: Pages<u32> = (0..700).collect();
+        let mut after = before.clone();
+        assert_eq!(after.changed_since(&before).count(), 0);
+        after.set([(300, 7), (301, 301), (1000, 8)], &0);
+        let changed: Vec<_> = after.changed_since(&before).filter(|(_, row)| *row != Some(&0)).collect();
+        assert_eq!(changed, [(300, Some(&7)), (1000, Some(&8))]);
+        let gone: Vec<_> = before.changed_since(&after).map(|(number, row)| (number, row.copied())).collect();
+        assert_eq!(gone[0], (300, Some(300)));
+        assert!(gone[1..].iter().all(|(number, row)| *number >= 700 && row.is_none()));
+        assert_eq!(gone.last(), Some(&(1023, None)));
     }
 
     proptest! {

@@ -191,6 +191,16 @@ impl Delta {
         Delta::canonical(add(!old.folded(), new.folded()))
     }
 
+    /// As two bytes of a packet are, read as the machine does.
+    pub(crate) const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The change whose [`bits`](Self::bits) these are.
+    pub(crate) const fn from_bits(bits: u16) -> Delta {
+        Delta::canonical(bits)
+    }
+
     /// Both changes.
     #[inline]
     #[must_use]

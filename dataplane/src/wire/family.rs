@@ -8,6 +8,7 @@
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicU32;
 
 use super::{
     Delta, EtherType, IcmpKind, IpProtocol, Layer, Leaving, NetworkHeader, ParseError, Plain, Sum, Tcp,
@@ -29,6 +30,8 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
         + 'static;
     /// The bytes of an address.
     type Octets: Copy + Eq + AsRef<[u8]> + Send + Sync + 'static;
+    /// Two addresses and two ports, as memory keeps them that others read meanwhile.
+    type Words: Default + Debug + AsRef<[AtomicU32]> + Send + Sync + 'static;
 
     /// "IPv4" or "IPv6".
     const NAME: &'static str;
@@ -127,6 +130,8 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
     fn from_ip(address: IpAddr) -> Option<Self::Addr>;
     /// Its bytes in network order.
     fn octets(address: &Self::Addr) -> Self::Octets;
+    /// The address whose bytes these are, if they are as many.
+    fn from_octets(octets: &[u8]) -> Option<Self::Addr>;
     /// Whether a packet from another machine may come from it: not the unspecified address, a multicast, broadcast or
     /// loopback one, nor an IPv4-mapped one.
     fn is_unicast_source(address: Self::Addr) -> bool;

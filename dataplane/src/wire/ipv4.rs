@@ -115,6 +115,7 @@ impl V4 {
 impl Family for V4 {
     type Addr = Ipv4Addr;
     type Octets = [u8; 4];
+    type Words = [std::sync::atomic::AtomicU32; 3];
     type PlainHead = [u8; PLAIN_HEADERS];
     type Ends = [u8; PLAIN_ENDS];
 
@@ -319,6 +320,10 @@ impl Family for V4 {
     #[inline]
     fn octets(address: &Ipv4Addr) -> [u8; 4] {
         address.octets()
+    }
+
+    fn from_octets(octets: &[u8]) -> Option<Ipv4Addr> {
+        <[u8; 4]>::try_from(octets).ok().map(Ipv4Addr::from)
     }
 
     #[inline]

@@ -180,6 +180,7 @@ fn fragment(head: &[u8], len: usize) -> Result<Option<Fragment>, ParseError> {
 impl Family for V6 {
     type Addr = Ipv6Addr;
     type Octets = [u8; 16];
+    type Words = [std::sync::atomic::AtomicU32; 9];
     type PlainHead = [u8; PLAIN_HEADERS];
     type Ends = [u8; PLAIN_ENDS];
 
@@ -373,6 +374,10 @@ impl Family for V6 {
     #[inline]
     fn octets(address: &Ipv6Addr) -> [u8; 16] {
         address.octets()
+    }
+
+    fn from_octets(octets: &[u8]) -> Option<Ipv6Addr> {
+        <[u8; 16]>::try_from(octets).ok().map(Ipv6Addr::from)
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 //!
 //! A [`Worker`] owns its I/O, its flows and its end of the published tables, and runs on a thread (and, if told, a core)
 //! of its own. One turn ([`Worker::poll`]): look for a new snapshot (one atomic load), receive a batch, process it,
-//! carry out the verdicts, end some idle flows. Between turns it answers at most one question of the control plane.
+//! carry out the verdicts, do what is due for the fast lane, end some idle flows. Between turns it answers at most one question of the control plane.
 //! Workers share nothing but the [`Mesh`] by which they hand each other stray packets.
 
 mod handoff;
@@ -16,12 +16,13 @@ mod tests;
 
 pub use handoff::{Handoff, Mesh};
 pub use idle::Idle;
-pub use query::{FlowFilter, FlowRecord, Query, Uses};
+pub use query::{FlowFilter, FlowRecord, LaneRecord, Query, Uses};
 pub use report::{Report, WorkerReport};
 pub use thread::{Renewal, SpawnError, WorkerHandle, WorkerSettings, spawn};
 
 use crate::{
     io::{Frame, FrameBatch, PacketIo, Tun},
+    lane::Lanes,
     path::{Path, Verdict},
     state::Millis,
     table::publish::Reader,
@@ -83,6 +84,13 @@ impl<I: PacketIo> Worker<I> {
         self
     }
 
+    /// Has busy flows take these lanes. `start` is the monotonic clock's time where this worker's is zero.
+    #[must_use]
+    pub fn with_lanes(mut self, lanes: Lanes, start: Duration) -> Self {
+        self.path.set_lanes(lanes, start);
+        self
+    }
+
     /// One turn. Returns how many packets it handled, or has ready for the next one. `clock` tells the time once the batch
     /// is in: the machine's, or
     /// in a replay the capture's.
@@ -117,6 +125,7 @@ impl<I: PacketIo> Worker<I> {
             }
         }
         self.io.flush();
+        self.path.work_lanes(snapshot, now);
         self.expire(now);
         // Held frames that may go on are the first of the next turn's.
         self.held.release(&self.path.release(now), &mut self.batch);
@@ -148,7 +157,7 @@ impl<I: PacketIo> Worker<I> {
     pub fn answer(&mut self, now: Millis) -> bool {
         match self.queries.try_recv() {
             Ok(query) => {
-                query.answer(&self.path, now);
+                query.answer(&self.path, self.tables.refresh().0, now);
                 true
             }
             Err(_) => false,

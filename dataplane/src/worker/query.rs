@@ -4,9 +4,10 @@
 //! whoever wants all of them asks again from where the last answer ended.
 
 use crate::{
+    lane::{FlowLane, WhyNot},
     path::Path,
     state::{Flow, Flows, Millis, Traffic, Tuple},
-    table::{ServiceId, Transport},
+    table::{ServiceId, Snapshot, Tables, Transport},
     wire::{Family, V4, V6},
 };
 use crossbeam::channel::Sender;
@@ -95,31 +96,52 @@ pub struct FlowRecord {
     pub forward: Traffic,
     /// From the backend.
     pub reply: Traffic,
+    /// The lane it goes by.
+    #[serde(flatten)]
+    pub lane: LaneRecord,
+}
+
+/// A flow's lane, for people.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "lane", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum LaneRecord {
+    /// Its worker's.
+    User {
+        /// Why not the fast one.
+        why_not_fast: WhyNot,
+    },
+    /// The classifier's.
+    Fast {
+        /// What of `forward` went by it since the flow was promoted.
+        fast_forward: Traffic,
+        /// The same of `reply`.
+        fast_reply: Traffic,
+    },
 }
 
 impl Query {
     /// Answers. An asker that has gone is no error.
-    pub(super) fn answer(self, path: &Path, now: Millis) {
+    pub(super) fn answer(self, path: &Path, snapshot: &Snapshot, now: Millis) {
         match self {
             Self::Flows { from, filter, answer } => {
-                let _ = answer.send(page(path, from, &filter, now));
+                let _ = answer.send(page(path, snapshot, from, &filter, now));
             }
             Self::Uses { from, sought, answer } => {
                 let _ = answer.send(uses(path, from, &sought));
             }
             Self::FindV4(tuple, answer) => {
-                let _ = answer.send(find(path.flows_v4(), &tuple));
+                let _ = answer.send(find(path.flows_v4(), &snapshot.v4, &tuple));
             }
             Self::FindV6(tuple, answer) => {
-                let _ = answer.send(find(path.flows_v6(), &tuple));
+                let _ = answer.send(find(path.flows_v6(), &snapshot.v6, &tuple));
             }
         }
     }
 }
 
-fn find<F: Family>(flows: &Flows<F>, tuple: &Tuple<F>) -> Option<Flow<F>> {
+fn find<F: Family>(flows: &Flows<F>, tables: &Tables<F>, tuple: &Tuple<F>) -> Option<Flow<F>> {
     let found = flows.table.find(flows.table.hash(tuple), tuple)?;
-    flows.table.get(found.id)
+    flows.get(found.id, tables)
 }
 
 /// Where a page begins. IPv4 flows have the places from 0 on, IPv6 flows those behind them.
@@ -142,11 +164,18 @@ impl Page {
     }
 }
 
-fn page(path: &Path, from: usize, filter: &FlowFilter, now: Millis) -> (Vec<FlowRecord>, Option<usize>) {
+fn page(
+    path: &Path,
+    snapshot: &Snapshot,
+    from: usize,
+    filter: &FlowFilter,
+    now: Millis,
+) -> (Vec<FlowRecord>, Option<usize>) {
     let (page, next) = Page::at(from, path);
+    let (v4, v6) = (path.flows_v4(), path.flows_v6());
     let mut records: Vec<_> = match page {
-        Page::V4(place) => path.flows_v4().table.list(place, PAGE).map(|flow| record(&flow, now)).collect(),
-        Page::V6(place) => path.flows_v6().table.list(place, PAGE).map(|flow| record(&flow, now)).collect(),
+        Page::V4(place) => v4.list(place, PAGE, &snapshot.v4).map(|flow| record(&flow, now)).collect(),
+        Page::V6(place) => v6.list(place, PAGE, &snapshot.v6).map(|flow| record(&flow, now)).collect(),
     };
     records.retain(|record| filter.passes(record));
     (records, next)
@@ -204,6 +233,10 @@ fn record<F: Family>(flow: &Flow<F>, now: Millis) -> FlowRecord {
         idle_ms: now.since(flow.last_seen).as_millis() as u64,
         forward: flow.traffic[0],
         reply: flow.traffic[1],
+        lane: match flow.lane {
+            FlowLane::User(why_not_fast) => LaneRecord::User { why_not_fast },
+            FlowLane::Fast([fast_forward, fast_reply]) => LaneRecord::Fast { fast_forward, fast_reply },
+        },
     }
 }
 
@@ -216,7 +249,7 @@ mod tests {
     fn an_empty_table_is_one_page_however_large() {
         let path = Path::new(PathConfig::single(61_000..=65_535));
         assert!(path.flows_v4().table.capacity() > PAGE);
-        let (records, next) = page(&path, 0, &FlowFilter::default(), Millis::default());
+        let (records, next) = page(&path, &Snapshot::default(), 0, &FlowFilter::default(), Millis::default());
         assert!(records.is_empty());
         assert_eq!(next, None);
         assert_eq!(uses(&path, 0, &Uses::default()).1, None);

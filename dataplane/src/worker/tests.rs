@@ -62,7 +62,7 @@ fn lab(workers: usize, idle: Idle) -> Lab {
             tell.send((socket, gettid())).unwrap();
             Ok::<_, crate::io::af_xdp::OpenError>(io)
         };
-        handles.push(spawn(settings, open, tables, mesh.place(index)).unwrap());
+        handles.push(spawn(settings, open, tables, mesh.place(index), None).unwrap());
         let (socket, thread) = told.recv().unwrap();
         classifier.bind_socket(PortId(0), index as u32, socket.as_fd()).unwrap();
         threads.push(thread);

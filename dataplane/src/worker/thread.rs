@@ -3,11 +3,13 @@
 use super::{Handoff, Idle, Query, Report, Worker, WorkerReport, idle::IdleClock};
 use crate::{
     io::{AfXdp, PacketIo, Tun, Waker},
+    lane::Lanes,
     path::{Path, PathConfig},
     state::Millis,
     table::publish::Reader,
 };
 use crossbeam::channel::{Receiver, Sender};
+use nix::time::{ClockId, clock_gettime};
 use std::{
     io,
     sync::{
@@ -72,12 +74,13 @@ pub enum SpawnError<E> {
 /// Starts a worker on a thread of its own, and waits until it has its I/O, which `open` gives it.
 ///
 /// All of a worker's memory is taken there, behind the pinning, and so lies on the memory node of its core: packets, rings,
-/// flows.
+/// flows. With `lanes`, busy flows take these.
 pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
     settings: WorkerSettings,
     open: impl FnOnce() -> Result<I, E> + Send + 'static,
     tables: Reader,
     handoff: Handoff,
+    lanes: Option<Lanes>,
 ) -> Result<WorkerHandle<I>, SpawnError<E>> {
     let (queries, asked) = crossbeam::channel::bounded(QUERIES);
     let (renewals, renewed) = crossbeam::channel::bounded(1);
@@ -96,7 +99,10 @@ pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
                 return Report::default();
             }
         };
-        let worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, asked);
+        let mut worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, asked);
+        if let Some(lanes) = lanes {
+            worker = worker.with_lanes(lanes, monotonic(settings.start));
+        }
         let _ = opened.send(Ok(()));
         run(&settings, worker, &renewed, &their_report, &their_stop)
     });
@@ -144,6 +150,12 @@ fn run<I: PacketIo>(
     let last = worker.report();
     report.leave(last.clone());
     last
+}
+
+/// A moment by the monotonic clock, which is what the classifier goes by.
+fn monotonic(moment: Instant) -> Duration {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    now.saturating_sub(moment.elapsed())
 }
 
 fn pin(settings: &WorkerSettings) {

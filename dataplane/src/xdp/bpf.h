@@ -20,14 +20,31 @@ static long (*bpf_map_update_elem)(void *map, const void *key, const void *value
 static long (*bpf_map_delete_elem)(void *map, const void *key) = (void *)BPF_FUNC_map_delete_elem;
 static __u64 (*bpf_ktime_get_ns)(void) = (void *)BPF_FUNC_ktime_get_ns;
 static long (*bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)BPF_FUNC_redirect_map;
+static long (*bpf_xdp_adjust_tail)(struct xdp_md *ctx, int delta) = (void *)BPF_FUNC_xdp_adjust_tail;
+static __u64 (*bpf_ktime_get_coarse_ns)(void) = (void *)BPF_FUNC_ktime_get_coarse_ns;
+
+/* Forgets what the compiler knows of a number, and tells the verifier its bits: else the one drops the mask that the
+ * other needs. */
+#define BOUNDED(number, mask)                       \
+	({                                          \
+		asm volatile("" : "+r"(number));    \
+		(number) & (mask);                  \
+	})
+
+/* One load, of what others write. */
+#define READ_ONCE(place) (*(const volatile typeof(place) *)&(place))
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define BE16(value) __builtin_bswap16(value)
+#define BE32(value) __builtin_bswap32(value)
+#else
+#define BE16(value) (value)
+#define BE32(value) (value)
+#endif
 
 INLINE __u16 be16(__be16 value)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return __builtin_bswap16(value);
-#else
-	return value;
-#endif
+	return BE16(value);
 }
 
 #endif

@@ -4,6 +4,7 @@
  * In:   every packet that arrives on an interface, before the kernel's stack.
  * Out:  ours -> the AF_XDP socket of its interface and queue; dropped where none is bound, because a restart must
  *       not make the kernel answer for a VIP. Everything else -> the kernel, untouched. One counter a verdict.
+ *       Before any of that: of a flow in the fast lane -> rewritten, and out of another interface (lane.bpf.h).
  * Cost: at most nine map look-ups. The usual packet to a VIP takes four: interface, address, socket, counter.
  * RFCs: 791 and 8200 (fragments, extension headers), 792 and 4443 (what an ICMP error quotes), 4861 (ND).
  * Limits: two VLAN tags, eight extension headers. A later fragment to a node address that overtakes its first one
@@ -27,6 +28,7 @@
 #include "bpf.h"
 #include "maps.h"
 #include "packet.h"
+#include "lane.bpf.h"
 
 /* Linux reassembles for 30 s: after that, an identification means another packet. */
 #define FRAGMENT_LIFETIME_NS 30000000000ULL
@@ -294,31 +296,43 @@ INLINE enum verdict judge6(struct xdp_md *ctx, __u32 at, int backend)
 	return judge_local(ctx, &payload, to, backend, &datagram, 1);
 }
 
-INLINE enum verdict judge(struct xdp_md *ctx, struct interface *interface)
+/* Steps over the tags, to the type of what follows them and its place; CUT_SHORT: they are not all there. */
+#define CUT_SHORT (-1)
+
+INLINE int open_ethernet(struct xdp_md *ctx, __u32 *at)
 {
-	int backend = interface->flags & BACKEND_ROLE;
 	struct ethhdr *ethernet = bytes(ctx, 0, sizeof(*ethernet));
-	__u32 at = sizeof(*ethernet);
 	struct vlan_tag *vlan;
 	__be16 type;
 
 	if (!ethernet)
-		return PASS_MALFORMED;
+		return CUT_SHORT;
 	type = ethernet->h_proto;
+	*at = sizeof(*ethernet);
 	for (int i = 0; i < VLAN_TAGS; i++) {
 		if (be16(type) != ETH_P_8021Q && be16(type) != ETH_P_8021AD)
 			break;
-		vlan = bytes(ctx, at, sizeof(*vlan));
+		vlan = bytes(ctx, *at, sizeof(*vlan));
 		if (!vlan)
-			return PASS_MALFORMED;
+			return CUT_SHORT;
 		type = vlan->type;
-		at += sizeof(*vlan);
+		*at += sizeof(*vlan);
 	}
-	switch (be16(type)) {
+	return be16(type);
+}
+
+INLINE enum verdict judge(struct xdp_md *ctx, struct interface *interface)
+{
+	int backend = interface->flags & BACKEND_ROLE;
+	__u32 at = 0;
+
+	switch (open_ethernet(ctx, &at)) {
 	case ETH_P_IP:
-		return judge4(ctx, at, backend);
+		return lane4(ctx, at, interface->slot) ? REDIRECT_LANE : judge4(ctx, at, backend);
 	case ETH_P_IPV6:
-		return judge6(ctx, at, backend);
+		return lane6(ctx, at, interface->slot) ? REDIRECT_LANE : judge6(ctx, at, backend);
+	case CUT_SHORT:
+		return PASS_MALFORMED;
 	default:
 		return PASS_NOT_IP;
 	}
@@ -334,7 +348,9 @@ int classify(struct xdp_md *ctx)
 
 	if (interface)
 		verdict = judge(ctx, interface);
-	if (verdict >= REDIRECT_VIP) {
+	if (verdict == REDIRECT_LANE) {
+		action = XDP_REDIRECT;
+	} else if (verdict >= REDIRECT_VIP) {
 		action = XDP_DROP;
 		/* The helper answers XDP_DROP where no socket is bound. */
 		if (queue < QUEUES_PER_SLOT)

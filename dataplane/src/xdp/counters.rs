@@ -53,6 +53,8 @@ counters! {
     redirect_fragment,
     /// Redirected: from a backend that sees clients' addresses.
     redirect_backend,
+    /// Redirected to another interface: of a flow in the fast lane, and rewritten by the classifier itself.
+    redirect_lane,
     /// Dropped: ours, but no socket is bound to the queue it arrived on.
     drop_no_socket,
 }
@@ -65,7 +67,7 @@ impl ClassifierCounters {
 
     /// Packets given to the dataplane.
     pub fn redirected(&self) -> u64 {
-        self.sum("redirect_")
+        self.sum("redirect_") - self.redirect_lane
     }
 
     fn sum(&self, prefix: &str) -> u64 {

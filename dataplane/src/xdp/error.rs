@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use aya::maps::MapError;
 use aya::programs::ProgramError;
@@ -64,6 +65,42 @@ pub enum ClassifierError {
         port: PortId,
         /// The queue.
         queue: u32,
+    },
+    /// A map of the fast lane could not be shared or changed.
+    #[error("the fast lane's map {map} could not be used: {source}{}", permission_hint(.source))]
+    LaneMap {
+        /// The map.
+        map: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The classifier cannot redirect to an interface.
+    #[error("packets cannot be redirected to interface {ifindex} (port {}): {}{}", .port.0, detail(.source.as_ref()), permission_hint(.source.as_ref()))]
+    LanePort {
+        /// The port.
+        port: PortId,
+        /// The interface.
+        ifindex: u32,
+        /// What the kernel said.
+        #[source]
+        source: Box<aya::maps::xdp::XdpMapError>,
+    },
+    /// A folder for pinned maps and links is on another file system.
+    #[error(
+        "{0} is not on a BPF file system, so nothing can be pinned there: mount one (`mount -t bpf bpf /sys/fs/bpf`) and name a folder on it"
+    )]
+    NotBpffs(PathBuf),
+    /// A pinned map or link could not be used.
+    #[error("{path} could not be {action}: {}{}", detail(.source), permission_hint(.source))]
+    Pin {
+        /// Where it is.
+        path: PathBuf,
+        /// What was to be done.
+        action: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
     },
     /// A NodePort of something else than TCP, UDP or SCTP.
     #[error("NodePort {port} has IP protocol {protocol}: only TCP (6), UDP (17) and SCTP (132) have ports")]

@@ -28,12 +28,30 @@ struct payload {
 	__u8 later; /* a fragment, and not the first: no transport header */
 };
 
+/* Both ends of the frame. They are loaded where the compiler does not see it: to it they are numbers of 32 bits, and it
+ * keeps no more of them where paths meet or where they are only subtracted, but a half of a pointer is none. */
+INLINE void *frame_start(struct xdp_md *ctx)
+{
+	void *start;
+
+	asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(start) : "r"(ctx), "i"(__builtin_offsetof(struct xdp_md, data)));
+	return start;
+}
+
+INLINE void *frame_end(struct xdp_md *ctx)
+{
+	void *end;
+
+	asm volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(end) : "r"(ctx), "i"(__builtin_offsetof(struct xdp_md, data_end)));
+	return end;
+}
+
 /* `length` bytes at `at`, or null if they aren't all there. The mask tells the verifier what no packet exceeds. */
 INLINE void *bytes(struct xdp_md *ctx, __u32 at, __u32 length)
 {
-	void *start = (void *)(long)ctx->data + (at & 0x7fff);
+	void *start = frame_start(ctx) + (at & 0x7fff);
 
-	return start + length <= (void *)(long)ctx->data_end ? start : 0;
+	return start + length <= frame_end(ctx) ? start : 0;
 }
 
 /* The payload of the IPv4 header at `at`; null if the header is not whole. */

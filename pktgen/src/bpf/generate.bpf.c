@@ -67,7 +67,6 @@ struct {
 } flows SEC(".maps");
 
 static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)BPF_FUNC_redirect;
-static long (*bpf_xdp_adjust_tail)(struct xdp_md *ctx, int delta) = (void *)BPF_FUNC_xdp_adjust_tail;
 static __u32 (*bpf_get_prandom_u32)(void) = (void *)BPF_FUNC_get_prandom_u32;
 
 /* Frames that should have left by now: the integral of the rate. Rust keeps `ramp_us` and `rate` small enough. */

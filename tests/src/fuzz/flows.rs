@@ -2,6 +2,7 @@
 
 use super::input::Input;
 use penstock_dataplane::{
+    lane::FlowLane,
     state::{
         Deltas, Direction, Flow, FlowState, FlowTable, Found, LastHopId, Millis, SctpState, TcpState,
         Timeouts, Traffic, Tuple,
@@ -129,7 +130,7 @@ impl<F: Family> Pair<F> {
 
     fn sweep(&mut self, examine: usize, most: usize) {
         let mut gone = Vec::new();
-        self.table.sweep(self.now, &self.timeouts, examine, most, |flow| gone.push(flow));
+        self.table.sweep(self.now, &self.timeouts, examine, most, |_| None, |_, flow| gone.push(flow));
         assert!(gone.len() <= most.min(examine));
         for flow in gone {
             assert!(self.is_over(&flow), "{flow:?} went too early");
@@ -138,7 +139,7 @@ impl<F: Family> Pair<F> {
     }
 
     fn evict(&mut self) {
-        let rank = self.table.evict().map(|flow| {
+        let rank = self.table.evict().map(|(_, flow)| {
             assert_eq!(self.model.remove(&flow.original), Some(flow));
             flow.eviction_rank()
         });
@@ -207,5 +208,6 @@ fn flow<F: Family>(which: u8, state: FlowState, now: Millis) -> Flow<F> {
         created: now,
         last_seen: now,
         traffic: [Traffic::default(); 2],
+        lane: FlowLane::default(),
     }
 }

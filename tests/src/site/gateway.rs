@@ -16,7 +16,7 @@ use super::{
     Network, Site,
     network::{BACKEND_ARM, CLIENT_ARM},
 };
-use crate::{PATIENCE, penstock};
+use crate::{PATIENCE, fast_lane, penstock};
 
 /// How many lines of the log an error quotes.
 const QUOTED_LINES: usize = 40;
@@ -61,7 +61,7 @@ impl Gateway {
         for (field, value) in &options.kubernetes {
             kubernetes[field] = value.clone();
         }
-        let config = json!({
+        let mut config = json!({
             "nodeName": name,
             "kubernetes": kubernetes,
             "announce": options.announce,
@@ -73,6 +73,9 @@ impl Gateway {
             "clusterCIDR": Network::pod_networks(),
             "socket": socket,
         });
+        if let Some(wanted) = fast_lane() {
+            config["fastLane"] = wanted;
+        }
         // JSON is YAML.
         let file = folder.join(format!("{name}.yaml"));
         fs::write(&file, format!("{config:#}"))

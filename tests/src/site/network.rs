@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use anyhow::{Context, Result};
 use penstock::netns::{
     Backend, Bridge, Families, Namespace, Owner, Plan, VethOptions, create_bridge, create_veth,
+    take_redirects,
 };
 use serde_json::{Value, json};
 
@@ -136,6 +137,7 @@ impl<'w> Segment<'w> {
             (self.wires, &port, macs[1]),
             VethOptions { queues: 1, mtu: 1500 },
         )?;
+        take_redirects(self.wires, &port)?;
         self.bridge.add(self.wires, &port)?;
         for address in hosts(self.number, host) {
             let nodad = if address.is_ipv6() { " nodad" } else { "" };

@@ -16,7 +16,7 @@ use penstock::{
     },
     netns::{self, Owner, World, WorldOptions},
 };
-use penstock_tests::{AN_ANSWER, PATIENCE, penstock, require_root};
+use penstock_tests::{AN_ANSWER, PATIENCE, fast_lane, penstock, require_root};
 
 use crate::shipped::{documents, object, text};
 
@@ -86,7 +86,9 @@ impl Scene {
     }
 
     fn start(&self, program: &Path) -> anyhow::Result<Appliance> {
-        Appliance::start(program, &self.world, &self.manifests, &ApplianceConfig::default())
+        let fields = fast_lane().into_iter().map(|wanted| ("fastLane".to_owned(), wanted)).collect();
+        let config = ApplianceConfig { fields, ..ApplianceConfig::default() };
+        Appliance::start(program, &self.world, &self.manifests, &config)
     }
 
     #[track_caller]

@@ -11,7 +11,7 @@ use penstock::{
 };
 use penstock_tests::{
     cluster::{Cluster, ClusterOptions, KubeProxy, KubeProxyOptions, ProxyMode, lift_icmp_limits},
-    penstock,
+    fast_lane, penstock,
 };
 use serde_json::{Value, json};
 
@@ -135,9 +135,12 @@ fn dash(family: Family) -> &'static str {
 }
 
 fn start_appliance(side: &Side, manifests: &ManifestFolder) -> Result<Appliance> {
-    let fields = json!({
+    let mut fields = json!({
         "clusterCIDR": CLUSTER_CIDR, "nodePortAddresses": "primary", "reject": {"perSecond": 1_000_000},
     });
+    if let Some(wanted) = fast_lane() {
+        fields["fastLane"] = wanted;
+    }
     let fields = fields.as_object().cloned().unwrap_or_default();
     let config = ApplianceConfig { workers: 1, fields };
     Appliance::start(&penstock(), &side.world, manifests, &config)

@@ -4,6 +4,7 @@ mod services;
 mod backends;
 mod drops;
 mod workers;
+mod lane;
 mod flows;
 mod explain;
 mod why;

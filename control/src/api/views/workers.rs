@@ -1,5 +1,6 @@
 //! `penstock show workers`: each worker, its core, its sockets, its numbers and theirs.
 
+use super::lane::{self, LaneView};
 use crate::{
     rss::{Lack, Told},
     runtime::Appliance,
@@ -19,6 +20,7 @@ pub(super) struct WorkersView {
     workers: Vec<WorkerView>,
     /// By interface, where there are workers to choose from.
     rss: Vec<RssView>,
+    lane: LaneView,
 }
 
 /// What is known of how an interface chooses queues.
@@ -136,6 +138,7 @@ pub(super) fn view(appliance: &Appliance) -> WorkersView {
     WorkersView {
         generation: appliance.publisher.generation(),
         workers: workers.collect(),
+        lane: lane::view(appliance),
         rss: appliance.rss().iter().filter_map(RssView::of).collect(),
     }
 }

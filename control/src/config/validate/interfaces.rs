@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        raw::{self, List},
+        raw::{self, List, WordOr},
         scalar,
         settings::{Interface, Queues, Replay, ReplayNextHop, Roles, XdpMode, ZeroCopy},
     },
@@ -125,15 +125,15 @@ fn roles(path: &str, raw: List<String>, faults: &mut Faults) -> Roles {
     Roles { client: roles.iter().any(|role| role.0), backend: roles.iter().any(|role| role.1) }
 }
 
-fn queues(path: &str, raw: Option<raw::Queues>, faults: &mut Faults) -> Queues {
+fn queues(path: &str, raw: Option<WordOr<raw::QueueRange>>, faults: &mut Faults) -> Queues {
     match raw {
         None => Queues::All,
-        Some(raw::Queues::Word(word)) if word == "all" => Queues::All,
-        Some(raw::Queues::Word(word)) => {
+        Some(WordOr::Word(word)) if word == "all" => Queues::All,
+        Some(WordOr::Word(word)) => {
             faults.value(path, format!("{word:?}"), "must be all, or a range as {first: 0, count: 2}");
             Queues::All
         }
-        Some(raw::Queues::Range(range)) => {
+        Some(WordOr::Map(range)) => {
             let first = number(&format!("{path}.first"), range.first, 0..=MOST_QUEUES - 1, 0, "", faults);
             let most = MOST_QUEUES - first;
             let remedy = "leave it out to use all queues";

@@ -6,6 +6,7 @@
 mod check;
 mod health;
 mod interfaces;
+mod lane;
 mod memory;
 mod source;
 mod traffic;
@@ -22,6 +23,8 @@ pub(super) fn validate(raw: Raw, hostname: &str, faults: &mut Faults) -> Config 
     let workers = memory::workers(raw.workers.unwrap_or_default(), faults);
     let ring = memory::ring(raw.ring.unwrap_or_default(), faults);
     let umem = memory::umem(raw.umem.unwrap_or_default(), ring, &interfaces, &workers, faults);
+    let tables = memory::tables(raw.tables.unwrap_or_default(), faults);
+    let fast_lane = lane::fast_lane(raw.fast_lane, &tables, &workers, faults);
     let replay = interfaces::replay(raw.replay.unwrap_or_default(), &interfaces, faults);
     let cluster_cidr = traffic::cluster_cidr(raw.cluster_cidr, faults);
     let source = source::source(raw.manifests, raw.kubernetes, faults);
@@ -33,7 +36,10 @@ pub(super) fn validate(raw: Raw, hostname: &str, faults: &mut Faults) -> Config 
         snat: traffic::snat(raw.snat.unwrap_or_default(), faults),
         ring,
         umem,
-        tables: memory::tables(raw.tables.unwrap_or_default(), faults),
+        tables,
+        persist: lane::persist(raw.persist, fast_lane.mode, faults),
+        pin_path: absolute_path("pinPath", raw.pin_path, lane::PIN_PATH, faults),
+        fast_lane,
         timeouts: traffic::timeouts(raw.timeouts.unwrap_or_default(), faults),
         // Without a local detector kube-proxy would keep every client's address on the way to a cluster IP. On a
         // gateway the answers would then pass by it, so that has to be asked for.

@@ -69,15 +69,24 @@ pub(super) fn capabilities(machine: &Machine) -> Vec<Check> {
     missing
 }
 
-/// Nothing is pinned by this version, so this is never in the way.
-pub(super) fn bpffs(machine: &Machine) -> Check {
-    Check::pass(
-        "bpffs",
-        match machine.bpffs {
-            true => "/sys/fs/bpf is mounted",
-            false => "/sys/fs/bpf is not mounted; nothing is pinned, so it is not needed",
-        },
-    )
+/// Where classifier and fast lane stay.
+pub(super) fn pins(config: &Config, machine: &Machine) -> Check {
+    let path = config.pin_path.display();
+    let mounted = machine.bpffs.iter().any(|mount| config.pin_path.starts_with(mount));
+    match config.persist {
+        false if machine.pinned && !machine.appliance => Check::warn(
+            "pinPath",
+            format!("{path} has what an appliance left that was to persist, and persist is false now"),
+            format!("run: penstock detach --pin-path {path}"),
+        ),
+        false => Check::pass("pinPath", "nothing persists, so nothing is pinned"),
+        true if !mounted => Check::fail(
+            "pinPath",
+            format!("persist is set, and {path} is on no BPF file system"),
+            "run: mount -t bpf bpf /sys/fs/bpf; in a pod, mount the host's /sys/fs/bpf there",
+        ),
+        true => Check::pass("pinPath", format!("classifier and fast lane persist at {path}")),
+    }
 }
 
 pub(super) fn tun(machine: &Machine) -> Check {

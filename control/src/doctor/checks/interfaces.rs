@@ -5,6 +5,10 @@ use crate::{
     config::{self, Config, Queues, XdpMode, ZeroCopy},
     routes::hints,
 };
+use penstock_dataplane::{
+    table::{Hashed, Transport},
+    wire::{V4, V6},
+};
 use std::collections::BTreeSet;
 
 pub(super) fn check(
@@ -34,6 +38,7 @@ pub(super) fn check(
     let hints = hints::hints(&hints::Intent::of(config), &of_this);
     checks.extend(hints.into_iter().map(|hint| Check::warn(hint.object, hint.message, hint.remedy)));
     checks.extend(indirection(interface, link));
+    checks.extend(hashed_ports(config, interface, link));
     checks
 }
 
@@ -158,6 +163,32 @@ fn indirection(interface: &config::Interface, link: &Link) -> Option<Check> {
                 0 => format!("run: ethtool -X {name} equal {count}"),
                 _ => format!("run: ethtool -X {name} start {first} equal {count}"),
             },
+        ),
+    })
+}
+
+/// Without ports in the hash, all UDP between two addresses comes on one queue: flows that are masqueraded to one backend
+/// have one of each, so one worker receives the answers for all, and hands most of them over.
+fn hashed_ports(config: &Config, interface: &config::Interface, link: &Link) -> Option<Check> {
+    let name = &interface.name;
+    if config.workers.count < 2 || link.rx_queues < 2 {
+        return None;
+    }
+    let families =
+        [("udp4", link.hashed.of::<V4>(Transport::Udp)), ("udp6", link.hashed.of::<V6>(Transport::Udp))];
+    let told: Vec<_> = families.into_iter().filter(|(_, hashed)| *hashed != Hashed::Unknown).collect();
+    if told.is_empty() {
+        return None;
+    }
+    let lacking = told.iter().filter(|(_, hashed)| *hashed == Hashed::Addresses);
+    let commands: Vec<_> =
+        lacking.map(|(kind, _)| format!("ethtool -N {name} rx-flow-hash {kind} sdfn")).collect();
+    Some(match commands.is_empty() {
+        true => Check::pass(name, "RSS hashes the ports of UDP"),
+        false => Check::warn(
+            name,
+            "RSS does not hash the ports of UDP: all that a backend answers comes to one worker",
+            format!("run: {}", commands.join("; ")),
         ),
     })
 }

@@ -5,6 +5,7 @@ mod cores;
 mod sysctls;
 mod interfaces;
 mod offloads;
+mod lane;
 mod control;
 mod api_server;
 
@@ -15,7 +16,6 @@ use crate::config::Config;
 pub(super) fn of_any_machine(machine: &Machine) -> Vec<Check> {
     let mut checks = vec![host::kernel(machine)];
     checks.extend(host::capabilities(machine));
-    checks.push(host::bpffs(machine));
     checks.push(host::tun(machine));
     checks
 }
@@ -23,6 +23,7 @@ pub(super) fn of_any_machine(machine: &Machine) -> Vec<Check> {
 /// What can be said of the machine as a gateway.
 pub(super) fn of_machine(config: &Config, machine: &Machine) -> Vec<Check> {
     let mut checks = of_any_machine(machine);
+    checks.push(host::pins(config, machine));
     checks.push(host::memlock(config, machine));
     checks.extend(host::huge_pages(config, machine));
     checks.extend(cores::check(config, machine));
@@ -33,6 +34,7 @@ pub(super) fn of_machine(config: &Config, machine: &Machine) -> Vec<Check> {
             checks.extend(offloads::check(interface, link));
         }
     }
+    checks.extend(lane::check(config, machine));
     checks
 }
 

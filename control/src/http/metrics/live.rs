@@ -1,6 +1,7 @@
 //! What is read at the scrape: the workers, the classifier, and the health pages.
 
 use super::super::{Health, health::Question};
+use crate::{lane::Way, runtime::LanePort};
 use penstock_dataplane::{
     io::PortCounters,
     path::{DropReason, ReplyKind},
@@ -24,6 +25,8 @@ pub struct Sample {
     pub affinity: (usize, usize),
     /// Packets by the classifier's decision.
     pub classifier: Vec<(&'static str, u64)>,
+    /// Whether there is a fast lane, and its interfaces.
+    pub lane: (bool, Vec<LanePort>),
 }
 
 /// One worker.
@@ -111,6 +114,14 @@ const COUNTERS: &[Column] = &[
         "Packets to be cut into fragments, not all of which there were frames for",
         |r| r.splits_refused,
     ),
+    ("lane_packets", "Packets that took the fast lane, by the worker that has their flow", |r| {
+        r.counters.lane.packets
+    }),
+    ("lane_bytes", "Bytes of these, from the IP header on", |r| r.counters.lane.bytes),
+    ("lane_promotions", "Flows that were promoted to the fast lane", |r| r.counters.lane.promoted),
+    ("lane_demotions", "Flows that were demoted from the fast lane, or ended in it", |r| {
+        r.counters.lane.demoted
+    }),
     ("flows_opened", "Flows opened", |r| r.counters.flows_opened),
     ("flows_expired", "Flows that ended by idling", |r| r.counters.flows_expired),
     ("flows_evicted", "Flows that a full table pushed out", |r| r.counters.flows_evicted),
@@ -151,6 +162,18 @@ fn workers(page: &mut Page<'_, '_>, sample: &Sample) -> fmt::Result {
         families.map(|(family, flows)| ([("worker", id), ("ip_family", family)], flows))
     });
     page.gauges("flows", "Flows in the table", flows)?;
+    page.gauges(
+        "lane_flows",
+        "Flows in the fast lane",
+        all().map(|(id, worker)| ([("worker", id)], worker.report.counters.lane.flows)),
+    )?;
+    let refused = all().flat_map(|(id, worker)| {
+        let lane = &worker.report.counters.lane;
+        let reasons = [("full", lane.refused_full), ("way", lane.refused_way)];
+        reasons.map(|(reason, flows)| ([("worker", id), ("reason", reason)], flows))
+    });
+    page.counters("lane_refusals", "Promotions to the fast lane put off, by reason", refused)?;
+    lane(page, sample)?;
     let frames = all().flat_map(|(id, worker)| {
         let frames = &worker.report.frames;
         let states = [
@@ -163,6 +186,28 @@ fn workers(page: &mut Page<'_, '_>, sample: &Sample) -> fmt::Result {
     });
     page.gauges("frames", "Frames of packet memory, by where they are", frames)?;
     ports(page, sample)
+}
+
+/// The interfaces of the fast lane. Where there is none, none of them is in it.
+fn lane(page: &mut Page<'_, '_>, sample: &Sample) -> fmt::Result {
+    let (on, ports) = &sample.lane;
+    page.gauge("lane_on", "Whether there is a fast lane", u64::from(*on))?;
+    let all = || ports.iter().map(|port| ([("interface", port.interface.as_str())], port));
+    page.gauges(
+        "lane_interface_usable",
+        "Whether the interface is in the fast lane",
+        all().map(|(labels, port)| (labels, u64::from(!matches!(port.way, Way::Not(_))))),
+    )?;
+    page.counters(
+        "lane_redirected_packets",
+        "Packets of the fast lane that were sent by the interface",
+        all().map(|(labels, port)| (labels, port.sent)),
+    )?;
+    page.counters(
+        "lane_redirect_drops",
+        "Packets of the fast lane that were lost at the interface",
+        all().map(|(labels, port)| (labels, port.dropped)),
+    )
 }
 
 /// A number of each socket, by its name and what it means.

@@ -4,9 +4,11 @@ use crate::{
     config::Config,
     http::{Moment, health::Question},
     ipam::Usage,
+    lane::{Obstacle, Way},
     model::Model,
     objects::{Object, ObjectKey, Objects},
     routes::View,
+    runtime::LanePort,
 };
 use penstock_dataplane::{
     io::{PortCounters, PortId, SocketReport},
@@ -30,6 +32,7 @@ fn workers_numbers_are_shown_as_they_are() {
     (counters.received, counters.forwarded, counters.flows_evicted) = (22, 6, 3);
     (counters.passed, counters.relayed) = (1, 10);
     (counters.flows_v4, counters.flows_v6) = (5, 6);
+    (counters.lane.packets, counters.lane.flows, counters.lane.refused_way) = (31, 32, 33);
     counters.dropped[DropReason::SourceRange as usize] = 4;
     counters.replied[ReplyKind::Reset as usize] = 1;
     worker.report.handoffs_refused = 2;
@@ -42,11 +45,13 @@ fn workers_numbers_are_shown_as_they_are() {
         attached: true,
         counters: PortCounters { tx_dropped: 8, rx_ring_full: 9, ..PortCounters::default() },
     }];
+    let port = |name: &str, way| LanePort { interface: name.to_owned(), way, sent: 50, dropped: 51 };
     let sample = Sample {
         generation: 41,
         workers: vec![WorkerSample::default(), worker],
         affinity: (3, 1000),
         classifier: vec![("redirect_vip", 8)],
+        lane: (true, vec![port("eth0", Way::Works), port("eth1", Way::Not(Obstacle::VethPeer))]),
     };
     let health = health();
     health.count(Question::Healthz, false);
@@ -64,6 +69,14 @@ fn workers_numbers_are_shown_as_they_are() {
         r#"penstock_dropped_packets_total{worker="1",reason="source_range"} 4"#,
         r#"penstock_reply_packets_total{worker="1",kind="tcp_reset"} 1"#,
         r#"penstock_flows{worker="1",ip_family="IPv6"} 6"#,
+        "penstock_lane_on 1",
+        r#"penstock_lane_packets_total{worker="1"} 31"#,
+        r#"penstock_lane_flows{worker="1"} 32"#,
+        r#"penstock_lane_refusals_total{worker="1",reason="way"} 33"#,
+        r#"penstock_lane_interface_usable{interface="eth0"} 1"#,
+        r#"penstock_lane_interface_usable{interface="eth1"} 0"#,
+        r#"penstock_lane_redirected_packets_total{interface="eth1"} 50"#,
+        r#"penstock_lane_redirect_drops_total{interface="eth1"} 51"#,
         r#"penstock_frames{worker="1",state="free"} 99"#,
         r#"penstock_worker_up{worker="0"} 0"#,
         r#"penstock_worker_up{worker="1"} 1"#,

@@ -19,3 +19,6 @@ mod rss;
 mod properties;
 mod plain;
 mod maglev;
+mod lane;
+mod lane_model;
+mod adopt;

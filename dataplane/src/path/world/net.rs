@@ -3,6 +3,7 @@
 use super::super::{Packet, Path, classify, packet::Arrivals};
 use crate::{
     io::{BATCH, Frame, PortId},
+    lane::{WorkerLane, classifier::Classifier},
     state::Flows,
     table::{Link, Snapshot, Tables},
     wire::{EtherAddr, EtherType, Family, V4, V6, VlanTag, VlanTags},
@@ -33,10 +34,17 @@ pub(crate) trait Net: Family {
     fn tables(snapshot: &Snapshot) -> &Tables<Self>;
     fn tables_mut(snapshot: &mut Snapshot) -> &mut Tables<Self>;
     fn flows(path: &Path) -> &Flows<Self>;
+    /// The family's of two.
+    fn classifier(v4: Classifier<V4>, v6: Classifier<V6>) -> Classifier<Self>;
     /// The TCP or UDP packet in a frame.
     fn classify(frame: &Frame) -> Packet<Self> {
         Self::packets(frame).remove(0)
     }
+    /// A worker's lanes, of which one is given and the other is one of two.
+    fn with_other(
+        mine: WorkerLane<Self>,
+        others: (WorkerLane<V4>, WorkerLane<V6>),
+    ) -> (WorkerLane<V4>, WorkerLane<V6>);
     /// What the parsers find in a frame, if it is TCP, UDP or SCTP of this family.
     fn packets(frame: &Frame) -> ArrayVec<Packet<Self>, BATCH>;
 }
@@ -58,6 +66,17 @@ impl Net for V4 {
 
     fn flows(path: &Path) -> &Flows<V4> {
         path.flows_v4()
+    }
+
+    fn classifier(v4: Classifier<V4>, _: Classifier<V6>) -> Classifier<V4> {
+        v4
+    }
+
+    fn with_other(
+        mine: WorkerLane<V4>,
+        others: (WorkerLane<V4>, WorkerLane<V6>),
+    ) -> (WorkerLane<V4>, WorkerLane<V6>) {
+        (mine, others.1)
     }
 
     fn packets(frame: &Frame) -> ArrayVec<Packet<V4>, BATCH> {
@@ -84,6 +103,17 @@ impl Net for V6 {
 
     fn flows(path: &Path) -> &Flows<V6> {
         path.flows_v6()
+    }
+
+    fn classifier(_: Classifier<V4>, v6: Classifier<V6>) -> Classifier<V6> {
+        v6
+    }
+
+    fn with_other(
+        mine: WorkerLane<V6>,
+        others: (WorkerLane<V4>, WorkerLane<V6>),
+    ) -> (WorkerLane<V4>, WorkerLane<V6>) {
+        (others.0, mine)
     }
 
     fn packets(frame: &Frame) -> ArrayVec<Packet<V6>, BATCH> {

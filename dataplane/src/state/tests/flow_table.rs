@@ -1,6 +1,7 @@
 //! The flow table against a plain map, in any order of operations, tiny capacities included.
 
 use crate::{
+    lane::FlowLane,
     state::{
         Deltas, Direction, Flow, FlowState, FlowTable, Found, LastHopId, Millis, TcpState, Timeouts, Traffic,
         Tuple,
@@ -68,6 +69,7 @@ fn flow<F: Numbered>(client: u16, state: FlowState, now: Millis) -> Flow<F> {
         created: now,
         last_seen: now,
         traffic: [Traffic::default(); 2],
+        lane: FlowLane::default(),
     }
 }
 
@@ -162,7 +164,7 @@ impl<F: Numbered> Pair<F> {
 
     fn sweep(&mut self, examine: usize, most: usize) {
         let mut gone = Vec::new();
-        self.table.sweep(self.now, &self.timeouts, examine, most, |flow| gone.push(flow));
+        self.table.sweep(self.now, &self.timeouts, examine, most, |_| None, |_, flow| gone.push(flow));
         assert!(gone.len() <= most.min(examine));
         for flow in gone {
             assert!(self.expired(&flow), "{flow:?} went too early");
@@ -172,7 +174,7 @@ impl<F: Numbered> Pair<F> {
 
     fn evict(&mut self) {
         let best = self.model.values().filter_map(Flow::eviction_rank).min();
-        let evicted = self.table.evict();
+        let evicted = self.table.evict().map(|(_, flow)| flow);
         assert_eq!(evicted.as_ref().and_then(Flow::eviction_rank), best, "the one that may go first");
         if let Some(flow) = evicted {
             assert_eq!(self.model.remove(&flow.original), Some(flow));

@@ -6,6 +6,7 @@ mod decisions;
 mod icmp_errors;
 mod fragments;
 mod updates;
+mod lane;
 
 use std::net::IpAddr;
 

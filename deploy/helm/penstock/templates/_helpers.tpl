@@ -51,4 +51,7 @@ volumeMounts:
   - {name: config, mountPath: /etc/penstock, readOnly: true}
   - {name: run, mountPath: /run}
   - {name: tun, mountPath: /dev/net/tun}
+  {{- if .Values.config.persist }}
+  - {name: bpffs, mountPath: /sys/fs/bpf}
+  {{- end }}
 {{- end }}

@@ -1,0 +1,190 @@
+//! What is done for the lane between two batches, when the packets of the last one have left: keys are taken out, busy
+//! flows promoted, counters looked at.
+//!
+//! Bounded, because packets wait meanwhile: [`KEYS_A_TURN`] keys, [`PAIRS_A_TURN`] pairs. What does not fit waits for
+//! the next turn; what waits too long has to show itself busy again.
+
+use super::{
+    Key, Lane, PairId, Seen,
+    promoted::{Promoted, WayBack},
+};
+use crate::{
+    io::BATCH,
+    state::{Direction, FlowId, FlowTable, LastHops, Millis, Record},
+    table::Tables,
+    wire::Family,
+};
+use arrayvec::ArrayVec;
+
+/// Keys that are put in or taken out in a turn: all flows of a batch. The kernel takes about 0.2 µs for one, in batches.
+const KEYS_A_TURN: usize = 2 * BATCH;
+
+/// Pairs whose counters are looked at in a turn: two or three misses each.
+const PAIRS_A_TURN: usize = 128;
+
+/// Within which time every pair is looked at, where the turns are enough.
+const ROUND_MS: usize = 1000;
+
+/// A direction's packets since its flow was promoted after which the flow is promoted anew: well before they come round.
+const MOST_PACKETS: u32 = 1 << 31;
+
+impl<F: Family> Lane<F> {
+    /// See the module. The flows are those of `table`, and `tables` those that the last batch was decided by.
+    pub fn work(&mut self, table: &mut FlowTable<F>, last_hops: &LastHops, tables: &Tables<F>, now: Millis) {
+        let Some(promoted) = &mut self.0 else { return };
+        let passed = now.since(promoted.clock.now()).as_millis() as usize;
+        promoted.clock.advance(now);
+        promoted.ways.follow(&promoted.lane.hops, &tables.port_mtus);
+        let removed = promoted.take_keys_out();
+        if table.has_busy() && promoted.knows_its_pairs() {
+            promoted.promote(table, last_hops, tables, KEYS_A_TURN - removed);
+        }
+        if passed > 0 {
+            promoted.look_round(table, passed);
+        }
+    }
+}
+
+impl<F: Family> Promoted<F> {
+    /// How many were.
+    fn take_keys_out(&mut self) -> usize {
+        let rest = self.removals.len().saturating_sub(KEYS_A_TURN);
+        let due = &self.removals[rest..];
+        let count = due.len();
+        if count > 0 {
+            self.lane.keys.remove(due);
+            self.removals.truncate(rest);
+        }
+        count
+    }
+
+    /// Promotes the busy flows that may be in the lane, as many as there is room for in this turn.
+    #[cold]
+    fn promote(&mut self, table: &mut FlowTable<F>, last_hops: &LastHops, tables: &Tables<F>, room: usize) {
+        let room = if self.removals.is_empty() { room / 2 } else { 0 };
+        let mut flows = ArrayVec::<FlowId, BATCH>::new();
+        self.keys.clear();
+        for id in table.take_busy() {
+            let Some(record) = table.record(id) else { continue };
+            let looked = self.look(record, last_hops, tables);
+            if self.pairs.of(id).is_some() {
+                self.renew(table, id, looked.is_ok(), tables);
+                continue;
+            }
+            let back = match looked {
+                Ok(back) => back,
+                Err(why) => {
+                    self.counters.refused_way += u64::from(why.is_of_the_way());
+                    continue;
+                }
+            };
+            if flows.len() == room {
+                table.note_busy(id);
+                continue;
+            }
+            match self.write(id, record, &back, tables) {
+                Some(()) => flows.push(id),
+                None => self.counters.refused_full += 1,
+            }
+        }
+        if !flows.is_empty() {
+            self.put_keys_in(table, &flows);
+        }
+    }
+
+    /// A flow that is in the lane gets the epoch in force; or leaves, if it may be there no more.
+    fn renew(&mut self, table: &mut FlowTable<F>, id: FlowId, may_stay: bool, tables: &Tables<F>) {
+        let (Some(pair), Some(record)) = (self.pairs.of(id), table.record(id)) else { return };
+        if may_stay {
+            let transport = record.tuple(Direction::Forward).transport;
+            self.lane.slots.set_epoch(pair, self.epoch(transport, tables));
+        } else {
+            self.demote(table, id);
+        }
+    }
+
+    /// Writes the slots of a flow, and notes their keys. `None`: there are none that have rested.
+    fn write(
+        &mut self,
+        id: FlowId,
+        record: &Record<F>,
+        back: &WayBack<'_>,
+        tables: &Tables<F>,
+    ) -> Option<()> {
+        let entries = self.entries(record, back, tables)?;
+        let pair = self.pairs.take(id, self.clock.now())?;
+        // What was counted between the end of the last flow and that of its last run.
+        self.book(pair, &self.lane.slots.seen(pair));
+        let generation = self.pairs.next_generation();
+        let slots = self.lane.slots.write(pair, generation, &entries);
+        self.forget(pair);
+        let keys = entries.iter().zip(slots).map(|(entry, slot)| Key { tuple: entry.arrives, slot });
+        self.keys.extend(keys);
+        Some(())
+    }
+
+    /// Puts in the keys of these flows, two each. Flows whose keys found no room go on without.
+    fn put_keys_in(&mut self, table: &mut FlowTable<F>, flows: &[FlowId]) {
+        let inserted = self.lane.keys.insert(&self.keys);
+        let promoted = inserted / 2;
+        self.counters.promoted += promoted as u64;
+        for id in &flows[promoted.min(flows.len())..] {
+            self.demote(table, *id);
+            self.counters.demoted -= 1;
+            self.counters.refused_full += 1;
+        }
+    }
+
+    /// Takes a flow that goes on out of the lane.
+    pub(super) fn demote(&mut self, table: &mut FlowTable<F>, id: FlowId) {
+        if let Some(last_hop) = table.record(id).map(|record| record.last_hop) {
+            self.demote_from(table, id, last_hop, self.clock.now());
+        }
+    }
+
+    /// Looks at the counters of some pairs.
+    fn look_round(&mut self, table: &mut FlowTable<F>, passed_ms: usize) {
+        let reached = self.pairs.reached();
+        let due = (reached as usize * passed_ms).div_ceil(ROUND_MS).min(PAIRS_A_TURN).min(reached as usize);
+        for _ in 0..due {
+            let pair = PairId(self.hand);
+            self.hand = if self.hand + 1 >= reached { 0 } else { self.hand + 1 };
+            let seen = self.lane.slots.seen(pair);
+            self.book(pair, &seen);
+            if seen.iter().any(|seen| seen.packets >= MOST_PACKETS) {
+                self.count_anew(table, pair);
+            }
+        }
+    }
+
+    /// Adds to the counters what a pair has counted since it was looked at last.
+    pub(super) fn book(&mut self, pair: PairId, seen: &[Seen; 2]) {
+        let at = pair.0 as usize;
+        let (packets, bytes) = (self.booked_packets[at], self.booked_bytes[at]);
+        self.skip(pair, seen);
+        self.counters.packets += u64::from(self.booked_packets[at].wrapping_sub(packets));
+        self.counters.bytes += self.booked_bytes[at].wrapping_sub(bytes);
+    }
+
+    /// What a pair has counted so far is somebody else's.
+    pub(super) fn skip(&mut self, pair: PairId, seen: &[Seen; 2]) {
+        let at = pair.0 as usize;
+        self.booked_packets[at] = seen[0].packets.wrapping_add(seen[1].packets);
+        self.booked_bytes[at] = seen[0].bytes.wrapping_add(seen[1].bytes);
+    }
+
+    /// A pair counts from zero.
+    fn forget(&mut self, pair: PairId) {
+        (self.booked_packets[pair.0 as usize], self.booked_bytes[pair.0 as usize]) = (0, 0);
+    }
+
+    /// Demotes the flow of a pair that has counted much, so that it is promoted again.
+    #[cold]
+    fn count_anew(&mut self, table: &mut FlowTable<F>, pair: PairId) {
+        let Some((_, [forward, _])) = self.lane.slots.read(pair) else { return };
+        if let Some(found) = table.find(table.hash(&forward.arrives), &forward.arrives) {
+            self.demote(table, found.id);
+            table.arm(found.id);
+        }
+    }
+}

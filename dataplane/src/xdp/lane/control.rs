@@ -1,0 +1,160 @@
+//! What control tells the lane: next hops, epochs, and where redirects work.
+//!
+//! In: snapshots as they are published, and what is found out about interfaces. Out: writes to memory for hops, a system call
+//! for each epoch or port that changes. Costs what has changed.
+
+use super::{
+    maps::Shared,
+    redirects::{RedirectCounts, Redirects},
+    syscall,
+};
+use crate::{
+    io::PortId,
+    lane::{Epoch, Hops, UsablePorts},
+    table::{NextHopId, Snapshot, Tables, Transport},
+    wire::Family,
+    xdp::ClassifierError,
+};
+use aya::maps::{Array, IterableMap, MapData, xdp::DevMap};
+use std::{collections::BTreeMap, fmt, os::fd::AsFd};
+
+/// See the module.
+pub struct LaneControl {
+    /// IPv4's table of hops.
+    pub hops_v4: Hops,
+    /// IPv6's table of hops.
+    pub hops_v6: Hops,
+    epochs: Array<MapData, u32>,
+    /// As they are in the map.
+    in_force: [Epoch; EPOCHS],
+    shared: Shared,
+    ports: DevMap<MapData>,
+    redirects: Option<Redirects>,
+}
+
+/// Epochs by family and protocol, as `lane.h` numbers them.
+const EPOCHS: usize = 4;
+const PROTOCOLS: [Transport; 2] = [Transport::Tcp, Transport::Udp];
+const FLUSHES: u16 = 1 << 15;
+
+fn place(v6: bool, transport: Transport) -> usize {
+    2 * usize::from(v6) + usize::from(transport == Transport::Udp)
+}
+
+impl LaneControl {
+    pub(super) fn new(
+        epochs: Array<MapData, u32>,
+        ports: DevMap<MapData>,
+        shared: Shared,
+        hops_v4: Hops,
+        hops_v6: Hops,
+    ) -> Result<Self, ClassifierError> {
+        let mut in_force = [Epoch(0); EPOCHS];
+        for (number, epoch) in in_force.iter_mut().enumerate() {
+            let found = epochs.get(&(number as u32), 0);
+            *epoch = Epoch(found.map_err(|source| map_error("lane_epochs", number, source))?);
+        }
+        // TCP's changes with flushes alone.
+        shared.flushes.set(in_force[place(false, Transport::Tcp)].flushes());
+        let info = ports.map().info().map_err(|source| map_error("lane_ports", 0, source))?;
+        let redirects = Redirects::start(info.id());
+        Ok(Self { hops_v4, hops_v6, epochs, in_force, shared, ports, redirects })
+    }
+
+    /// Takes over what differs between two snapshots: next hops, and UDP's epochs. To be called before the new one is
+    /// published, so that no UDP flow is forwarded by the lane that a worker has not looked at since its endpoints changed.
+    pub fn publish(&mut self, old: &Snapshot, new: &Snapshot) -> Result<(), ClassifierError> {
+        write_next_hops(&self.hops_v4, &old.v4, &new.v4);
+        write_next_hops(&self.hops_v6, &old.v6, &new.v6);
+        self.write_epochs([new.v4.udp_epoch, new.v6.udp_epoch])
+    }
+
+    /// Makes every slot of the lane worthless at once: flows come to their workers, which promote them again.
+    pub fn flush(&mut self) -> Result<(), ClassifierError> {
+        self.shared.flushes.set((self.shared.flushes.get() + 1) % FLUSHES);
+        self.write_epochs([false, true].map(|v6| self.epoch(v6, Transport::Udp).udp_epoch()))
+    }
+
+    /// The epoch in force.
+    pub fn epoch(&self, v6: bool, transport: Transport) -> Epoch {
+        self.in_force[place(v6, transport)]
+    }
+
+    /// Where promoted flows may go, as workers see it.
+    pub fn usable(&self) -> &UsablePorts {
+        &self.shared.usable
+    }
+
+    /// Puts another epoch of a family and protocol in force.
+    pub fn set_epoch(&mut self, v6: bool, transport: Transport, epoch: Epoch) -> Result<(), ClassifierError> {
+        let number = place(v6, transport);
+        if self.in_force[number] != epoch {
+            let written = self.epochs.set(number as u32, epoch.0, 0);
+            written.map_err(|source| map_error("lane_epochs", number, source))?;
+            self.in_force[number] = epoch;
+        }
+        Ok(())
+    }
+
+    fn write_epochs(&mut self, udp: [u16; 2]) -> Result<(), ClassifierError> {
+        for (v6, udp) in [false, true].into_iter().zip(udp) {
+            for transport in PROTOCOLS {
+                self.set_epoch(v6, transport, Epoch::new(self.shared.flushes.get(), transport, udp))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says by which interface packets to a port are redirected; or that redirects to it do not work, and all that goes
+    /// there is the workers'. The interface must be one of this thread's network namespace.
+    pub fn set_port(&mut self, port: PortId, ifindex: Option<u32>) -> Result<(), ClassifierError> {
+        let key = u32::from(port.0);
+        match ifindex {
+            Some(ifindex) => {
+                self.ports.set(key, ifindex, None, 0).map_err(|error| ClassifierError::LanePort {
+                    port,
+                    ifindex,
+                    source: Box::new(error),
+                })?;
+            }
+            None => match syscall::delete(self.ports.map().fd().as_fd(), &key) {
+                Err(source) if source.raw_os_error() != Some(libc::ENOENT) => {
+                    return Err(ClassifierError::LaneMap { map: "lane_ports", source });
+                }
+                _ => (),
+            },
+        }
+        if let Some(redirects) = &mut self.redirects {
+            redirects.watch(port, ifindex).map_err(|source| map_error("redirects", port.0.into(), source))?;
+        }
+        self.shared.usable.set(port, ifindex.is_some());
+        Ok(())
+    }
+
+    /// What became of packets that were redirected, by port, since [`set_port`](Self::set_port) named its interface. `None`:
+    /// the kernel does not say.
+    pub fn redirects(&self) -> Result<Option<BTreeMap<PortId, RedirectCounts>>, ClassifierError> {
+        let counts = self.redirects.as_ref().map(Redirects::counts).transpose();
+        counts.map_err(|source| map_error("redirects", 0, source))
+    }
+}
+
+impl fmt::Debug for LaneControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneControl").field("epochs", &self.in_force).finish_non_exhaustive()
+    }
+}
+
+/// Ways that a snapshot has and the one before had not, and those that it has no longer.
+fn write_next_hops<F: Family>(hops: &Hops, old: &Tables<F>, new: &Tables<F>) {
+    for (number, row) in new.next_hops.changed_since(&old.next_hops) {
+        if let Some(place) = hops.next(NextHopId(number as u32)) {
+            let way = row.and_then(|next_hop| Some((next_hop.link.as_ref()?, next_hop.mtu)));
+            hops.set(place, way);
+        }
+    }
+}
+
+fn map_error(map: &'static str, key: usize, source: aya::maps::MapError) -> ClassifierError {
+    ClassifierError::Map { map, key: key.to_string(), source }
+}
