@@ -83,16 +83,16 @@ impl<T> Pages<T> {
     where
         T: PartialEq,
     {
-        let none: &[Arc<[T]>] = &[];
+        let none: &[Page<T>] = &[];
         let pages = if self.is_same(before) { none } else { &*self.pages };
         let gone = if self.is_same(before) { none } else { &*before.pages };
         (0..pages.len().max(gone.len()))
             .filter(move |page| match (pages.get(*page), gone.get(*page)) {
-                (Some(now), Some(then)) => !Arc::ptr_eq(now, then),
+                (Some(now), Some(then)) => now.version != then.version,
                 _ => true,
             })
             .flat_map(move |page| {
-                let rows = |pages: &'p [Arc<[T]>]| pages.get(page).map_or(&[][..], |rows| rows);
+                let rows = |pages: &'p [Page<T>]| pages.get(page).map_or(&[][..], |page| &page.rows);
                 let (now, then) = (rows(pages), rows(gone));
                 (0..now.len().max(then.len()))
                     .filter(move |row| now.get(*row) != then.get(*row))
