@@ -28,8 +28,9 @@ mod clock;
 mod pairs;
 mod last_ways;
 mod why_not;
-mod lane;
+mod promoted;
 mod work;
+mod strays;
 #[cfg(test)]
 pub(crate) mod classifier;
 
@@ -37,12 +38,13 @@ pub use epoch::{Epoch, Flushes};
 pub(crate) use hop::clear_hops;
 pub use hop::{Hop, HopId, Hops};
 pub use keys::{Key, Keys, SlotRef};
-pub use lane::{Counted, Lane, LaneCounters};
 pub use memory::{Memory, Shared};
 pub use ports::UsablePorts;
+pub use promoted::{Counted, Lane, LaneCounters};
 pub use settings::{LaneSettings, Lanes};
 pub use share::WorkerLane;
 pub use slot::{Entry, Seen, Slot, Ticks, Words};
 pub use slots::{PairId, Slots};
 pub(crate) use slots::{end_slots, live_tuple};
+pub use strays::{Fate, STRAYS_A_TURN, Stray};
 pub use why_not::{FlowLane, WhyNot};

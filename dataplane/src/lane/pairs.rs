@@ -82,6 +82,32 @@ impl Pairs {
         Some(pair)
     }
 
+    /// A pair was found live that nobody here has begun, in this generation. It is nobody's, and not free.
+    pub(super) fn found(&mut self, pair: PairId, generation: u32, now: Millis) {
+        self.generation = self.generation.max(generation);
+        while self.reached <= pair.0 {
+            if self.reached < pair.0 {
+                self.ended.push_back((PairId(self.reached), now));
+            }
+            self.reached += 1;
+        }
+    }
+
+    /// Gives a flow a pair that was found. `false`: there is no such flow.
+    pub(super) fn give(&mut self, pair: PairId, flow: FlowId) -> bool {
+        let Some(place) = self.of_flow.get_mut(flow.number()).filter(|place| **place == NONE) else {
+            return false;
+        };
+        *place = pair.0;
+        self.live += 1;
+        true
+    }
+
+    /// A pair that was found and is nobody's has ended.
+    pub(super) fn free(&mut self, pair: PairId, now: Millis) {
+        self.ended.push_back((pair, now));
+    }
+
     /// A number that no pair has had for a long time, and not 0.
     pub(super) fn next_generation(&mut self) -> u32 {
         self.generation = self.generation.checked_add(1).unwrap_or(1);

@@ -66,10 +66,16 @@ impl<F: Words> Slots<F> {
     /// Writes both slots of a pair that has rested, by [`Direction`], and makes them live. What the index is to have for
     /// them. `generation` is not 0, and not one that the pair had lately.
     pub fn write(&self, pair: PairId, generation: u32, entries: &[Entry<F>; 2]) -> [SlotRef; 2] {
-        [Direction::Forward, Direction::Reply].map(|direction| {
+        for direction in [Direction::Forward, Direction::Reply] {
             self.slot(pair, direction).write(generation, &entries[direction as usize]);
-            SlotRef(self.number(pair, direction) as u64 | u64::from(generation) << 32)
-        })
+        }
+        self.refs(pair, generation)
+    }
+
+    /// What the index is to have for a pair in this generation, by [`Direction`].
+    pub fn refs(&self, pair: PairId, generation: u32) -> [SlotRef; 2] {
+        [Direction::Forward, Direction::Reply]
+            .map(|direction| SlotRef(self.number(pair, direction) as u64 | u64::from(generation) << 32))
     }
 
     /// Ends a pair: from now on the classifier uses neither of its slots.

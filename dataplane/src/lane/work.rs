@@ -6,7 +6,7 @@
 
 use super::{
     Key, Lane, PairId, Seen,
-    lane::{Promoted, WayBack},
+    promoted::{Promoted, WayBack},
 };
 use crate::{
     io::BATCH,
@@ -36,7 +36,7 @@ impl<F: Family> Lane<F> {
         promoted.clock.advance(now);
         promoted.ways.follow(&promoted.lane.hops, &tables.port_mtus);
         let removed = promoted.take_keys_out();
-        if table.has_busy() {
+        if table.has_busy() && promoted.knows_its_pairs() {
             promoted.promote(table, last_hops, tables, KEYS_A_TURN - removed);
         }
         if passed > 0 {
@@ -136,9 +136,9 @@ impl<F: Family> Promoted<F> {
     }
 
     /// Takes a flow that goes on out of the lane.
-    fn demote(&mut self, table: &mut FlowTable<F>, id: FlowId) {
+    pub(super) fn demote(&mut self, table: &mut FlowTable<F>, id: FlowId) {
         if let Some(last_hop) = table.record(id).map(|record| record.last_hop) {
-            self.demote_from(table, id, last_hop);
+            self.demote_from(table, id, last_hop, self.clock.now());
         }
     }
 
@@ -160,11 +160,17 @@ impl<F: Family> Promoted<F> {
     /// Adds to the counters what a pair has counted since it was looked at last.
     pub(super) fn book(&mut self, pair: PairId, seen: &[Seen; 2]) {
         let at = pair.0 as usize;
-        let packets = seen[0].packets.wrapping_add(seen[1].packets);
-        let bytes = seen[0].bytes.wrapping_add(seen[1].bytes);
-        self.counters.packets += u64::from(packets.wrapping_sub(self.booked_packets[at]));
-        self.counters.bytes += bytes.wrapping_sub(self.booked_bytes[at]);
-        (self.booked_packets[at], self.booked_bytes[at]) = (packets, bytes);
+        let (packets, bytes) = (self.booked_packets[at], self.booked_bytes[at]);
+        self.skip(pair, seen);
+        self.counters.packets += u64::from(self.booked_packets[at].wrapping_sub(packets));
+        self.counters.bytes += self.booked_bytes[at].wrapping_sub(bytes);
+    }
+
+    /// What a pair has counted so far is somebody else's.
+    pub(super) fn skip(&mut self, pair: PairId, seen: &[Seen; 2]) {
+        let at = pair.0 as usize;
+        self.booked_packets[at] = seen[0].packets.wrapping_add(seen[1].packets);
+        self.booked_bytes[at] = seen[0].bytes.wrapping_add(seen[1].bytes);
     }
 
     /// A pair counts from zero.

@@ -105,7 +105,7 @@ pub(super) fn track<'t, F: Family>(
     match next {
         Next::Same | Next::State(_) => {}
         Next::Reopen | Next::Retired => {
-            stage.flows.close(id);
+            stage.flows.close(id, stage.now);
             return Ok(None);
         }
         Next::Invalid(reason) => return Err(Refused::Drop(reason)),
@@ -147,7 +147,7 @@ pub(super) fn track<'t, F: Family>(
     if counted.is_some() {
         let changes = is_moved || matches!(next, Next::State(_));
         if changes {
-            lane.demote(table, id, last_hop);
+            lane.demote(table, id, last_hop, stage.now);
         } else if was_unsettled {
             // Its slots are to have the epoch in force.
             table.note_busy(id);

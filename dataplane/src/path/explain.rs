@@ -5,6 +5,7 @@ use super::{
     steer::Steering,
 };
 use crate::{
+    lane::{FlowLane, WhyNot},
     state::{Flow, Tuple},
     table::{Backend, NextHop, Ring, Tables, TrafficPolicy, VipKind},
     wire::{EtherAddr, Family},
@@ -37,6 +38,42 @@ pub struct Explanation {
     /// The former owner of the address, to which goes what is of no flow here and is not the first packet of one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relayed_to: Option<EtherAddr>,
+    /// The lane it would take.
+    pub lane: LaneAnswer,
+}
+
+/// Which lane a packet would take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LaneAnswer {
+    /// Whether the classifier forwards it by itself.
+    pub fast: bool,
+    /// Why, or why not; or which packets of the flow it leaves to its worker.
+    pub because: String,
+}
+
+impl LaneAnswer {
+    fn of<F: Family>(tables: &Tables<F>, tuple: &Tuple<F>, flow: Option<&Flow<F>>, retired: bool) -> Self {
+        let not = |because: String| Self { fast: false, because };
+        let Some(flow) = flow else {
+            return not("no worker has a flow of it: new flows are their worker's until they are busy".into());
+        };
+        match flow.lane {
+            FlowLane::User(why) => not(why.to_string()),
+            FlowLane::Fast(_) if retired => not(WhyNot::Unsettled.to_string()),
+            FlowLane::Fast(_) => {
+                let longest = match flow.original == *tuple {
+                    true => format!("longer than {} bytes", tables.next_hop(flow.next_hop).mtu),
+                    false => "too long for the way to the client".into(),
+                };
+                let because = format!(
+                    "the flow is promoted; but for what has SYN, FIN, RST or no ACK, IP options or extension headers, \
+                     no hop left, is a fragment, comes by another way, or is {longest}"
+                );
+                Self { fast: true, because }
+            }
+        }
+    }
 }
 
 /// A flow that is already there.
@@ -114,6 +151,7 @@ pub fn explain<F: Family>(
             Some(_) => None,
             None => relay::former_owner(tables, tuple).map(|relay| relay.destination),
         },
+        lane: LaneAnswer::of(tables, tuple, flow, retired),
     };
     let (outcome, because) = match decide(tables, tuple, remembered) {
         Decision::NotAService => (

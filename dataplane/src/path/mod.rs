@@ -26,6 +26,7 @@ mod echo;
 mod fragment;
 mod split;
 mod explain;
+mod adopt;
 #[cfg(test)]
 pub(crate) mod world;
 #[cfg(test)]
@@ -33,7 +34,7 @@ mod tests;
 
 pub use counters::Counters;
 pub use echo::{Echo, EchoPolicy};
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, LaneAnswer, explain};
 pub use packet::{Packet, Part};
 #[cfg(test)]
 pub(crate) use rewrite::flow_deltas;
@@ -230,8 +231,8 @@ impl Path {
     /// Switches the fast lanes on. `start` is the monotonic clock's time where this worker's is zero.
     pub fn set_lanes(&mut self, lanes: Lanes, start: Duration) {
         let worker = self.config.steering.worker();
-        self.v4.flows.set_lane(lanes.v4, lanes.settings.clone(), worker, start);
-        self.v6.flows.set_lane(lanes.v6, lanes.settings, worker, start);
+        self.v4.flows.set_lane(lanes.v4, &lanes.settings, worker, start);
+        self.v6.flows.set_lane(lanes.v6, &lanes.settings, worker, start);
     }
 
     /// Does for the fast lanes what is due when the packets of a batch have left, by the snapshot that the batch was
@@ -240,6 +241,16 @@ impl Path {
     pub fn work_lanes(&mut self, snapshot: &Snapshot, now: Millis) {
         self.v4.flows.work_lane(&snapshot.v4, now);
         self.v6.flows.work_lane(&snapshot.v6, now);
+        if self.v4.flows.lane.has_strays() || self.v6.flows.lane.has_strays() {
+            self.adopt(snapshot, now);
+        }
+    }
+
+    #[cold]
+    fn adopt(&mut self, snapshot: &Snapshot, now: Millis) {
+        let is_complete = snapshot.v4.vips.has_services() || snapshot.v6.vips.has_services();
+        adopt::some(&self.config, &mut self.v4.flows, &snapshot.v4, is_complete, now);
+        adopt::some(&self.config, &mut self.v6.flows, &snapshot.v6, is_complete, now);
     }
 
     /// What happened so far.

@@ -94,8 +94,8 @@ impl<F: Family> Flows<F> {
         self.table.find(self.table.hash(reply), reply).is_none()
     }
 
-    /// Adds a flow whose tuples are new and whose client is behind `client`, evicting one that may go if the table is
-    /// full.
+    /// Adds a flow that begins now, whose tuples are new and whose client is behind `client`, evicting one that may go if
+    /// the table is full.
     pub fn open(
         &mut self,
         mut flow: Flow<F>,
@@ -105,7 +105,7 @@ impl<F: Family> Flows<F> {
         if self.table.len() == self.table.capacity() {
             let (id, evicted) = self.table.evict().ok_or(OpenError::TableFull)?;
             self.evicted += 1;
-            self.released(id, &evicted);
+            self.released(id, &evicted, flow.created);
         }
         flow.last_hop = self.last_hops.acquire(client).ok_or(OpenError::LastHopsFull)?;
         let Some(id) = self.table.insert(flow, timeouts) else {
@@ -119,16 +119,16 @@ impl<F: Family> Flows<F> {
     }
 
     /// Ends a flow.
-    pub fn close(&mut self, id: FlowId) {
+    pub fn close(&mut self, id: FlowId, now: Millis) {
         if let Some(flow) = self.table.remove(id) {
-            self.released(id, &flow);
+            self.released(id, &flow, now);
         }
     }
 
     /// Switches the lane on. `start` is the monotonic clock's time where the worker's is zero.
-    pub fn set_lane(&mut self, lane: WorkerLane<F>, settings: LaneSettings, worker: u16, start: Duration) {
+    pub fn set_lane(&mut self, lane: WorkerLane<F>, settings: &LaneSettings, worker: u16, start: Duration) {
         self.table.find_busy_after(settings.promote_after);
-        self.lane = Lane::on(lane, settings, worker, self.table.capacity(), start);
+        self.lane = Lane::on(lane, worker, self.table.capacity(), start);
     }
 
     /// Does for the lane what is due between batches.
@@ -165,25 +165,25 @@ impl<F: Family> Flows<F> {
         let counted = |id| lane.borrow().counted(id);
         table.sweep(now, timeouts, examine, most, counted, |id, flow| {
             count += 1;
-            release(id, &flow, used, last_hops, &mut lane.borrow_mut());
+            release((id, &flow), used, last_hops, &mut lane.borrow_mut(), now);
         });
         count
     }
 
-    fn released(&mut self, id: FlowId, flow: &Flow<F>) {
-        release(id, flow, &mut self.used, &mut self.last_hops, &mut self.lane);
+    fn released(&mut self, id: FlowId, flow: &Flow<F>, now: Millis) {
+        release((id, flow), &mut self.used, &mut self.last_hops, &mut self.lane, now);
     }
 }
 
 /// Gives back what a flow held, its place in the lane first.
 fn release<F: Family>(
-    id: FlowId,
-    flow: &Flow<F>,
+    (id, flow): (FlowId, &Flow<F>),
     used: &mut SnatUse<F>,
     last_hops: &mut LastHops,
     lane: &mut Lane<F>,
+    now: Millis,
 ) {
-    lane.end(id, flow.last_hop, [flow.original, flow.reply]);
+    lane.end(id, flow.last_hop, [flow.original, flow.reply], now);
     if flow.is_masqueraded() {
         used.sub(flow.backend, flow.reply.destination);
     }

@@ -69,6 +69,11 @@ impl<F: Family> Default for VipIndex<F> {
 }
 
 impl<F: Family> VipIndex<F> {
+    /// Whether any Service is served.
+    pub fn has_services(&self) -> bool {
+        !self.tuples.is_empty() || !self.node_ports.is_empty()
+    }
+
     /// Whether a Service is served here: packets to it are clients', whatever else the address is used for.
     #[inline]
     pub fn serves(&self, addr: F::Addr, transport: Transport, port: u16) -> bool {

@@ -9,6 +9,7 @@ use crate::{
     table::publish::Reader,
 };
 use crossbeam::channel::{Receiver, Sender};
+use nix::time::{ClockId, clock_gettime};
 use std::{
     io,
     sync::{
@@ -73,7 +74,7 @@ pub enum SpawnError<E> {
 /// Starts a worker on a thread of its own, and waits until it has its I/O, which `open` gives it.
 ///
 /// All of a worker's memory is taken there, behind the pinning, and so lies on the memory node of its core: packets, rings,
-/// flows.
+/// flows. With `lanes`, busy flows take these.
 pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
     settings: WorkerSettings,
     open: impl FnOnce() -> Result<I, E> + Send + 'static,
@@ -100,9 +101,7 @@ pub fn spawn<I: PacketIo + 'static, E: Send + 'static>(
         };
         let mut worker = Worker::new(io, Path::new(settings.path.clone()), tables, handoff, asked);
         if let Some(lanes) = lanes {
-            let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
-                .map_or(Duration::ZERO, Duration::from);
-            worker = worker.with_lanes(lanes, now.saturating_sub(settings.start.elapsed()));
+            worker = worker.with_lanes(lanes, monotonic(settings.start));
         }
         let _ = opened.send(Ok(()));
         run(&settings, worker, &renewed, &their_report, &their_stop)
@@ -151,6 +150,12 @@ fn run<I: PacketIo>(
     let last = worker.report();
     report.leave(last.clone());
     last
+}
+
+/// A moment by the monotonic clock, which is what the classifier goes by.
+fn monotonic(moment: Instant) -> Duration {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    now.saturating_sub(moment.elapsed())
 }
 
 fn pin(settings: &WorkerSettings) {

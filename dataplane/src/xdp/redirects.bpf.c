@@ -40,7 +40,8 @@ struct target {
 
 struct outcome {
 	__u64 sent;
-	__u64 dropped;
+	__u64 refused;
+	__u64 overrun;
 };
 
 struct {
@@ -51,7 +52,7 @@ struct {
 	MAP_TYPE(value, struct outcome);
 } redirects SEC(".maps");
 
-INLINE void add(struct target *target, __u64 sent, __u64 dropped)
+INLINE void add(struct target *target, __u64 sent, __u64 refused, __u64 overrun)
 {
 	struct outcome *outcome = bpf_map_lookup_elem(&redirects, target);
 
@@ -59,18 +60,24 @@ INLINE void add(struct target *target, __u64 sent, __u64 dropped)
 		return;
 	if (sent)
 		__sync_fetch_and_add(&outcome->sent, sent);
-	if (dropped)
-		__sync_fetch_and_add(&outcome->dropped, dropped);
+	if (refused)
+		__sync_fetch_and_add(&outcome->refused, refused);
+	if (overrun)
+		__sync_fetch_and_add(&outcome->overrun, overrun);
 }
 
-/* xdp_devmap_xmit(from_dev, to_dev, sent, drops, err) */
+/* xdp_devmap_xmit(from_dev, to_dev, sent, drops, err); without an error there was no room for the others. */
 SEC("tp_btf/xdp_devmap_xmit")
 int devmap_xmit(__u64 *arguments)
 {
 	struct net_device *to = (struct net_device *)arguments[1];
 	struct target target = { BY_NAMESPACE, to->nd_net.net->ns.inum, to->ifindex };
+	__u32 lost = arguments[3];
 
-	add(&target, (__u32)arguments[2], (__u32)arguments[3]);
+	if ((int)arguments[4] < 0)
+		add(&target, (__u32)arguments[2], lost, 0);
+	else
+		add(&target, (__u32)arguments[2], 0, lost);
 	return 0;
 }
 
@@ -80,7 +87,7 @@ int redirect_err(__u64 *arguments)
 {
 	struct target target = { BY_MAP, arguments[5], arguments[6] };
 
-	add(&target, 0, 1);
+	add(&target, 0, 1, 0);
 	return 0;
 }
 

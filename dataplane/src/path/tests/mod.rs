@@ -21,3 +21,4 @@ mod plain;
 mod maglev;
 mod lane;
 mod lane_model;
+mod adopt;

@@ -3,16 +3,13 @@
 use super::*;
 use crate::{
     lane::{
-        Epoch, Hops, LaneSettings, Lanes, Memory, Slots, UsablePorts, WorkerLane,
+        Epoch, Flushes, Hops, LaneSettings, Lanes, Memory, Slots, UsablePorts, WorkerLane,
         classifier::{Classifier, Index},
     },
     state::Traffic,
-    wire::Family,
+    wire::{Family, V4, V6},
 };
-use std::{
-    num::NonZeroU8,
-    sync::atomic::{AtomicU16, Ordering::Relaxed},
-};
+use std::num::NonZeroU8;
 
 /// The next hops that have places.
 const NEXT_HOPS: u32 = 16;
@@ -20,14 +17,16 @@ const NEXT_HOPS: u32 = 16;
 /// See the module.
 pub(crate) struct FastLane<F: Family> {
     pub(crate) classifier: Classifier<F>,
-    pub(crate) flushes: Arc<crate::lane::Flushes>,
+    pub(crate) flushes: Arc<Flushes>,
+    settings: LaneSettings,
     /// What the classifier has forwarded.
     pub(crate) forwarded: Traffic,
 }
 
 /// A world's lane of one family, with so many pairs a worker, and keys.
 fn lane<F: Family>(workers: u16, pairs: usize, keys: usize, usable: &Arc<UsablePorts>) -> Classifier<F> {
-    let hops = Memory::private(Hops::places(u32::from(workers), NEXT_HOPS) as usize);
+    // Twice: a process and the next one have their own.
+    let hops = Memory::private(2 * Hops::places(u32::from(workers), NEXT_HOPS) as usize);
     Classifier {
         slots: Arc::new(Memory::private(2 * pairs * usize::from(workers))),
         hops: Hops::new(Arc::new(hops), 0, u32::from(workers), NEXT_HOPS),
@@ -40,9 +39,8 @@ fn lane<F: Family>(workers: u16, pairs: usize, keys: usize, usable: &Arc<UsableP
 /// A worker's part of it.
 pub(crate) fn share<F: Family>(
     lane: &Classifier<F>,
-    worker: usize,
-    workers: usize,
-    flushes: &Arc<crate::lane::Flushes>,
+    (worker, workers): (usize, usize),
+    flushes: &Arc<Flushes>,
 ) -> WorkerLane<F> {
     WorkerLane {
         slots: Slots::share(Arc::clone(&lane.slots), worker, workers),
@@ -56,25 +54,51 @@ pub(crate) fn share<F: Family>(
 impl<F: Net> World<F> {
     /// The world of the module with a fast lane: so many pairs a worker, keys in all, and packets that make a flow busy.
     pub(crate) fn with_lane(workers: u16, pairs: usize, keys: usize, promote_after: u8) -> Self {
-        let mut world = Self::with(workers, |_| {});
+        Self::with_lane_and(workers, (pairs, keys), promote_after, |_| {})
+    }
+
+    /// The same with other settings.
+    pub(crate) fn with_lane_and(
+        workers: u16,
+        (pairs, keys): (usize, usize),
+        promote_after: u8,
+        configure: impl Fn(&mut PathConfig),
+    ) -> Self {
+        let mut world = Self::with(workers, configure);
         let usable = Arc::new(UsablePorts::default());
         [CLIENT_PORT, BACKEND_PORT].iter().for_each(|port| usable.set(*port, true));
         let (v4, v6) = (lane(workers, pairs, keys, &usable), lane(workers, pairs, keys, &usable));
-        let flushes = Arc::<crate::lane::Flushes>::default();
+        let flushes = Arc::<Flushes>::default();
+        let settings = LaneSettings { promote_after: NonZeroU8::new(promote_after).unwrap() };
         for (worker, path) in world.workers.iter_mut().enumerate() {
-            let settings = LaneSettings { promote_after: NonZeroU8::new(promote_after).unwrap() };
-            let workers = usize::from(workers);
-            let lanes = Lanes {
-                v4: share(&v4, worker, workers, &flushes),
-                v6: share(&v6, worker, workers, &flushes),
-                settings,
-            };
-            path.set_lanes(lanes, Duration::ZERO);
+            let place = (worker, usize::from(workers));
+            let (v4, v6) = (share(&v4, place, &flushes), share(&v6, place, &flushes));
+            path.set_lanes(Lanes { v4, v6, settings: settings.clone() }, Duration::ZERO);
         }
         let classifier = F::classifier(v4, v6);
-        world.lane = Some(FastLane { classifier, flushes, forwarded: Traffic::default() });
+        world.lane = Some(FastLane { classifier, flushes, settings, forwarded: Traffic::default() });
         world.tell_lane();
         world
+    }
+
+    /// The process ends and begins again: the workers know nothing, and the lane goes on as it was. What has hops has new
+    /// places for them.
+    pub(crate) fn restart(&mut self) {
+        let workers = self.workers.len();
+        let usable = Arc::clone(&self.lane().classifier.usable);
+        let others = (lane::<V4>(workers as u16, 1, 1, &usable), lane::<V6>(workers as u16, 1, 1, &usable));
+        let places = Hops::places(workers as u32, NEXT_HOPS);
+        let lane = self.lane.as_mut().expect("a world with a lane");
+        lane.classifier.hops = lane.classifier.hops.moved(places);
+        for (worker, path) in self.workers.iter_mut().enumerate() {
+            let config = path.config().clone();
+            *path = Path::new(config);
+            let (place, flushes) = ((worker, workers), &lane.flushes);
+            let mine = share(&lane.classifier, place, flushes);
+            let others = (share(&others.0, place, flushes), share(&others.1, place, flushes));
+            let (v4, v6) = F::with_other(mine, others);
+            path.set_lanes(Lanes { v4, v6, settings: lane.settings.clone() }, Duration::ZERO);
+        }
     }
 
     pub(crate) fn lane(&mut self) -> &mut FastLane<F> {

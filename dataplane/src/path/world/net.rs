@@ -3,7 +3,7 @@
 use super::super::{Packet, Path, classify, packet::Arrivals};
 use crate::{
     io::{BATCH, Frame, PortId},
-    lane::classifier::Classifier,
+    lane::{WorkerLane, classifier::Classifier},
     state::Flows,
     table::{Link, Snapshot, Tables},
     wire::{EtherAddr, EtherType, Family, V4, V6, VlanTag, VlanTags},
@@ -40,6 +40,11 @@ pub(crate) trait Net: Family {
     fn classify(frame: &Frame) -> Packet<Self> {
         Self::packets(frame).remove(0)
     }
+    /// A worker's lanes, of which one is given and the other is one of two.
+    fn with_other(
+        mine: WorkerLane<Self>,
+        others: (WorkerLane<V4>, WorkerLane<V6>),
+    ) -> (WorkerLane<V4>, WorkerLane<V6>);
     /// What the parsers find in a frame, if it is TCP, UDP or SCTP of this family.
     fn packets(frame: &Frame) -> ArrayVec<Packet<Self>, BATCH>;
 }
@@ -65,6 +70,13 @@ impl Net for V4 {
 
     fn classifier(v4: Classifier<V4>, _: Classifier<V6>) -> Classifier<V4> {
         v4
+    }
+
+    fn with_other(
+        mine: WorkerLane<V4>,
+        others: (WorkerLane<V4>, WorkerLane<V6>),
+    ) -> (WorkerLane<V4>, WorkerLane<V6>) {
+        (mine, others.1)
     }
 
     fn packets(frame: &Frame) -> ArrayVec<Packet<V4>, BATCH> {
@@ -95,6 +107,13 @@ impl Net for V6 {
 
     fn classifier(_: Classifier<V4>, v6: Classifier<V6>) -> Classifier<V6> {
         v6
+    }
+
+    fn with_other(
+        mine: WorkerLane<V6>,
+        others: (WorkerLane<V4>, WorkerLane<V6>),
+    ) -> (WorkerLane<V4>, WorkerLane<V6>) {
+        (others.0, mine)
     }
 
     fn packets(frame: &Frame) -> ArrayVec<Packet<V6>, BATCH> {

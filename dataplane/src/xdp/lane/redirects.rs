@@ -18,8 +18,10 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/re
 pub struct RedirectCounts {
     /// Those that its driver took. Of generic XDP none are counted.
     pub sent: u64,
-    /// Those that were lost: the driver had no room, or could not be asked.
-    pub dropped: u64,
+    /// Those that were lost because the driver does not take such, or not now, or could not be asked.
+    pub refused: u64,
+    /// Those that were lost because it had no room.
+    pub overrun: u64,
 }
 
 /// `struct target` of `redirects.bpf.c`: what kind of name, and the name.
@@ -36,7 +38,7 @@ enum Kind {
 
 /// The counting programs, attached while this lives.
 pub(super) struct Redirects {
-    counts: HashMap<MapData, Target, [u64; 2]>,
+    counts: HashMap<MapData, Target, [u64; 3]>,
     /// The devmap.
     map: u32,
     ports: BTreeMap<PortId, Target>,
@@ -92,7 +94,7 @@ impl Redirects {
         if let Some(ifindex) = ifindex {
             let by_namespace = [Kind::Namespace as u32, namespace()?, ifindex];
             for target in [by_namespace, self.by_map(port)] {
-                self.counts.insert(target, [0; 2], 0)?;
+                self.counts.insert(target, [0; 3], 0)?;
             }
             self.ports.insert(port, by_namespace);
         }
@@ -102,9 +104,9 @@ impl Redirects {
     /// What was counted, by port.
     pub(super) fn counts(&self) -> Result<BTreeMap<PortId, RedirectCounts>, MapError> {
         let count = |(port, by_namespace): (&PortId, &Target)| {
-            let [sent, dropped] = self.counts.get(by_namespace, 0)?;
-            let [_, refused] = self.counts.get(&self.by_map(*port), 0)?;
-            Ok((*port, RedirectCounts { sent, dropped: dropped + refused }))
+            let [sent, refused, overrun] = self.counts.get(by_namespace, 0)?;
+            let [_, unasked, _] = self.counts.get(&self.by_map(*port), 0)?;
+            Ok((*port, RedirectCounts { sent, refused: refused + unasked, overrun }))
         };
         self.ports.iter().map(count).collect()
     }

@@ -9,8 +9,8 @@
 //! tuple is the newest.
 
 use super::{
-    Entry, Epoch, FlowLane, Key, LaneSettings, Seen, WhyNot, WorkerLane, clock::Clock, last_ways::LastWays,
-    pairs::Pairs,
+    Entry, Epoch, FlowLane, Key, Seen, WhyNot, WorkerLane, clock::Clock, last_ways::LastWays, pairs::Pairs,
+    strays::Strays,
 };
 use crate::{
     state::{
@@ -76,15 +76,14 @@ pub struct Counted {
 
 /// The way back to a client, and the largest packet that fits, as `conntrack::track` has it.
 pub(super) struct WayBack<'t> {
-    link: &'t Link,
-    mtu: u16,
+    pub(super) link: &'t Link,
+    pub(super) mtu: u16,
 }
 
 /// The flows in a lane.
 #[derive(Debug)]
 pub(super) struct Promoted<F: Family> {
     pub(super) lane: WorkerLane<F>,
-    pub(super) settings: LaneSettings,
     pub(super) clock: Clock,
     pub(super) pairs: Pairs,
     pub(super) ways: LastWays,
@@ -99,6 +98,8 @@ pub(super) struct Promoted<F: Family> {
     /// The next pair to be looked at.
     pub(super) hand: u32,
     pub(super) counters: LaneCounters,
+    /// While there may be pairs of a former process.
+    pub(super) strays: Option<Strays>,
 }
 
 impl<F: Family> Lane<F> {
@@ -108,13 +109,7 @@ impl<F: Family> Lane<F> {
     }
 
     /// The lane of a worker with room for so many flows. `start` is the monotonic clock's time where the worker's is zero.
-    pub fn on(
-        lane: WorkerLane<F>,
-        settings: LaneSettings,
-        worker: u16,
-        flows: usize,
-        start: Duration,
-    ) -> Self {
+    pub fn on(lane: WorkerLane<F>, worker: u16, flows: usize, start: Duration) -> Self {
         let pairs = lane.slots.len();
         Self(Some(Box::new(Promoted {
             clock: Clock::new(start),
@@ -126,8 +121,8 @@ impl<F: Family> Lane<F> {
             booked_bytes: vec![0; pairs].into_boxed_slice(),
             hand: 0,
             counters: LaneCounters::default(),
+            strays: Some(Strays::new()),
             lane,
-            settings,
         })))
     }
 
@@ -163,9 +158,9 @@ impl<F: Family> Lane<F> {
     /// A flow that goes on leaves the lane, if it is there, and may soon be there again. `last_hop` is what it was promoted
     /// with.
     #[cold]
-    pub fn demote(&mut self, table: &mut FlowTable<F>, id: FlowId, last_hop: LastHopId) {
+    pub fn demote(&mut self, table: &mut FlowTable<F>, id: FlowId, last_hop: LastHopId, now: Millis) {
         if let Some(promoted) = &mut self.0
-            && promoted.demote_from(table, id, last_hop)
+            && promoted.demote_from(table, id, last_hop, now)
         {
             table.arm(id);
         }
@@ -181,8 +176,14 @@ impl<F: Family> Lane<F> {
 
     /// A flow leaves the lane, at once: what the classifier had counted. `None`: it was not in it. `last_hop` and `tuples`
     /// are what it was promoted with.
-    pub fn end(&mut self, id: FlowId, last_hop: LastHopId, tuples: [Tuple<F>; 2]) -> Option<Counted> {
-        self.0.as_mut()?.end(id, last_hop, tuples)
+    pub fn end(
+        &mut self,
+        id: FlowId,
+        last_hop: LastHopId,
+        tuples: [Tuple<F>; 2],
+        now: Millis,
+    ) -> Option<Counted> {
+        self.0.as_mut()?.end(id, last_hop, tuples, now)
     }
 
     /// So far.
@@ -193,7 +194,7 @@ impl<F: Family> Lane<F> {
 }
 
 impl<F: Family> Promoted<F> {
-    fn counted(&self, seen: [Seen; 2]) -> Counted {
+    pub(super) fn counted(&self, seen: [Seen; 2]) -> Counted {
         let counted = |seen: &Seen| (seen.packets > 0).then(|| self.clock.millis(seen.last));
         let [forward, reply] = &seen;
         let last_seen = match (counted(forward), counted(reply)) {
@@ -209,16 +210,27 @@ impl<F: Family> Promoted<F> {
     }
 
     /// Takes a flow that goes on out of the lane. Whether it was there.
-    pub(super) fn demote_from(&mut self, table: &mut FlowTable<F>, id: FlowId, last_hop: LastHopId) -> bool {
+    pub(super) fn demote_from(
+        &mut self,
+        table: &mut FlowTable<F>,
+        id: FlowId,
+        last_hop: LastHopId,
+        now: Millis,
+    ) -> bool {
         let Some(record) = table.record(id) else { return false };
         let tuples = [Direction::Forward, Direction::Reply].map(|direction| record.tuple(direction));
-        let Some(counted) = self.end(id, last_hop, tuples) else { return false };
+        let Some(counted) = self.end(id, last_hop, tuples, now) else { return false };
         table.take_over(id, &counted);
         true
     }
 
-    fn end(&mut self, id: FlowId, last_hop: LastHopId, tuples: [Tuple<F>; 2]) -> Option<Counted> {
-        let now = self.clock.now();
+    fn end(
+        &mut self,
+        id: FlowId,
+        last_hop: LastHopId,
+        tuples: [Tuple<F>; 2],
+        now: Millis,
+    ) -> Option<Counted> {
         let pair = self.pairs.end(id, now)?;
         self.lane.slots.end(pair);
         self.ways.ended(last_hop, now);
@@ -275,8 +287,7 @@ impl<F: Family> Promoted<F> {
         tables: &Tables<F>,
     ) -> Option<[Entry<F>; 2]> {
         let out = self.lane.hops.next(record.next_hop)?;
-        let now = self.clock.now();
-        let back = self.ways.ready(&self.lane.hops, record.last_hop, (back.link, back.mtu), now)?;
+        let back = self.ready(record.last_hop, back)?;
         let epoch = self.epoch(record.tuple(Direction::Forward).transport, tables);
         let entry = |direction: Direction, hop, came_by| Entry {
             arrives: record.tuple(direction),
