@@ -190,6 +190,10 @@ pub fn explanation(answer: &Value) -> String {
             ),
         );
     }
+    if let Value::Object(lane) = &answer["lane"] {
+        let fast = if lane["fast"] == true { "fast" } else { "its worker's" };
+        say("lane", format!("{fast}: {}", text(&lane["because"])));
+    }
     if let Value::Object(decision) = &answer["decision"] {
         let hashed = if decision["affinity"] == true {
             "client address (ClientIP affinity)"
@@ -388,10 +392,13 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_is_told() {
-        let answer =
-            json!({"packet": "p", "outcome": "forward", "because": "b", "relayedTo": "02:00:00:00:00:01"});
+    fn a_relay_and_a_lane_are_told() {
+        let lane = json!({"fast": true, "because": "it is busy"});
+        let answer = json!({
+            "packet": "p", "outcome": "forward", "because": "b", "relayedTo": "02:00:00:00:00:01", "lane": lane,
+        });
         let shown = explanation(&answer);
+        assert!(shown.contains("fast: it is busy"), "{shown}");
         assert!(shown.contains("is relayed to former owner 02:00:00:00:00:01"), "{shown}");
     }
 }

@@ -34,6 +34,17 @@ pub struct Server {
 }
 
 impl Server {
+    /// An error if an appliance answers there.
+    pub fn check(path: &Path) -> Result<(), ServerError> {
+        match std::os::unix::net::UnixStream::connect(path) {
+            Ok(_) => {
+                let source = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+                Err(ServerError { path: path.display().to_string(), source })
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Opens the socket with mode 0600. A socket file that nobody listens on any more is replaced.
     pub fn open(path: &Path) -> Result<Self, ServerError> {
         let open = || -> std::io::Result<UnixListener> {

@@ -2,6 +2,7 @@
 
 use crate::{api::PacketProtocol, demo, objects::ObjectKey};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use penstock_dataplane::xdp::DEFAULT_PIN_FOLDER;
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -44,6 +45,14 @@ pub enum Command {
     },
     /// Say what keeps this machine from being a gateway, and what to do
     Doctor(DoctorArgs),
+    /// Take off what an appliance with `persist: true` has left
+    ///
+    /// XDP programs are detached, be it from under a running appliance, and the fast lane is removed: flows in it end, or go to the next appliance.
+    Detach {
+        /// Where it was pinned (`pinPath`)
+        #[arg(long, value_name = "DIR", default_value = DEFAULT_PIN_FOLDER)]
+        pin_path: PathBuf,
+    },
     /// Show it at work: clients, gateway and backends in network namespaces on this machine
     Demo(demo::Options),
 }

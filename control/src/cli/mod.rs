@@ -12,6 +12,7 @@ mod replay;
 pub use args::{Cli, Command, OutputFormat};
 
 use crate::{config::Config, demo, runtime};
+use penstock_dataplane::xdp::detach_pinned;
 use std::process::ExitCode;
 
 /// Does what the command line says.
@@ -24,6 +25,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Show { what } => questions::show(&what),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Detach { pin_path } => detach(&pin_path),
         Command::Demo(options) => demo::run(&options),
     };
     match done {
@@ -40,6 +42,16 @@ fn appliance(path: &std::path::Path) -> anyhow::Result<bool> {
     let config = Config::load(path)?;
     runtime::start_logging(&config.logging);
     runtime::run(config)?;
+    Ok(true)
+}
+
+/// Says what was removed. Nothing is as good.
+fn detach(folder: &std::path::Path) -> anyhow::Result<bool> {
+    let removed = detach_pinned(folder)?;
+    match removed.is_empty() {
+        true => print(&format!("nothing is pinned at {}", folder.display())),
+        false => print(&format!("removed from {}:\n  {}", folder.display(), removed.join("\n  "))),
+    }
     Ok(true)
 }
 

@@ -62,6 +62,8 @@ pub(super) struct Control {
     pub(super) pending: bool,
     /// An interface is missing.
     lame: bool,
+    /// What ends the appliance.
+    failed: Option<RuntimeError>,
     /// The other gateways.
     neighbours: Neighbours,
     /// Who announces what.
@@ -106,6 +108,7 @@ impl Control {
             untold: false,
             pending: true,
             lame: false,
+            failed: None,
             neighbours: Neighbours::default(),
             planned: Planned::default(),
             config,
@@ -138,6 +141,9 @@ impl Control {
     /// Publishes what the objects and the machine now give.
     pub(super) async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
         let (shared, applied) = self.publish_tables(view);
+        if self.appliance.lane.waits() && !self.pending && applied {
+            self.take_over(view);
+        }
         let own = self.operators.objects(&self.pipeline, &self.config, &self.appliance).await;
         self.wrong.shared.tell(shared);
         self.wrong.own.tell(own);
@@ -216,6 +222,26 @@ impl Control {
         }
     }
 
+    /// Puts the classifier in the place of a former process's, now that it knows what that one knew.
+    fn take_over(&mut self, view: &View) {
+        let appliance = &self.appliance;
+        let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = packets::attach(&self.config, &mut classifier) {
+            self.failed = Some(error.into());
+            return;
+        }
+        for (port, interface) in view.interfaces.iter().enumerate() {
+            if let Some(link) = interface.link {
+                appliance.lane.attached(PortId(port as u8), link.index, &classifier);
+            }
+        }
+        appliance.workers.iter().for_each(|worker| worker.look_at_modes(&classifier, &view.interfaces));
+        appliance.lane.take_over(&appliance.publisher.current());
+        tracing::info!(
+            "the classifier has taken over from a former process's, whose flows in the fast lane go on"
+        );
+    }
+
     /// Returns what is wrong, and whether the classifier has followed.
     fn publish_tables(&mut self, view: &Arc<View>) -> (Vec<Problem>, bool) {
         let environment = self.environment(view);
@@ -258,6 +284,9 @@ impl Control {
     /// Frees what is out of use. True: something is, that the tables and the classifier still name, or the tables are out
     /// of date otherwise.
     pub(super) fn housekeeping(&mut self, view: &View) -> Result<bool, RuntimeError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let missing = self.repair.go_on(&self.config, &self.appliance, view);
         self.lame = !missing.is_empty();
         self.operators.missing_interfaces(missing);

@@ -32,6 +32,8 @@ pub(super) async fn run(config: Config) -> Result<(), RuntimeError> {
     let named =
         config.interfaces.iter().enumerate().map(|(port, interface)| (port as u8, interface.name.clone()));
     let mut routes = Routes::open(named.collect()).await?;
+    // What it may have pinned is not to be taken from it.
+    Server::check(&config.socket)?;
     let mut source = Source::open(&config).await?;
     let mut control = Control::start(config, &routes)?;
     let mut in_cluster = match (source.cluster(), control.config.cluster()) {

@@ -24,7 +24,7 @@ use penstock_dataplane::{
     state::{AffinityTable, Fragments, Millis, SnatPorts},
     table::publish::Reader,
     worker::{self, Idle, Mesh, SpawnError, WorkerHandle, WorkerSettings},
-    xdp::{AttachPreference, Classifier},
+    xdp::{AttachPreference, Classifier, ClassifierError},
 };
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -51,6 +51,13 @@ impl RunningWorker {
     /// Its sockets.
     pub fn ports(&self) -> Vec<PortView> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The classifier is attached anew.
+    pub(super) fn look_at_modes(&self, classifier: &Classifier, interfaces: &[Interface]) {
+        for port in self.ports.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+            port.xdp_mode = xdp_mode(port.port, classifier, interfaces);
+        }
     }
 }
 
@@ -122,8 +129,9 @@ pub(super) fn start(
         .map(|port| queues(config, interfaces, port))
         .collect::<Result<_, _>>()?;
     let (mut classifier, loaded) = lane::load(config, interfaces)?;
-    for interface in &config.interfaces {
-        classifier.attach(&interface.name, attach_preference(interface))?;
+    // A former process's classifier serves its flows until there are tables.
+    if !loaded.goes_on() {
+        attach(config, &mut classifier)?;
     }
     let idle = idle(config);
     warn_of_distance(config);
@@ -163,6 +171,18 @@ pub(super) fn start(
         }
     }
     Ok(Started { classifier, workers, lane })
+}
+
+/// Puts the classifier on all interfaces, and nowhere else.
+pub(super) fn attach(config: &Config, classifier: &mut Classifier) -> Result<(), ClassifierError> {
+    for interface in &config.interfaces {
+        classifier.attach(&interface.name, attach_preference(interface))?;
+    }
+    let left = classifier.detach_left()?;
+    if !left.is_empty() {
+        tracing::info!(interfaces = ?left, "a former process's classifier is taken off interfaces that are not configured");
+    }
+    Ok(())
 }
 
 /// What a worker's thread tells of the sockets that it has opened.
@@ -311,15 +331,22 @@ pub(super) fn describe(
     classifier: &Classifier,
     interfaces: &[Interface],
 ) -> PortView {
-    let link = Interface::link_of(interfaces, socket.port);
-    let text = |mode: Option<String>| mode.unwrap_or_else(|| "none".to_owned());
     PortView {
         port: socket.port,
         interface: socket.interface.clone(),
         queue: socket.queue,
-        xdp_mode: text(link.and_then(|link| classifier.mode(link.index)).map(|mode| mode.to_string())),
-        bind_mode: text(bind.map(|mode| mode.to_string())),
+        xdp_mode: xdp_mode(socket.port, classifier, interfaces),
+        bind_mode: bind.map_or_else(none, |mode| mode.to_string()),
     }
+}
+
+fn xdp_mode(port: PortId, classifier: &Classifier, interfaces: &[Interface]) -> String {
+    let link = Interface::link_of(interfaces, port);
+    link.and_then(|link| classifier.mode(link.index)).map_or_else(none, |mode| mode.to_string())
+}
+
+fn none() -> String {
+    "none".to_owned()
 }
 
 /// What one worker is told.

@@ -36,6 +36,7 @@ mod strays;
 pub(crate) mod classifier;
 
 pub use epoch::{Epoch, Flushes};
+pub(crate) use hop::clear_hops;
 pub use hop::{Hop, HopId, Hops};
 pub use keys::{Key, Keys, SlotRef};
 pub use memory::{Memory, Shared};
@@ -45,6 +46,7 @@ pub use settings::{LaneSettings, Lanes};
 pub use share::WorkerLane;
 pub use slot::{Entry, Seen, Slot, Ticks, Words};
 pub use slots::{PairId, Slots};
+pub(crate) use slots::{end_slots, live_tuple};
 pub use strays::{Fate, STRAYS_A_TURN, Stray};
 pub use why_not::{FlowLane, WhyNot};
 pub use work::KEYS_A_TURN;

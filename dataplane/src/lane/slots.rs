@@ -1,18 +1,34 @@
 //! A worker's share of the slots: pairs, one slot for each direction of a flow.
 
 use super::{Entry, Epoch, HopId, Memory, Seen, Slot, SlotRef, Words};
-use crate::state::Direction;
+use crate::state::{Direction, Tuple};
 use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::Ordering::{Relaxed, Release},
+        atomic::Ordering::{Acquire, Relaxed, Release},
     },
 };
 
 /// The number of a pair among a worker's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PairId(pub u32);
+
+/// Ends all pairs of which a slot points to one of these hops. How many.
+pub(crate) fn end_slots<F: Words>(slots: &Memory<Slot<F>>, hops: &Range<u32>) -> usize {
+    let points_there = |slot: &Slot<F>| {
+        let used = [slot.hop.load(Relaxed), slot.came_by.load(Relaxed)];
+        slot.live.load(Acquire) != 0 && used.iter().any(|hop| hops.contains(hop) && *hop != 0)
+    };
+    let pairs = slots.chunks_exact(2).filter(|pair| pair.iter().any(points_there));
+    pairs.map(|pair| pair.iter().for_each(|slot| slot.live.store(0, Release))).count()
+}
+
+/// What packets of a slot arrive with, if it is live in the generation that was named.
+pub(crate) fn live_tuple<F: Words>(slots: &Memory<Slot<F>>, named: SlotRef) -> Option<Tuple<F>> {
+    let (generation, entry) = slots.get(named.0 as u32 as usize)?.read()?;
+    (u64::from(generation) == named.0 >> 32).then_some(entry.arrives)
+}
 
 /// See the module.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use aya::maps::MapError;
 use aya::programs::ProgramError;
@@ -84,6 +85,22 @@ pub enum ClassifierError {
         /// What the kernel said.
         #[source]
         source: Box<aya::maps::xdp::XdpMapError>,
+    },
+    /// A folder for pinned maps and links is on another file system.
+    #[error(
+        "{0} is not on a BPF file system, so nothing can be pinned there: mount one (`mount -t bpf bpf /sys/fs/bpf`) and name a folder on it"
+    )]
+    NotBpffs(PathBuf),
+    /// A pinned map or link could not be used.
+    #[error("{path} could not be {action}: {}{}", detail(.source), permission_hint(.source))]
+    Pin {
+        /// Where it is.
+        path: PathBuf,
+        /// What was to be done.
+        action: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
     },
     /// A NodePort of something else than TCP, UDP or SCTP.
     #[error("NodePort {port} has IP protocol {protocol}: only TCP (6), UDP (17) and SCTP (132) have ports")]

@@ -13,8 +13,9 @@ use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader, maps::MapData};
 
 use super::error::errno;
-use super::lane::{self, LaneMaps, LaneSize, LoadedMaps};
+use super::lane::{self, LaneMaps, LaneSize, Layout, LoadedMaps};
 use super::maps::{StateMaps, take_map};
+use super::pin::{self, FoundLink, Pins};
 use super::{ClassifierCounters, ClassifierError, ClassifierState, MAX_QUEUES};
 use crate::io::PortId;
 
@@ -50,13 +51,27 @@ pub enum AttachPreference {
     Generic,
 }
 
-/// The loaded classifier. Dropping it detaches it everywhere; so does the end of the process.
+impl AttachPreference {
+    /// Whether this mode will do.
+    fn allows(self, mode: XdpMode) -> bool {
+        match self {
+            AttachPreference::Auto => true,
+            AttachPreference::Native => mode == XdpMode::Native,
+            AttachPreference::Generic => mode == XdpMode::Generic,
+        }
+    }
+}
+
+/// The loaded classifier. Dropping it detaches it everywhere, and so does the end of the process; but not where its links are
+/// pinned ([`LaneSize::pin`]).
 pub struct Classifier {
     object: Ebpf,
     state: StateMaps,
     sockets: XskMap<MapData>,
     counters: PerCpuArray<MapData, u64>,
     links: BTreeMap<u32, (XdpLink, XdpMode)>,
+    /// Where links are pinned.
+    pins: Option<Pins>,
 }
 
 impl Classifier {
@@ -66,13 +81,35 @@ impl Classifier {
         Self::load_object(&mut EbpfLoader::new())
     }
 
-    /// The same with the fast lane, and the maps of that.
+    /// The same with the fast lane, and the maps of that. Where they are to be pinned, and an earlier process has left such
+    /// maps, these are they, with all that is in them.
+    ///
+    /// The earlier process' program goes on until [`attach`](Self::attach) puts this one in its place. So that nothing is
+    /// lost, it is to know by then what it needs: [`grow`](Self::grow) comes before.
     pub fn load_with_lane(size: &LaneSize) -> Result<(Classifier, LaneMaps), ClassifierError> {
         let mut loader = EbpfLoader::new();
         lane::configure(&mut loader, size);
+        let Some(folder) = &size.pin else {
+            let mut classifier = Self::load_object(&mut loader)?;
+            let maps = LoadedMaps::take(&mut classifier.object, size)?;
+            return Ok((classifier, LaneMaps::new(maps, size, None)?));
+        };
+        let pins = Pins::open(folder)?;
+        let new = Layout::of(size).map_err(|source| ClassifierError::Map {
+            map: "lane_layout",
+            key: "making".into(),
+            source,
+        })?;
+        let left = pins.take_what_is_left(new)?;
+        for name in pin::MAPS {
+            loader.map_pin_path(name, pins.map(name));
+        }
         let mut classifier = Self::load_object(&mut loader)?;
         let maps = LoadedMaps::take(&mut classifier.object, size)?;
-        Ok((classifier, LaneMaps::new(maps, size)?))
+        let maps = LaneMaps::new(maps, size, left)?;
+        pins.set_layout(&left.unwrap_or(new).words())?;
+        classifier.pins = Some(pins);
+        Ok((classifier, maps))
     }
 
     fn load_object(loader: &mut EbpfLoader<'_>) -> Result<Classifier, ClassifierError> {
@@ -89,6 +126,7 @@ impl Classifier {
             sockets: take_map(&mut object, "xsks")?,
             counters: take_map(&mut object, "counters")?,
             links: BTreeMap::new(),
+            pins: None,
             object,
         })
     }
@@ -103,12 +141,61 @@ impl Classifier {
         if let Some((_, mode)) = self.links.get(&ifindex) {
             return Ok(*mode);
         }
-        let program = program(&mut self.object)?;
-        let (id, mode) = attach_as(program, interface, ifindex, preference)?;
-        let link = program.take_link(id).map_err(ClassifierError::Verify)?;
-        tracing::info!(interface, ifindex, %mode, "XDP classifier attached");
+        let (link, mode) = match self.take_over(interface, ifindex, preference)? {
+            Some(taken) => taken,
+            None => {
+                let program = program(&mut self.object)?;
+                let (id, mode) = attach_as(program, interface, ifindex, preference)?;
+                let link = program.take_link(id).map_err(ClassifierError::Verify)?;
+                match &self.pins {
+                    Some(pins) => (pins.pin(link, ifindex, mode)?, mode),
+                    None => (link, mode),
+                }
+            }
+        };
+        tracing::info!(interface, ifindex, %mode, pinned = self.pins.is_some(), "XDP classifier attached");
         self.links.insert(ifindex, (link, mode));
         Ok(mode)
+    }
+
+    /// Puts the program in the place of an earlier process', where that has left its link and is in a mode that will do.
+    fn take_over(
+        &mut self,
+        interface: &str,
+        ifindex: u32,
+        preference: AttachPreference,
+    ) -> Result<Option<(XdpLink, XdpMode)>, ClassifierError> {
+        let Some(pins) = &self.pins else { return Ok(None) };
+        let Some(found) = pins.link(ifindex)? else { return Ok(None) };
+        let FoundLink { mode, .. } = found;
+        if preference.allows(mode) {
+            let program = program(&mut self.object)?;
+            let taken = found.open().and_then(|link| {
+                let id = program.attach_to_link(link).map_err(ClassifierError::Verify)?;
+                program.take_link(id).map_err(ClassifierError::Verify)
+            });
+            match taken {
+                Ok(link) => return Ok(Some((link, mode))),
+                // Such as that of an interface that is gone, whose number another has now.
+                Err(error) => {
+                    tracing::warn!(interface, %error, "a pinned XDP link is of no use, making another")
+                }
+            }
+        }
+        pins.detach(&found)?;
+        Ok(None)
+    }
+
+    /// Detaches what earlier processes have left attached to interfaces that this one is not attached to. To be called when
+    /// it is attached to all that it will be. Their indices.
+    pub fn detach_left(&mut self) -> Result<Vec<u32>, ClassifierError> {
+        let Some(pins) = &self.pins else { return Ok(Vec::new()) };
+        let mut left = pins.links()?;
+        left.retain(|link| !self.links.contains_key(&link.ifindex));
+        for link in &left {
+            pins.detach(link)?;
+        }
+        Ok(left.into_iter().map(|link| link.ifindex).collect())
     }
 
     /// Detaches from an interface. One that is gone, or never was attached to, is detached already.
@@ -118,10 +205,13 @@ impl Classifier {
 
     /// As [`detach`](Self::detach), for an interface whose name is no longer known.
     pub fn detach_index(&mut self, ifindex: u32) -> Result<(), ClassifierError> {
-        match self.links.remove(&ifindex) {
-            Some((link, _)) => link.detach().map_err(ClassifierError::Verify),
-            None => Ok(()),
+        let Some((link, _)) = self.links.remove(&ifindex) else { return Ok(()) };
+        if let Some(pins) = &self.pins
+            && let Some(pinned) = pins.link(ifindex)?
+        {
+            pins.detach(&pinned)?;
         }
+        link.detach().map_err(ClassifierError::Verify)
     }
 
     /// The mode on an interface, if attached.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use penstock::netns::run;
+use penstock::netns::{NetnsError, run};
 use penstock_tests::{KeepAlive, Lab, PATIENCE, penstock, ports, require_root};
 use serde_json::{Value, json};
 
@@ -27,15 +27,19 @@ impl Pins {
     }
 
     fn detach(&self) -> String {
+        self.try_detach().unwrap()
+    }
+
+    fn try_detach(&self) -> Result<String, NetnsError> {
         let mut command = Command::new(penstock());
         command.args(["detach", "--pin-path"]).arg(&self.0);
-        run(command).unwrap()
+        run(command)
     }
 }
 
 impl Drop for Pins {
     fn drop(&mut self) {
-        self.detach();
+        let _ = self.try_detach();
     }
 }
 

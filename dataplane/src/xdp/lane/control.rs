@@ -3,7 +3,11 @@
 //! In: snapshots as they are published, and what is found out about interfaces. Out: writes to memory for hops, a system call
 //! for each epoch or port that changes. Costs what has changed.
 
-use super::{maps::Shared, syscall};
+use super::{
+    maps::Shared,
+    redirects::{RedirectCounts, Redirects},
+    syscall,
+};
 use crate::{
     io::PortId,
     lane::{Epoch, Hops, UsablePorts},
@@ -12,7 +16,7 @@ use crate::{
     xdp::ClassifierError,
 };
 use aya::maps::{Array, IterableMap, MapData, xdp::DevMap};
-use std::{fmt, os::fd::AsFd};
+use std::{collections::BTreeMap, fmt, os::fd::AsFd};
 
 /// See the module.
 pub struct LaneControl {
@@ -25,6 +29,7 @@ pub struct LaneControl {
     in_force: [Epoch; EPOCHS],
     shared: Shared,
     ports: DevMap<MapData>,
+    redirects: Option<Redirects>,
 }
 
 /// Epochs by family and protocol, as `lane.h` numbers them.
@@ -51,7 +56,9 @@ impl LaneControl {
         }
         // TCP's changes with flushes alone.
         shared.flushes.set(in_force[place(false, Transport::Tcp)].flushes());
-        Ok(Self { hops_v4, hops_v6, epochs, in_force, shared, ports })
+        let info = ports.map().info().map_err(|source| map_error("lane_ports", 0, source))?;
+        let redirects = Redirects::start(info.id());
+        Ok(Self { hops_v4, hops_v6, epochs, in_force, shared, ports, redirects })
     }
 
     /// Takes over what differs between two snapshots: next hops, and UDP's epochs. To be called before the new one is
@@ -117,8 +124,18 @@ impl LaneControl {
                 _ => (),
             },
         }
+        if let Some(redirects) = &mut self.redirects {
+            redirects.watch(port, ifindex).map_err(|source| map_error("redirects", port.0.into(), source))?;
+        }
         self.shared.usable.set(port, ifindex.is_some());
         Ok(())
+    }
+
+    /// What became of packets that were redirected, by port, since [`set_port`](Self::set_port) named its interface. `None`:
+    /// the kernel does not say.
+    pub fn redirects(&self) -> Result<Option<BTreeMap<PortId, RedirectCounts>>, ClassifierError> {
+        let counts = self.redirects.as_ref().map(Redirects::counts).transpose();
+        counts.map_err(|source| map_error("redirects", 0, source))
     }
 }
 

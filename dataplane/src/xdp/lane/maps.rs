@@ -1,11 +1,16 @@
 //! The lane's maps out of a loaded object, shared out to workers and control.
 
 use super::{
-    BpfKeys, Indexed, LaneControl, LaneSize,
+    BpfKeys, Indexed, LaneControl, LaneSize, Layout,
+    keys::key,
     size::{Bank, Placed},
+    syscall,
 };
 use crate::{
-    lane::{Flushes, Hop, Hops, Memory, Slot, Slots, UsablePorts, WorkerLane},
+    lane::{
+        Flushes, Hop, Hops, Memory, Slot, SlotRef, Slots, UsablePorts, WorkerLane, clear_hops, end_slots,
+        live_tuple,
+    },
     wire::{V4, V6},
     xdp::{ClassifierError, maps::take_map},
 };
@@ -62,7 +67,42 @@ impl LoadedMaps {
     }
 }
 
+impl LoadedMaps {
+    /// Readies what an earlier process has left. Slots that point into the bank of hops which is ours from now on were
+    /// left by a process that ended while it adopted them: nobody knows what they were to point to.
+    fn take_over(&self, size: &LaneSize, bank: Bank) -> Result<(), ClassifierError> {
+        let ours = size.bank(bank);
+        let ended = end_slots(&self.v4.slots, &ours) + end_slots(&self.v6.slots, &ours);
+        clear_hops(&self.hops, ours);
+        let removed = self.v4.remove_dead_keys()? + self.v6.remove_dead_keys()?;
+        tracing::info!(ended, removed, "the fast lane goes on with the flows of an earlier process");
+        Ok(())
+    }
+}
+
 impl<F: Placed> FamilyMaps<F> {
+    /// Takes keys out of the index that no live slot is behind. How many.
+    fn remove_dead_keys(&self) -> Result<usize, ClassifierError> {
+        let failed = |source| ClassifierError::LaneMap { map: F::MAP, source };
+        let wrong = |source| ClassifierError::Map { map: F::MAP, key: "reading".into(), source };
+        let map = MapData::from_fd(self.index.try_clone().map_err(failed)?).map_err(wrong)?;
+        let index: HashMap<_, F::Bytes, u64> =
+            Map::from_map_data(map).and_then(TryFrom::try_from).map_err(wrong)?;
+        let mut dead = Vec::new();
+        for entry in index.iter() {
+            let (bytes, slot) = entry.map_err(wrong)?;
+            if live_tuple(&self.slots, SlotRef(slot))
+                .is_none_or(|tuple| key(&tuple).as_ref() != bytes.as_ref())
+            {
+                dead.push(bytes);
+            }
+        }
+        for bytes in &dead {
+            syscall::delete(self.index.as_fd(), bytes).map_err(failed)?;
+        }
+        Ok(dead.len())
+    }
+
     fn take(object: &mut Ebpf, size: &LaneSize) -> Result<Self, ClassifierError> {
         let index: HashMap<MapData, F::Bytes, u64> = take_map(object, F::MAP)?;
         let index = aya::maps::IterableMap::map(&index).fd().as_fd().try_clone_to_owned();
@@ -111,17 +151,17 @@ struct Family<F: Placed> {
 }
 
 impl LaneMaps {
-    /// Maps that nobody has used yet.
-    pub(in crate::xdp) fn new(maps: LoadedMaps, size: &LaneSize) -> Result<Self, ClassifierError> {
-        Self::share_out(maps, size, Bank::default(), false)
-    }
-
-    fn share_out(
+    /// Shares maps out: those of a layout that goes on with what an earlier process has left, or new ones.
+    pub(in crate::xdp) fn new(
         maps: LoadedMaps,
         size: &LaneSize,
-        bank: Bank,
-        adopted: bool,
+        layout: Option<Layout>,
     ) -> Result<Self, ClassifierError> {
+        let bank = layout.map_or(Bank::default(), |layout| layout.bank());
+        if layout.is_some() {
+            maps.take_over(size, bank)?;
+        }
+        let adopted = layout.is_some();
         let LoadedMaps { v4, v6, hops, epochs, ports } = maps;
         let shared = Shared::default();
         let v4 = Family::new(v4, &hops, size, bank);

@@ -10,12 +10,16 @@ mod size;
 mod syscall;
 mod keys;
 mod maps;
+mod layout;
+mod redirects;
 mod control;
 
 pub use control::LaneControl;
 pub use keys::BpfKeys;
 pub use maps::LaneMaps;
+pub use redirects::RedirectCounts;
 pub use size::LaneSize;
 
 use keys::Indexed;
+pub(super) use layout::{LAYOUT_WORDS, Layout};
 pub(super) use maps::{LoadedMaps, configure};

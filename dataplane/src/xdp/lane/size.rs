@@ -4,7 +4,7 @@ use crate::{
     lane::Hops,
     wire::{V4, V6},
 };
-use std::path::PathBuf;
+use std::{ops::Range, path::PathBuf};
 
 /// The room of the fast lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,11 +54,40 @@ impl Placed for V6 {
 /// Which half of the table of hops is in use. A process that goes on with another's lane takes the half that the other
 /// did not have, so that its slots stay right until each of them is given a hop of the new half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Bank(pub(super) u32);
+pub(super) struct Bank(bool);
 
 impl Bank {
     /// How many there are.
     const COUNT: u32 = 2;
+
+    /// The other one.
+    pub(super) fn other(self) -> Self {
+        Self(!self.0)
+    }
+
+    /// The one with this number.
+    pub(super) fn numbered(number: u64) -> Self {
+        Self(number != 0)
+    }
+
+    /// Its number.
+    pub(super) fn number(self) -> u32 {
+        self.0.into()
+    }
+}
+
+impl Default for LaneSize {
+    /// One worker, and 65,536 flows of each family.
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            v4_pairs: 1 << 16,
+            v6_pairs: 1 << 16,
+            next_hops: 1 << 12,
+            pin: None,
+            fingerprint: 0,
+        }
+    }
 }
 
 impl LaneSize {
@@ -82,8 +111,14 @@ impl LaneSize {
         Bank::COUNT * self.hops_of_bank()
     }
 
+    /// The places of a bank.
+    pub(super) fn bank(&self, bank: Bank) -> Range<u32> {
+        let start = bank.number() * self.hops_of_bank();
+        start..start + self.hops_of_bank()
+    }
+
     /// Where a family's hops begin.
     pub(super) fn first_hop<F: Placed>(&self, bank: Bank) -> u32 {
-        bank.0 * self.hops_of_bank() + F::NUMBER * self.hops_of_family()
+        bank.number() * self.hops_of_bank() + F::NUMBER * self.hops_of_family()
     }
 }

@@ -5,5 +5,8 @@ mod bench;
 mod decisions;
 mod keys;
 mod same_bytes;
+mod pinned;
+mod redirects;
+mod speed;
 
 use bench::LaneBench;
