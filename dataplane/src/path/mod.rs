@@ -45,7 +45,7 @@ pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
-    lane::Lanes,
+    lane::{KEYS_A_TURN, Lanes},
     state::{
         AffinityTable, Datagrams, Direction, Entry, FlowId, Flows, Fragments, FreePlaces, HELD, Millis,
         Place, SnatPorts, Timeouts, TokenBucket, Waiting, Way, Ways,
@@ -131,6 +131,8 @@ pub struct Path {
     counters: Counters,
     verdicts: [Verdict; BATCH],
     affinity_swept: Millis,
+    /// Whose keys were moved first in the last turn.
+    is_v6_first: bool,
 }
 
 /// The part of a worker that belongs to one family.
@@ -182,6 +184,7 @@ impl Path {
             counters: Counters::default(),
             verdicts: [PENDING; BATCH],
             affinity_swept: Millis::default(),
+            is_v6_first: false,
             config,
         }
     }
@@ -243,8 +246,19 @@ impl Path {
     /// processed with: a bounded piece of work.
     #[inline]
     pub fn work_lanes(&mut self, snapshot: &Snapshot, now: Millis) {
-        self.v4.flows.work_lane(&snapshot.v4, now);
-        self.v6.flows.work_lane(&snapshot.v6, now);
+        if !self.v4.flows.lane.is_on() {
+            return;
+        }
+        let (v4, v6) = (&mut self.v4.flows, &mut self.v6.flows);
+        // Neither keeps the other waiting.
+        self.is_v6_first = !self.is_v6_first;
+        if self.is_v6_first {
+            let moved = v6.work_lane(&snapshot.v6, now, KEYS_A_TURN);
+            v4.work_lane(&snapshot.v4, now, KEYS_A_TURN - moved);
+        } else {
+            let moved = v4.work_lane(&snapshot.v4, now, KEYS_A_TURN);
+            v6.work_lane(&snapshot.v6, now, KEYS_A_TURN - moved);
+        }
         if self.v4.flows.lane.has_strays() || self.v6.flows.lane.has_strays() {
             self.adopt(snapshot, now);
         }
