@@ -26,13 +26,13 @@ fn netns_lost_redirects_are_counted() {
         };
         assert_eq!(counts(&process), RedirectCounts::default());
         assert!(!site.carries(&spec), "no program behind the veth");
-        eventually("counting", || counts(&process) == RedirectCounts { sent: 0, dropped: 1 });
+        eventually("counting", || counts(&process) == RedirectCounts { sent: 0, refused: 1, overrun: 0 });
         process.classifier.attach("server", AttachPreference::Native).unwrap();
         assert!(site.carries(&spec));
-        eventually("counting", || counts(&process) == RedirectCounts { sent: 1, dropped: 1 });
+        eventually("counting", || counts(&process) == RedirectCounts { sent: 1, refused: 1, overrun: 0 });
         ip("link set dev backend down");
         assert!(!site.carries(&spec));
-        eventually("counting", || counts(&process) == RedirectCounts { sent: 1, dropped: 2 });
+        eventually("counting", || counts(&process) == RedirectCounts { sent: 1, refused: 2, overrun: 0 });
         process.maps.control.set_port(BACKEND_PORT, None).unwrap();
         let left = process.maps.control.redirects().unwrap().unwrap();
         assert_eq!(left.keys().collect::<Vec<_>>(), [&CLIENT_PORT]);
