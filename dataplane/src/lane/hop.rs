@@ -60,9 +60,7 @@ impl Hop {
         self.mtu.store(u32::from(mtu), Relaxed);
         self.port.store(u32::from(link.port.0) + 1, Release);
     }
-}
 
-impl Hop {
     fn get(&self) -> Option<(Link, u16)> {
         let port = self.port.load(Acquire).checked_sub(1)?;
         let bytes = |word: &AtomicU32| word.load(Relaxed).to_ne_bytes();
@@ -133,6 +131,9 @@ impl Hops {
     }
 
     /// Tells the way of a hop and the largest packet that fits, in bytes of IP; or that there is none.
+    ///
+    /// A packet that is on its way while a hop changes may leave with half of one address and half of the other, and is as
+    /// lost as one that left a moment earlier, to a neighbour that is gone.
     pub fn set(&self, id: HopId, way: Option<(&Link, u16)>) {
         if let Some(hop) = self.memory.get(id.0 as usize) {
             hop.set(way);

@@ -9,8 +9,8 @@
 //! tuple is the newest.
 
 use super::{
-    Entry, Epoch, FlowLane, Key, LaneSettings, Seen, WhyNot, WorkerLane, clock::Clock, last_ways::LastWays,
-    pairs::Pairs, strays::Strays,
+    Entry, Epoch, FlowLane, Key, Seen, WhyNot, WorkerLane, clock::Clock, last_ways::LastWays, pairs::Pairs,
+    strays::Strays,
 };
 use crate::{
     state::{
@@ -84,7 +84,6 @@ pub(super) struct WayBack<'t> {
 #[derive(Debug)]
 pub(super) struct Promoted<F: Family> {
     pub(super) lane: WorkerLane<F>,
-    pub(super) settings: LaneSettings,
     pub(super) clock: Clock,
     pub(super) pairs: Pairs,
     pub(super) ways: LastWays,
@@ -110,13 +109,7 @@ impl<F: Family> Lane<F> {
     }
 
     /// The lane of a worker with room for so many flows. `start` is the monotonic clock's time where the worker's is zero.
-    pub fn on(
-        lane: WorkerLane<F>,
-        settings: LaneSettings,
-        worker: u16,
-        flows: usize,
-        start: Duration,
-    ) -> Self {
+    pub fn on(lane: WorkerLane<F>, worker: u16, flows: usize, start: Duration) -> Self {
         let pairs = lane.slots.len();
         Self(Some(Box::new(Promoted {
             clock: Clock::new(start),
@@ -130,7 +123,6 @@ impl<F: Family> Lane<F> {
             counters: LaneCounters::default(),
             strays: Some(Strays::new()),
             lane,
-            settings,
         })))
     }
 

@@ -231,8 +231,8 @@ impl Path {
     /// Switches the fast lanes on. `start` is the monotonic clock's time where this worker's is zero.
     pub fn set_lanes(&mut self, lanes: Lanes, start: Duration) {
         let worker = self.config.steering.worker();
-        self.v4.flows.set_lane(lanes.v4, lanes.settings.clone(), worker, start);
-        self.v6.flows.set_lane(lanes.v6, lanes.settings, worker, start);
+        self.v4.flows.set_lane(lanes.v4, &lanes.settings, worker, start);
+        self.v6.flows.set_lane(lanes.v6, &lanes.settings, worker, start);
     }
 
     /// Does for the fast lanes what is due when the packets of a batch have left, by the snapshot that the batch was

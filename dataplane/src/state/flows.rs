@@ -126,9 +126,9 @@ impl<F: Family> Flows<F> {
     }
 
     /// Switches the lane on. `start` is the monotonic clock's time where the worker's is zero.
-    pub fn set_lane(&mut self, lane: WorkerLane<F>, settings: LaneSettings, worker: u16, start: Duration) {
+    pub fn set_lane(&mut self, lane: WorkerLane<F>, settings: &LaneSettings, worker: u16, start: Duration) {
         self.table.find_busy_after(settings.promote_after);
-        self.lane = Lane::on(lane, settings, worker, self.table.capacity(), start);
+        self.lane = Lane::on(lane, worker, self.table.capacity(), start);
     }
 
     /// Does for the lane what is due between batches.

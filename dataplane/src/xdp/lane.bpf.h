@@ -5,6 +5,9 @@
  * Out:  1: it is rewritten, and redirected to where it goes. 0: it is as it was, and the worker's or whose it may be.
  * Cost: one look-up in a hash for a hit, and plain loads from three arrays: slot, hop, and the hop it must have come by.
  *       Where no flow is promoted, the look-up; for what is no whole TCP or UDP packet in the middle of a flow, less.
+ *       On an EPYC (Zen 5), Linux 6.18, one flow, by BPF_PROG_TEST_RUN, less the 21 ns that a run takes by itself: a hit
+ *       111 ns (IPv4) and 126 ns (IPv6), counters and the look-up of the interface among them; a packet that is no
+ *       promoted flow's is decided about in 108 and 119 ns, without the lane in 87 (xdp/tests/lane/speed.rs).
  * RFCs: 1624 (checksums by deltas), 768, 8200 §8.1 and 9293 (what is whole), 1812 §5.3.1 (TTL).
  * Limits: everything that needs judgement is the worker's: SYN, FIN, RST, no ACK, fragments, options, extension
  *       headers, the last hop, what is longer than its way, what came by another way, what gets or loses a tag.
