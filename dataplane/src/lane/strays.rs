@@ -81,6 +81,13 @@ impl<F: Family> Lane<F> {
         self.0.as_ref().is_some_and(|promoted| promoted.strays.is_some())
     }
 
+    /// Whether some of them are to be looked at now.
+    pub fn is_adopting(&self) -> bool {
+        let Some(promoted) = &self.0 else { return false };
+        let is_due = |until| promoted.clock.now().reached(until);
+        promoted.strays.as_ref().is_some_and(|strays| strays.pause.is_none_or(is_due))
+    }
+
     /// The pairs of a former process that are looked at in this turn.
     #[cold]
     pub fn strays(&mut self, table: &FlowTable<F>) -> ArrayVec<Stray<F>, STRAYS_A_TURN> {
