@@ -40,6 +40,10 @@ use std::{
 /// How long workers may take to change to new tables: a poll, which takes them microseconds when they have a core.
 const SWITCH: Duration = Duration::from_millis(100);
 
+/// How long workers may take to know the flows of a former process: a millisecond for a thousand, and a tenth of a second
+/// before they begin. Flows to backends that have no next hop yet are not waited for.
+const ADOPTION: Duration = Duration::from_secs(2);
+
 /// Model, compiler and appliance together.
 pub(super) struct Control {
     pub(super) config: Config,
@@ -142,6 +146,7 @@ impl Control {
     pub(super) async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
         let (shared, applied) = self.publish_tables(view);
         if self.appliance.lane.waits() && !self.pending && applied {
+            self.adopted().await;
             self.take_over(view);
         }
         let own = self.operators.objects(&self.pipeline, &self.config, &self.appliance).await;
@@ -219,6 +224,19 @@ impl Control {
             relays: self.neighbours.relays.iter().filter_map(relay).collect(),
             rss: Arc::clone(self.rss.facts()),
             ..Environment::of(&self.config, view)
+        }
+    }
+
+    /// Waits until the workers know the flows that a former process had promoted. Nothing else reaches them before: a new flow
+    /// would take the source port of one that nobody knows yet.
+    async fn adopted(&self) {
+        let end = Instant::now() + ADOPTION;
+        let has_strays = |worker: &packets::RunningWorker| {
+            let report = worker.handle.report.read();
+            report.has_strays || report.generation < self.generation
+        };
+        while self.appliance.workers.iter().any(has_strays) && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 

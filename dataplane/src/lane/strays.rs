@@ -75,6 +75,13 @@ impl<F: Family> Lane<F> {
         self.0.as_ref().is_some_and(|promoted| promoted.strays.is_some())
     }
 
+    /// Whether some of them are to be looked at now.
+    pub fn is_adopting(&self) -> bool {
+        let Some(promoted) = &self.0 else { return false };
+        let is_due = |until| promoted.clock.now().reached(until);
+        promoted.strays.as_ref().is_some_and(|strays| strays.pause.is_none_or(is_due))
+    }
+
     /// Whether packets with this tuple are of a pair of a former process.
     #[inline]
     pub fn has_stray(&self, tuple: &Tuple<F>) -> bool {

@@ -243,11 +243,11 @@ impl Path {
     }
 
     /// Does for the fast lanes what is due when the packets of a batch have left, by the snapshot that the batch was
-    /// processed with: a bounded piece of work.
+    /// processed with: a bounded piece of work. Returns whether there is more of it.
     #[inline]
-    pub fn work_lanes(&mut self, snapshot: &Snapshot, now: Millis) {
+    pub fn work_lanes(&mut self, snapshot: &Snapshot, now: Millis) -> bool {
         if !self.v4.flows.lane.is_on() {
-            return;
+            return false;
         }
         let (v4, v6) = (&mut self.v4.flows, &mut self.v6.flows);
         // Neither keeps the other waiting.
@@ -259,16 +259,21 @@ impl Path {
             let moved = v4.work_lane(&snapshot.v4, now, KEYS_A_TURN);
             v6.work_lane(&snapshot.v6, now, KEYS_A_TURN - moved);
         }
-        if self.v4.flows.lane.has_strays() || self.v6.flows.lane.has_strays() {
-            self.adopt(snapshot, now);
-        }
+        self.has_strays() && self.adopt(snapshot, now)
+    }
+
+    /// Whether there may be flows of a former process that have yet to be adopted.
+    #[inline]
+    pub fn has_strays(&self) -> bool {
+        self.v4.flows.lane.has_strays() || self.v6.flows.lane.has_strays()
     }
 
     #[cold]
-    fn adopt(&mut self, snapshot: &Snapshot, now: Millis) {
+    fn adopt(&mut self, snapshot: &Snapshot, now: Millis) -> bool {
         let is_complete = snapshot.v4.vips.has_services() || snapshot.v6.vips.has_services();
         adopt::some(&self.config, &mut self.v4.flows, &snapshot.v4, is_complete, now);
         adopt::some(&self.config, &mut self.v6.flows, &snapshot.v6, is_complete, now);
+        self.v4.flows.lane.is_adopting() || self.v6.flows.lane.is_adopting()
     }
 
     /// What happened so far.

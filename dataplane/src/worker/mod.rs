@@ -125,11 +125,11 @@ impl<I: PacketIo> Worker<I> {
             }
         }
         self.io.flush();
-        self.path.work_lanes(snapshot, now);
+        let is_adopting = self.path.work_lanes(snapshot, now);
         self.expire(now);
         // Held frames that may go on are the first of the next turn's.
         self.held.release(&self.path.release(now), &mut self.batch);
-        handled + self.batch.len()
+        handled + self.batch.len() + usize::from(is_adopting)
     }
 
     fn expire(&mut self, now: Millis) {
@@ -181,6 +181,7 @@ impl<I: PacketIo> Worker<I> {
             splits_refused: self.splits_refused,
             frames: self.io.accounts(),
             sockets: self.io.sockets(),
+            has_strays: self.path.has_strays(),
         }
     }
 

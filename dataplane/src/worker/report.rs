@@ -25,6 +25,8 @@ pub struct Report {
     pub frames: FrameAccounts,
     /// The sockets.
     pub sockets: Vec<SocketReport>,
+    /// Flows that a former process had promoted may have yet to be adopted.
+    pub has_strays: bool,
 }
 
 /// The place where a worker leaves its [`Report`].

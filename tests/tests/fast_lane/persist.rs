@@ -1,12 +1,8 @@
 //! What outlives the process, and what does not.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{path::PathBuf, process::Command, time::Duration};
 
-use penstock::netns::{NetnsError, run};
+use penstock::netns::run;
 use penstock_tests::{KeepAlive, Lab, PATIENCE, penstock, ports, require_root};
 use serde_json::{Value, json};
 
@@ -16,30 +12,35 @@ const CONNECTIONS: usize = 200;
 /// How long the appliance is away.
 const AWAY: Duration = Duration::from_secs(2);
 
-/// A place of its own on the machine's BPF file system, free at the start and at the end.
-struct Pins(PathBuf);
+/// A BPF file system of its own, since `ip netns exec` hides the machine's with the rest of /sys, and a place on it.
+struct Pins {
+    mount: tempfile::TempDir,
+    folder: PathBuf,
+}
 
 impl Pins {
-    fn new(label: &str) -> Self {
-        let pins = Self(Path::new("/sys/fs/bpf").join(format!("psk-e2e-{label}-{}", std::process::id())));
-        pins.detach();
-        pins
+    fn new() -> Self {
+        let mount = tempfile::Builder::new().prefix("psk-e2e-bpf-").tempdir().unwrap();
+        let mut command = Command::new("mount");
+        command.args(["-t", "bpf", "bpf"]).arg(mount.path());
+        run(command).unwrap();
+        let folder = mount.path().join("penstock");
+        Self { mount, folder }
     }
 
     fn detach(&self) -> String {
-        self.try_detach().unwrap()
-    }
-
-    fn try_detach(&self) -> Result<String, NetnsError> {
         let mut command = Command::new(penstock());
-        command.args(["detach", "--pin-path"]).arg(&self.0);
-        run(command)
+        command.args(["detach", "--pin-path"]).arg(&self.folder);
+        run(command).unwrap()
     }
 }
 
 impl Drop for Pins {
     fn drop(&mut self) {
-        let _ = self.try_detach();
+        let _gone = penstock_dataplane::xdp::detach_pinned(&self.folder);
+        let mut command = Command::new("umount");
+        command.arg("--lazy").arg(self.mount.path());
+        let _gone = run(command);
     }
 }
 
@@ -52,13 +53,13 @@ fn has_programs(lab: &Lab) -> [bool; 2] {
 }
 
 fn persisting(label: &'static str, pins: &Pins) -> penstock_tests::LabOptions {
-    options(label, json!({"persist": true, "pinPath": pins.0}))
+    options(label, json!({"persist": true, "pinPath": pins.folder}))
 }
 
 #[test]
 fn netns_promoted_flows_outlive_a_crash() {
     require_root!("iperf3");
-    let pins = Pins::new("crash");
+    let pins = Pins::new();
     let mut fields = persisting("crash", &pins);
     // iperf3 makes two connections, and wants both at one place.
     fields.backends = 1;
@@ -99,8 +100,7 @@ fn netns_promoted_flows_outlive_a_crash() {
     for talk in &mut talks {
         talk.ask().unwrap_or_else(|error| panic!("when it is back: {error}"));
     }
-    let known = flows(&lab, are_ours);
-    assert_eq!(known.len(), CONNECTIONS, "all are known again");
+    wait_until(&mut lab, "known again", |lab| flows(lab, are_ours).len() == CONNECTIONS);
     wait_until(&mut lab, "in the lane again", |lab| {
         talks.iter_mut().for_each(|talk| drop(talk.ask().unwrap()));
         flows(lab, |flow| are_ours(flow) && is_fast(flow)).len() == CONNECTIONS
@@ -123,20 +123,20 @@ fn netns_promoted_flows_outlive_a_crash() {
 #[test]
 fn netns_nothing_stays_that_is_not_to() {
     require_root!("bpftool");
-    let pins = Pins::new("leaves");
-    let mut lab = Lab::start(options("leaves", json!({"pinPath": pins.0}))).unwrap();
+    let pins = Pins::new();
+    let mut lab = Lab::start(options("leaves", json!({"pinPath": pins.folder}))).unwrap();
     wait_for_the_lane(&mut lab);
     assert_eq!(has_programs(&lab), [true; 2]);
     lab.appliance.stop().unwrap();
     assert_eq!(has_programs(&lab), [false; 2]);
-    assert!(!pins.0.exists());
+    assert!(!pins.folder.exists());
     assert!(pins.detach().contains("nothing"), "there is nothing to take off");
 }
 
 #[test]
 fn netns_what_persists_is_taken_off_by_detach() {
     require_root!();
-    let pins = Pins::new("detach");
+    let pins = Pins::new();
     let mut lab = Lab::start(persisting("detach", &pins)).unwrap();
     wait_for_the_lane(&mut lab);
     let vip = lab.vips(ports::HTTP)[0];
@@ -150,9 +150,9 @@ fn netns_what_persists_is_taken_off_by_detach() {
     assert_eq!(has_programs(&lab), [true; 2]);
     talk.ask().unwrap();
     let said = pins.detach();
-    assert!(said.contains(&*pins.0.to_string_lossy()), "{said}");
+    assert!(said.contains(&*pins.folder.to_string_lossy()), "{said}");
     assert_eq!(has_programs(&lab), [false; 2]);
-    assert!(!pins.0.exists());
+    assert!(!pins.folder.exists());
     assert!(pins.detach().contains("nothing"));
 }
 
@@ -160,7 +160,7 @@ fn netns_what_persists_is_taken_off_by_detach() {
 #[test]
 fn netns_what_does_not_fit_is_replaced() {
     require_root!();
-    let pins = Pins::new("replace");
+    let pins = Pins::new();
     let mut lab = Lab::start(persisting("replace", &pins)).unwrap();
     wait_for_the_lane(&mut lab);
     lab.kill_appliance().unwrap();
@@ -175,5 +175,5 @@ fn netns_what_does_not_fit_is_replaced() {
     lab.restart_with(&json!({"persist": false})).unwrap();
     lab.appliance.stop().unwrap();
     assert_eq!(has_programs(&lab), [false; 2]);
-    assert!(!pins.0.exists());
+    assert!(!pins.folder.exists());
 }

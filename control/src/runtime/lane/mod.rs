@@ -68,11 +68,15 @@ impl FastLane {
         }
     }
 
-    /// Tables are about to be published in place of others.
+    /// Tables are about to be published in place of others. While the lane is a former process's, it is told no more of them
+    /// than where its flows will go.
     pub(super) fn publish(&self, old: &Snapshot, new: &Snapshot) {
         let mut inner = self.inner();
-        if !inner.waits {
-            inner.publish(old, new);
+        let waits = inner.waits;
+        let Some(control) = &mut inner.control else { return };
+        control.publish_next_hops(old, new);
+        if !waits {
+            inner.publish_epochs(new);
         }
     }
 
@@ -85,7 +89,7 @@ impl FastLane {
     pub(super) fn take_over(&self, tables: &Snapshot) {
         let mut inner = self.inner();
         inner.waits = false;
-        inner.publish(&Snapshot::default(), tables);
+        inner.publish_epochs(tables);
     }
 
     /// Whether there is a lane, and why.
@@ -118,9 +122,9 @@ pub(super) async fn watch(appliance: Weak<super::Appliance>) {
 }
 
 impl Inner {
-    fn publish(&mut self, old: &Snapshot, new: &Snapshot) {
+    fn publish_epochs(&mut self, tables: &Snapshot) {
         let Some(control) = &mut self.control else { return };
-        let Err(error) = control.publish(old, new) else { return };
+        let Err(error) = control.publish_epochs(tables) else { return };
         tracing::error!(%error, "the fast lane can't be told of new tables, and is emptied");
         if let Err(error) = control.flush() {
             tracing::error!(%error, "the fast lane can't be emptied: restart the appliance");
