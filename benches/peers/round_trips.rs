@@ -1,7 +1,8 @@
 //! Requests and answers over TCP connections that stay: a byte there, a byte back, on 200 of them at once.
 //!
-//! Clients and servers are ours, each a thread for all of its connections on the generator's processor; what differs
-//! is what is between them. Small transactions over kept connections are what a proxy in front of an API sees, and what
+//! Clients and servers are ours, each a thread for all of its connections. They may run on both processors, the gateway's
+//! too: else they would be what is measured, for an end of a connection costs more than what is between. So all processors are
+//! used up, and what the gateway does not take is theirs. Small transactions over kept connections are what a proxy in front of an API sees, and what
 //! netperf calls TCP_RR.
 
 use std::{
@@ -15,10 +16,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use nix::{
-    sched::{CpuSet, sched_setaffinity},
-    unistd::Pid,
-};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,7 +24,7 @@ use tokio::{
 };
 
 use crate::{
-    bed::{Bed, TESTER_CORE},
+    bed::Bed,
     cpu::Moment,
     median,
     objects::{STREAM_PORT, STREAM_TARGET_PORT, address},
@@ -149,15 +146,12 @@ async fn repeat(target: SocketAddr, count: Arc<AtomicU64>) -> Result<()> {
     }
 }
 
-/// A thread in the caller's namespace, on the generator's processor, with this to do until it is `over`.
+/// A thread in the caller's namespace, with this to do until it is `over`.
 fn thread(
     over: Arc<AtomicBool>,
     work: impl Future<Output = Result<()>> + Send + 'static,
 ) -> Result<JoinHandle<Result<()>>> {
     let thread = std::thread::Builder::new().name("round-trips".to_owned()).spawn(move || {
-        let mut cores = CpuSet::new();
-        cores.set(TESTER_CORE)?;
-        sched_setaffinity(Pid::from_raw(0), &cores).context("cannot be pinned")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let end = async {
