@@ -108,12 +108,6 @@ impl Hops {
         Self { memory, start, workers, next_hops }
     }
 
-    /// The table behind this one in memory, as another process has it.
-    #[cfg(test)]
-    pub(crate) fn moved(&self, by: u32) -> Self {
-        Self { start: self.start + by, ..self.clone() }
-    }
-
     /// The place of a worker's last hop.
     pub fn last(&self, worker: u16, id: LastHopId) -> HopId {
         HopId(self.start + 1 + u32::from(worker) * LastHops::MOST as u32 + id.number())

@@ -13,7 +13,8 @@
 //! packet is ever rewritten by half of one flow and half of another; and a packet uses a slot only if the slot itself
 //! names the packet's tuple and the generation that the index named.
 //!
-//! Memory for a promoted IPv4 flow, both directions: two slots of 64 bytes and two entries of the index.
+//! Memory for a promoted IPv4 flow, both directions: two slots of 64 bytes, two entries of the index of 72 bytes and a
+//! bucket, and 12 bytes of its worker's; 4 bytes for each flow there may be.
 
 mod epoch;
 mod hop;
@@ -48,3 +49,4 @@ pub use slots::{PairId, Slots};
 pub(crate) use slots::{end_slots, live_tuple};
 pub use strays::{Fate, STRAYS_A_TURN, Stray};
 pub use why_not::{FlowLane, WhyNot};
+pub use work::KEYS_A_TURN;

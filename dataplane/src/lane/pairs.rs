@@ -82,15 +82,17 @@ impl Pairs {
         Some(pair)
     }
 
-    /// A pair was found live that nobody here has begun, in this generation. It is nobody's, and not free.
-    pub(super) fn found(&mut self, pair: PairId, generation: u32, now: Millis) {
+    /// A pair was found that somebody has used before, in this generation. It is nobody's, and not free. Such pairs are
+    /// found in their order, before any is taken.
+    pub(super) fn found(&mut self, pair: PairId, generation: u32) {
         self.generation = self.generation.max(generation);
-        while self.reached <= pair.0 {
-            if self.reached < pair.0 {
-                self.ended.push_back((PairId(self.reached), now));
-            }
-            self.reached += 1;
-        }
+        self.ended.extend((self.reached..pair.0).map(|before| (PairId(before), Millis::default())));
+        self.reached = self.reached.max(pair.0 + 1);
+    }
+
+    /// What has ended so far rests from now on.
+    pub(super) fn rest_from(&mut self, now: Millis) {
+        self.ended.iter_mut().for_each(|(_, ended)| *ended = now);
     }
 
     /// Gives a flow a pair that was found. `false`: there is no such flow.

@@ -9,8 +9,8 @@
 //! tuple is the newest.
 
 use super::{
-    Entry, Epoch, FlowLane, Key, Seen, WhyNot, WorkerLane, clock::Clock, last_ways::LastWays, pairs::Pairs,
-    strays::Strays,
+    Entry, Epoch, FlowLane, HopId, Key, Seen, WhyNot, WorkerLane, clock::Clock, last_ways::LastWays,
+    pairs::Pairs, strays::Strays,
 };
 use crate::{
     state::{
@@ -98,8 +98,10 @@ pub(super) struct Promoted<F: Family> {
     /// The next pair to be looked at.
     pub(super) hand: u32,
     pub(super) counters: LaneCounters,
-    /// While there may be pairs of a former process.
-    pub(super) strays: Option<Strays>,
+    /// Pairs of a former process, if there are any.
+    pub(super) strays: Option<Strays<F>>,
+    /// Whether there has been a turn.
+    pub(super) has_begun: bool,
 }
 
 impl<F: Family> Lane<F> {
@@ -111,7 +113,7 @@ impl<F: Family> Lane<F> {
     /// The lane of a worker with room for so many flows. `start` is the monotonic clock's time where the worker's is zero.
     pub fn on(lane: WorkerLane<F>, worker: u16, flows: usize, start: Duration) -> Self {
         let pairs = lane.slots.len();
-        Self(Some(Box::new(Promoted {
+        let mut promoted = Box::new(Promoted {
             clock: Clock::new(start),
             pairs: Pairs::new(pairs, flows),
             ways: LastWays::new(worker, flows),
@@ -121,9 +123,12 @@ impl<F: Family> Lane<F> {
             booked_bytes: vec![0; pairs].into_boxed_slice(),
             hand: 0,
             counters: LaneCounters::default(),
-            strays: Some(Strays::new()),
+            strays: None,
+            has_begun: false,
             lane,
-        })))
+        });
+        promoted.find_strays();
+        Self(Some(promoted))
     }
 
     /// Whether there is one.
@@ -272,6 +277,11 @@ impl<F: Family> Promoted<F> {
             return Err(WhyNot::TagsDiffer);
         }
         Ok(WayBack { link: back, mtu: tables.port_mtu(back.port) })
+    }
+
+    /// The place of a last hop that is this way. `None`: it has yet to rest.
+    pub(super) fn ready(&mut self, id: LastHopId, back: &WayBack<'_>) -> Option<HopId> {
+        self.ways.ready(&self.lane.hops, id, (back.link, back.mtu), self.clock.now())
     }
 
     /// The epoch of a flow that was just looked at.

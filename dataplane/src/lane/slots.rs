@@ -106,6 +106,12 @@ impl<F: Words> Slots<F> {
         self.slot(pair, Direction::Reply).hop.store(back.0, Relaxed);
     }
 
+    /// Whether a pair has never been written.
+    pub fn is_fresh(&self, pair: PairId) -> bool {
+        let words = self.slot(pair, Direction::Forward).arrives.as_ref();
+        words.iter().all(|word| word.load(Relaxed) == 0)
+    }
+
     /// The generation of a live pair, and what it was written with, by [`Direction`].
     pub fn read(&self, pair: PairId) -> Option<(u32, [Entry<F>; 2])> {
         let (generation, forward) = self.slot(pair, Direction::Forward).read()?;

@@ -1,47 +1,47 @@
 //! Pairs that a former process left live in memory that outlived it: their flows go on, and nobody knows them.
 //!
-//! A hand goes over the pairs, some a turn, and shows each live one that no flow here has to
-//! [`path::adopt`](crate::path), which takes it over, ends it, or leaves it for another round, because something it needs
-//! is yet to be published. Nothing is promoted before the first round is done, so that no live pair is written over. What
-//! is not taken over [`PATIENCE`] after there are Services is ended.
+//! They are found where the lane is switched on, before the first packet. Then a hand goes round, some a turn, and shows them to
+//! `path/adopt.rs`, which takes each over, ends it, or leaves it for another round, because something it needs is yet to be
+//! published. What is not taken over [`PATIENCE`] after there are Services is ended. Until then its tuples are nobody
+//! else's: a flow that is opened with one ends it ([`Lane::claim`]), and a SNAT port that one has is not given away.
+//!
+//! Control has taken out of the index what names no live slot, and ended what would use hops that are this process's
+//! (`xdp/lane/maps.rs`).
 
 use super::{Counted, Entry, HopId, Key, Lane, PairId, SlotRef, promoted::Promoted};
 use crate::{
     io::BATCH,
-    state::{FlowId, FlowTable, LastHopId, LastHops, Millis, Record},
+    state::{FlowId, FlowTable, LastHops, Millis, Record, Tuple},
     table::{Link, Tables},
     wire::Family,
 };
 use arrayvec::ArrayVec;
+use hashbrown::HashMap;
 use std::time::Duration;
 
 /// How long pairs are left as they are for want of something.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Pairs that a turn looks at: of most it is one load.
-const PAIRS_A_TURN: usize = 512;
-
-/// Live ones among them: each is a few look-ups, and two keys.
+/// Pairs that are shown in a turn: each is a few look-ups, and two keys.
 pub const STRAYS_A_TURN: usize = BATCH / 4;
 
-/// How far it has come.
+/// See the module.
 #[derive(Debug)]
-pub(super) struct Strays {
-    /// The next pair.
-    hand: u32,
-    /// Whether every pair has been looked at once.
-    first_round_done: bool,
-    /// Pairs of this round that were left for another.
-    left: u32,
+pub(super) struct Strays<F: Family> {
+    /// Those that there were at first.
+    all: Box<[PairId]>,
+    /// Those that there are, by both tuples.
+    of_tuple: HashMap<Tuple<F>, PairId>,
+    /// The next one.
+    hand: usize,
     /// When the next round may begin.
     pause: Option<Millis>,
     /// When there were Services first.
     since: Option<Millis>,
     adopted: u64,
-    ended: u64,
 }
 
 /// A pair of a former process.
@@ -68,14 +68,8 @@ pub enum Fate {
     Ended,
 }
 
-impl Strays {
-    pub(super) fn new() -> Self {
-        Self { hand: 0, first_round_done: false, left: 0, pause: None, since: None, adopted: 0, ended: 0 }
-    }
-}
-
 impl<F: Family> Lane<F> {
-    /// Whether there may be pairs of a former process.
+    /// Whether there are pairs of a former process.
     #[inline]
     pub fn has_strays(&self) -> bool {
         self.0.as_ref().is_some_and(|promoted| promoted.strays.is_some())
@@ -88,27 +82,36 @@ impl<F: Family> Lane<F> {
         promoted.strays.as_ref().is_some_and(|strays| strays.pause.is_none_or(is_due))
     }
 
-    /// The pairs of a former process that are looked at in this turn.
+    /// Whether packets with this tuple are of a pair of a former process.
+    #[inline]
+    pub fn has_stray(&self, tuple: &Tuple<F>) -> bool {
+        let strays = self.0.as_ref().and_then(|promoted| promoted.strays.as_ref());
+        strays.is_some_and(|strays| strays.of_tuple.contains_key(tuple))
+    }
+
+    /// A flow is about to be opened for packets with this tuple: a stray that has it ends.
     #[cold]
-    pub fn strays(&mut self, table: &FlowTable<F>) -> ArrayVec<Stray<F>, STRAYS_A_TURN> {
+    pub fn claim(&mut self, tuple: &Tuple<F>, now: Millis) {
+        let Some(promoted) = &mut self.0 else { return };
+        let stray = promoted.strays.as_ref().and_then(|strays| strays.of_tuple.get(tuple));
+        if let Some(pair) = stray.copied() {
+            promoted.end_stray(pair, now);
+        }
+    }
+
+    /// The strays that are looked at in this turn.
+    #[cold]
+    pub fn strays(&mut self) -> ArrayVec<Stray<F>, STRAYS_A_TURN> {
         let mut found = ArrayVec::new();
         let Some(promoted) = &mut self.0 else { return found };
-        let now = promoted.clock.now();
         let Some(mut strays) = promoted.strays.take() else { return found };
-        let total = match strays.first_round_done {
-            true => promoted.pairs.reached(),
-            false => promoted.lane.slots.len() as u32,
-        };
+        let now = promoted.clock.now();
         let is_paused = strays.pause.is_some_and(|until| !now.reached(until));
-        for _ in 0..PAIRS_A_TURN {
-            if is_paused || strays.hand == total || found.is_full() {
-                break;
-            }
-            let pair = PairId(strays.hand);
+        while !is_paused && promoted.removals.is_empty() && strays.hand < strays.all.len() && !found.is_full()
+        {
+            let pair = strays.all[strays.hand];
             strays.hand += 1;
-            if let Some(stray) = promoted.stray(pair, strays.first_round_done, table) {
-                found.push(stray);
-            }
+            found.extend(promoted.stray(pair, &strays));
         }
         promoted.strays = Some(strays);
         found
@@ -120,17 +123,16 @@ impl<F: Family> Lane<F> {
         &mut self,
         decided: &[(Stray<F>, Fate)],
         is_complete: bool,
-        flows: (&mut FlowTable<F>, &LastHops),
+        (table, last_hops): (&mut FlowTable<F>, &LastHops),
         tables: &Tables<F>,
     ) {
         let Some(promoted) = &mut self.0 else { return };
-        let Some(mut strays) = promoted.strays.take() else { return };
         let now = promoted.clock.now();
+        let Some(strays) = &mut promoted.strays else { return };
         if is_complete {
             strays.since.get_or_insert(now);
         }
         let is_over = strays.since.is_some_and(|since| now.since(since) >= PATIENCE);
-        let (table, last_hops) = flows;
         promoted.keys.clear();
         let mut adopted = ArrayVec::<FlowId, STRAYS_A_TURN>::new();
         for (stray, fate) in decided {
@@ -138,37 +140,49 @@ impl<F: Family> Lane<F> {
                 Fate::Adopted(id) if promoted.adopt(stray, *id, table, last_hops, tables) => {
                     adopted.push(*id)
                 }
-                Fate::Later if !is_over => strays.left += 1,
-                Fate::Adopted(_) | Fate::Later | Fate::Ended => {
-                    promoted.end_stray(stray);
-                    strays.ended += 1;
-                }
+                Fate::Later if !is_over => {}
+                Fate::Adopted(_) | Fate::Later | Fate::Ended => promoted.end_stray(stray.pair, now),
             }
         }
-        strays.adopted += adopted.len() as u64;
         if !adopted.is_empty() {
             promoted.put_adopted_keys_in(table, &adopted);
         }
-        promoted.strays = promoted.next_round(strays);
+        promoted.end_round(adopted.len());
     }
 }
 
 impl<F: Family> Promoted<F> {
-    /// The pair, if it is live and nobody's.
-    fn stray(&mut self, pair: PairId, is_known: bool, table: &FlowTable<F>) -> Option<Stray<F>> {
-        if !is_known {
-            // What the former process has counted is not ours.
+    /// Looks at all pairs, once.
+    pub(super) fn find_strays(&mut self) {
+        let mut all = Vec::new();
+        let mut of_tuple = HashMap::new();
+        for pair in (0..self.lane.slots.len() as u32).map(PairId) {
+            // What a former process has counted is not ours.
             let seen = self.lane.slots.seen(pair);
             self.skip(pair, &seen);
+            let Some((generation, entries)) = self.lane.slots.read(pair) else {
+                if !self.lane.slots.is_fresh(pair) {
+                    // Nobody knows when it ended. One of its slots may be live, if nobody had the time to end both.
+                    self.lane.slots.end(pair);
+                    self.pairs.found(pair, 0);
+                    self.pairs.free(pair, self.clock.now());
+                }
+                continue;
+            };
+            self.pairs.found(pair, generation);
+            all.push(pair);
+            of_tuple.extend(entries.iter().map(|entry| (entry.arrives, pair)));
         }
+        if !all.is_empty() {
+            let all = all.into_boxed_slice();
+            self.strays = Some(Strays { all, of_tuple, hand: 0, pause: None, since: None, adopted: 0 });
+        }
+    }
+
+    /// The pair, if it is one still.
+    fn stray(&self, pair: PairId, strays: &Strays<F>) -> Option<Stray<F>> {
         let (generation, entries) = self.lane.slots.read(pair)?;
-        self.pairs.found(pair, generation, self.clock.now());
-        let original = &entries[0].arrives;
-        let owner = table.find(table.hash(original), original);
-        if owner.is_some_and(|found| self.pairs.of(found.id) == Some(pair)) {
-            return None;
-        }
-        Some(Stray {
+        entries.iter().any(|entry| strays.of_tuple.get(&entry.arrives) == Some(&pair)).then(|| Stray {
             pair,
             slots: self.lane.slots.refs(pair, generation),
             counted: self.counted(self.lane.slots.seen(pair)),
@@ -195,6 +209,7 @@ impl<F: Family> Promoted<F> {
         self.lane.slots.set_epoch(stray.pair, self.epoch(stray.entries[0].arrives.transport, tables));
         let keys = stray.entries.iter().zip(stray.slots);
         self.keys.extend(keys.map(|(entry, slot)| Key { tuple: entry.arrives, slot }));
+        self.forget_stray(&stray.entries);
         true
     }
 
@@ -203,7 +218,7 @@ impl<F: Family> Promoted<F> {
         Some([self.lane.hops.next(record.next_hop)?, self.ready(record.last_hop, &back)?])
     }
 
-    /// Most are in already; but those are not of whom died between writing slots and keys.
+    /// Most are in already; but those are not of a process that died between writing slots and keys.
     fn put_adopted_keys_in(&mut self, table: &mut FlowTable<F>, flows: &[FlowId]) {
         let inserted = self.lane.keys.insert(&self.keys) / 2;
         for id in flows.iter().skip(inserted) {
@@ -211,40 +226,33 @@ impl<F: Family> Promoted<F> {
         }
     }
 
-    fn end_stray(&mut self, stray: &Stray<F>) {
-        self.lane.slots.end(stray.pair);
-        self.pairs.free(stray.pair, self.clock.now());
-        self.removals.extend(stray.entries.iter().map(|entry| entry.arrives));
+    fn end_stray(&mut self, pair: PairId, now: Millis) {
+        let Some((_, entries)) = self.lane.slots.read(pair) else { return };
+        self.lane.slots.end(pair);
+        self.pairs.free(pair, now);
+        self.removals.extend(entries.iter().map(|entry| entry.arrives));
+        self.forget_stray(&entries);
     }
 
-    /// The next turn's part. `None`: all is done.
-    fn next_round(&self, mut strays: Strays) -> Option<Strays> {
-        let total = match strays.first_round_done {
-            true => self.pairs.reached(),
-            false => self.lane.slots.len() as u32,
-        };
-        if strays.hand < total {
-            return Some(strays);
-        }
-        if strays.left == 0 {
-            if strays.adopted + strays.ended > 0 {
-                let Strays { adopted, ended, .. } = strays;
-                tracing::info!(family = F::NAME, adopted, ended, "flows that a former process had promoted");
+    fn forget_stray(&mut self, entries: &[Entry<F>; 2]) {
+        if let Some(strays) = &mut self.strays {
+            for entry in entries {
+                strays.of_tuple.remove(&entry.arrives);
             }
-            return None;
         }
-        (strays.hand, strays.left, strays.first_round_done) = (0, 0, true);
-        strays.pause = Some(self.clock.now().after(PAUSE));
-        Some(strays)
     }
 
-    /// Whether new flows may be promoted.
-    pub(super) fn knows_its_pairs(&self) -> bool {
-        self.strays.as_ref().is_none_or(|strays| strays.first_round_done)
-    }
-
-    /// The place of a last hop that is this way.
-    pub(super) fn ready(&mut self, id: LastHopId, back: &super::promoted::WayBack<'_>) -> Option<HopId> {
-        self.ways.ready(&self.lane.hops, id, (back.link, back.mtu), self.clock.now())
+    /// Ends the turn, and the round if it is over; and all, if there are none any more.
+    fn end_round(&mut self, adopted: usize) {
+        let now = self.clock.now();
+        let Some(strays) = &mut self.strays else { return };
+        strays.adopted += adopted as u64;
+        if strays.of_tuple.is_empty() {
+            let (all, adopted) = (strays.all.len(), strays.adopted);
+            tracing::info!(family = F::NAME, all, adopted, "flows of a former process were in the fast lane");
+            self.strays = None;
+        } else if strays.hand == strays.all.len() {
+            (strays.hand, strays.pause) = (0, Some(now.after(PAUSE)));
+        }
     }
 }

@@ -2,22 +2,22 @@
 //! flows promoted, counters looked at.
 //!
 //! Bounded, because packets wait meanwhile: [`KEYS_A_TURN`] keys, [`PAIRS_A_TURN`] pairs. What does not fit waits for
-//! the next turn; what waits too long has to show itself busy again.
+//! the next turn; where too many wait, a flow has to show itself busy again.
 
 use super::{
     Key, Lane, PairId, Seen,
     promoted::{Promoted, WayBack},
 };
 use crate::{
-    io::BATCH,
     state::{Direction, FlowId, FlowTable, LastHops, Millis, Record},
     table::Tables,
     wire::Family,
 };
 use arrayvec::ArrayVec;
 
-/// Keys that are put in or taken out in a turn: all flows of a batch. The kernel takes about 0.2 µs for one, in batches.
-const KEYS_A_TURN: usize = 2 * BATCH;
+/// Keys that are put in or taken out in a turn, of both families: 23 µs where the kernel's map is in the cache, twice that
+/// where it is not (`xdp/lane/keys.rs`).
+pub const KEYS_A_TURN: usize = 80;
 
 /// Pairs whose counters are looked at in a turn: two or three misses each.
 const PAIRS_A_TURN: usize = 128;
@@ -29,26 +29,39 @@ const ROUND_MS: usize = 1000;
 const MOST_PACKETS: u32 = 1 << 31;
 
 impl<F: Family> Lane<F> {
-    /// See the module. The flows are those of `table`, and `tables` those that the last batch was decided by.
-    pub fn work(&mut self, table: &mut FlowTable<F>, last_hops: &LastHops, tables: &Tables<F>, now: Millis) {
-        let Some(promoted) = &mut self.0 else { return };
+    /// See the module. The flows are those of `table`, and `tables` those that the last batch was decided by. There is room
+    /// for so many keys; returns how many were moved.
+    pub fn work(
+        &mut self,
+        table: &mut FlowTable<F>,
+        last_hops: &LastHops,
+        tables: &Tables<F>,
+        now: Millis,
+        room: usize,
+    ) -> usize {
+        let Some(promoted) = &mut self.0 else { return 0 };
         let passed = now.since(promoted.clock.now()).as_millis() as usize;
         promoted.clock.advance(now);
+        if !promoted.has_begun {
+            promoted.pairs.rest_from(now);
+            promoted.has_begun = true;
+        }
         promoted.ways.follow(&promoted.lane.hops, &tables.port_mtus);
-        let removed = promoted.take_keys_out();
-        if table.has_busy() && promoted.knows_its_pairs() {
-            promoted.promote(table, last_hops, tables, KEYS_A_TURN - removed);
+        let mut moved = promoted.take_keys_out(room);
+        if table.has_busy() {
+            moved += promoted.promote(table, last_hops, tables, room - moved);
         }
         if passed > 0 {
             promoted.look_round(table, passed);
         }
+        moved
     }
 }
 
 impl<F: Family> Promoted<F> {
     /// How many were.
-    fn take_keys_out(&mut self) -> usize {
-        let rest = self.removals.len().saturating_sub(KEYS_A_TURN);
+    fn take_keys_out(&mut self, room: usize) -> usize {
+        let rest = self.removals.len().saturating_sub(room);
         let due = &self.removals[rest..];
         let count = due.len();
         if count > 0 {
@@ -58,11 +71,17 @@ impl<F: Family> Promoted<F> {
         count
     }
 
-    /// Promotes the busy flows that may be in the lane, as many as there is room for in this turn.
+    /// Promotes the busy flows that may be in the lane, as many as there is room for in this turn. How many keys that takes.
     #[cold]
-    fn promote(&mut self, table: &mut FlowTable<F>, last_hops: &LastHops, tables: &Tables<F>, room: usize) {
+    fn promote(
+        &mut self,
+        table: &mut FlowTable<F>,
+        last_hops: &LastHops,
+        tables: &Tables<F>,
+        room: usize,
+    ) -> usize {
         let room = if self.removals.is_empty() { room / 2 } else { 0 };
-        let mut flows = ArrayVec::<FlowId, BATCH>::new();
+        let mut flows = ArrayVec::<FlowId, { KEYS_A_TURN / 2 }>::new();
         self.keys.clear();
         for id in table.take_busy() {
             let Some(record) = table.record(id) else { continue };
@@ -90,6 +109,7 @@ impl<F: Family> Promoted<F> {
         if !flows.is_empty() {
             self.put_keys_in(table, &flows);
         }
+        self.keys.len()
     }
 
     /// A flow that is in the lane gets the epoch in force; or leaves, if it may be there no more.

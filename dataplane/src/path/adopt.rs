@@ -9,8 +9,9 @@
 //! if its UDP backend does not serve, if its SNAT port is another worker's now, or if there is another flow by now.
 //!
 //! Until it is adopted, the classifier serves a flow as before. What of it comes to a worker meanwhile is judged as a packet
-//! without a flow: a segment in the middle of a connection opens a flow anew, to the same backend and from the same SNAT
-//! port if nothing has changed, and that flow then stays, in its worker's lane; an answer is dropped, and sent again.
+//! without a flow: if it opens one, the pair ends. A segment in the middle of a connection does so, to the same backend and
+//! from the same SNAT port if nothing has changed, and the connection goes on by its worker; an answer is dropped, and
+//! sent again.
 
 use super::{PathConfig, conntrack::is_retired, rewrite::flow_deltas};
 use crate::{
@@ -30,7 +31,7 @@ pub(super) fn some<F: Family>(
     is_complete: bool,
     now: Millis,
 ) {
-    let strays = flows.lane.strays(&flows.table);
+    let strays = flows.lane.strays();
     let decided: ArrayVec<_, STRAYS_A_TURN> = strays
         .into_iter()
         .map(|stray| {

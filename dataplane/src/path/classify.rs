@@ -46,16 +46,20 @@ pub(super) fn batch(frames: &[Frame], v4: &mut Half<V4>, v6: &mut Half<V6>, verd
 #[inline(never)]
 fn plain<F: Family>(frames: &[Frame], from: usize, half: &mut Half<F>) -> usize {
     let Half { flows, arrivals, .. } = half;
-    let places = arrivals.queue.room().iter_mut().zip(from..).zip(&frames[from..]);
+    let (frames, room) = (&frames[from..], arrivals.queue.room());
+    let most = frames.len().min(room.len());
+    // Of one length, so that one counter does for both.
+    let (frames, room) = (&frames[..most], &mut room[..most]);
     let mut taken = 0;
-    for ((place, index), frame) in places {
-        prefetch_start(frames.get(index + PREFETCH_AHEAD).unwrap_or(frame), size_of::<F::PlainHead>());
-        let Some(Plain { ends, is_udp, flags, ip_bytes, .. }) = F::plain(frame) else { break };
+    while taken < most {
+        let frame = &frames[taken];
+        prefetch_start(frames.get(taken + PREFETCH_AHEAD).unwrap_or(frame), size_of::<F::PlainHead>());
+        let Some(Plain { ends, is_udp, flags, ip_bytes }) = F::plain(frame) else { break };
         let transport = select_unpredictable(is_udp, Transport::Udp, Transport::Tcp);
         let hash = flows.table.hash_of(ends, transport);
         let bucket = flows.table.prefetch_bucket(hash);
-        let index = index as u8;
-        *place = Arrival { hash, bucket, ip_bytes, index, flags, transport, unusual: None };
+        let index = (from + taken) as u8;
+        room[taken] = Arrival { hash, bucket, ip_bytes, index, flags, transport, unusual: None };
         taken += 1;
     }
     arrivals.queue.take(taken);

@@ -12,8 +12,7 @@
 //! acknowledged there; one that it leaves as it is stays in it.
 
 use super::{
-    Answer, DropReason, Packet, Refused, Stage, packet::Part, plain::Road, rewrite::Translation,
-    split::can_split,
+    Answer, DropReason, Packet, Refused, Stage, packet::Part, rewrite::Translation, split::can_split,
 };
 use crate::{
     io::{Frame, PortId},
@@ -32,8 +31,6 @@ pub(super) struct Steady<'t, F: Family> {
     pub(super) flow: &'t mut Record<F>,
     /// Which way the packet goes.
     pub(super) direction: Direction,
-    /// Where it goes.
-    pub(super) link: &'t Link,
 }
 
 /// What a packet that has its transport header is known and decided by.
@@ -48,40 +45,41 @@ pub(super) struct Looks<'p, F: Family> {
     pub(super) flags: TcpFlags,
     /// Its TTL or hop limit.
     pub(super) hop_limit: u8,
-    /// Bytes of the IP packet.
-    pub(super) ip_bytes: u16,
     /// The port it came to.
     pub(super) port: PortId,
     /// The tags it came with.
     pub(super) vlan: VlanTags,
 }
 
-/// The flow of a packet, if it is what it most likely was, the packet changes nothing about it, and may leave as it is.
-/// `None`: it is another kind. Nothing has happened yet. Of the frame the start will do.
+/// What is known of flows, and says of a packet whether it is one of theirs.
+pub(super) struct Known<'s, F: Family> {
+    /// The flows by number.
+    pub(super) records: &'s mut [Record<F>],
+    /// Where clients' packets come from.
+    pub(super) last_hops: &'s [LastHop],
+    /// See [`Tables::udp_epoch`].
+    pub(super) udp_epoch: u16,
+}
+
+/// The flow of a packet, if it is what it most likely was, the packet changes nothing about it, and has a
+/// hop left. `None`: it is another kind. Nothing has happened yet. Of the frame the start will do.
 #[inline(always)]
 pub(super) fn steady<'t, F: Family>(
-    road: &'t mut Road<'_, F>,
+    known: &'t mut Known<'_, F>,
     looks: &Looks<'_, F>,
     frame: &[u8],
 ) -> Option<Steady<'t, F>> {
-    let flow = road.records.get_mut(looks.likely.flow() as usize)?;
+    let flow = known.records.get_mut(looks.likely.flow() as usize)?;
     let direction = looks.likely.direction();
     if !flow.is_of(direction, looks.ends, looks.transport) {
         return None;
     }
-    let last_hop = road.last_hops.get(flow.last_hop.place())?;
-    let next_hop = road.next_hops.get(flow.next_hop.0 as usize)?;
+    let last_hop = known.last_hops.get(flow.last_hop.place())?;
     let is_moved = last_hop.difference(frame, looks.port, looks.vlan) & direction.forward_mask() != 0;
-    let mtu = direction.select(next_hop.mtu, road.least_port_mtu);
-    let link = direction.select(next_hop.link.as_ref()?, &last_hop.link);
-    if is_moved
-        || !is_settled(flow, direction, looks.flags, road.udp_epoch)
-        || looks.hop_limit <= 1
-        || looks.ip_bytes > mtu
-    {
+    if is_moved || !is_settled(flow, direction, looks.flags, known.udp_epoch) || looks.hop_limit <= 1 {
         return None;
     }
-    Some(Steady { flow, direction, link })
+    Some(Steady { flow, direction })
 }
 
 /// The same for any packet whose flow is `found`, if it has one still.

@@ -45,10 +45,10 @@ pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
-    lane::Lanes,
+    lane::{KEYS_A_TURN, Lanes},
     state::{
-        AffinityTable, Datagrams, Entry, FlowId, Flows, Fragments, FreePlaces, HELD, Millis, Place,
-        SnatPorts, Timeouts, TokenBucket, Waiting,
+        AffinityTable, Datagrams, Direction, Entry, FlowId, Flows, Fragments, FreePlaces, HELD, Millis,
+        Place, SnatPorts, Timeouts, TokenBucket, Waiting, Way, Ways,
     },
     table::{Snapshot, Tables},
     wire::{Family, V4, V6},
@@ -131,12 +131,15 @@ pub struct Path {
     counters: Counters,
     verdicts: [Verdict; BATCH],
     affinity_swept: Millis,
+    /// Whose keys were moved first in the last turn.
+    is_v6_first: bool,
 }
 
 /// The part of a worker that belongs to one family.
 #[derive(Debug)]
 struct Half<F: Family> {
     flows: Flows<F>,
+    ways: Ways,
     arrivals: Arrivals<F>,
     datagrams: Arc<Datagrams<F>>,
     waiting: Waiting<F>,
@@ -146,6 +149,7 @@ impl<F: Family> Half<F> {
     fn new(capacity: usize, seed: u64, datagrams: &Arc<Datagrams<F>>) -> Self {
         Self {
             flows: Flows::new(capacity, seed),
+            ways: Ways::default(),
             arrivals: Arrivals::new(),
             datagrams: Arc::clone(datagrams),
             waiting: Waiting::new(),
@@ -158,6 +162,8 @@ struct Stage<'a, F: Family> {
     config: &'a PathConfig,
     tables: &'a Tables<F>,
     flows: &'a mut Flows<F>,
+    /// The ways to backends.
+    ways: &'a [Way],
     replies: &'a mut TokenBucket,
     echoes: &'a mut TokenBucket,
     counters: &'a mut Counters,
@@ -178,6 +184,7 @@ impl Path {
             counters: Counters::default(),
             verdicts: [PENDING; BATCH],
             affinity_swept: Millis::default(),
+            is_v6_first: false,
             config,
         }
     }
@@ -239,8 +246,19 @@ impl Path {
     /// processed with: a bounded piece of work. Returns whether there is more of it.
     #[inline]
     pub fn work_lanes(&mut self, snapshot: &Snapshot, now: Millis) -> bool {
-        self.v4.flows.work_lane(&snapshot.v4, now);
-        self.v6.flows.work_lane(&snapshot.v6, now);
+        if !self.v4.flows.lane.is_on() {
+            return false;
+        }
+        let (v4, v6) = (&mut self.v4.flows, &mut self.v6.flows);
+        // Neither keeps the other waiting.
+        self.is_v6_first = !self.is_v6_first;
+        if self.is_v6_first {
+            let moved = v6.work_lane(&snapshot.v6, now, KEYS_A_TURN);
+            v4.work_lane(&snapshot.v4, now, KEYS_A_TURN - moved);
+        } else {
+            let moved = v4.work_lane(&snapshot.v4, now, KEYS_A_TURN);
+            v6.work_lane(&snapshot.v6, now, KEYS_A_TURN - moved);
+        }
         self.has_strays() && self.adopt(snapshot, now)
     }
 
@@ -306,8 +324,9 @@ fn run<F: Family>(
     steer::batch(&config.steering, tables, &half.flows.table, frames, arrivals, verdicts);
     let Arrivals { queue, unusual, icmp, .. } = arrivals;
     let least_port_mtu = tables.port_mtus.iter().copied().min().unwrap_or(u16::MAX);
-    let flows = &mut half.flows;
-    let mut stage = Stage { config, tables, flows, replies, echoes, counters, now, least_port_mtu };
+    half.ways.follow(&tables.next_hops);
+    let (flows, ways) = (&mut half.flows, half.ways.all());
+    let mut stage = Stage { config, tables, flows, ways, replies, echoes, counters, now, least_port_mtu };
     forward_batch(&mut stage, queue, unusual, frames, verdicts);
     for packet in icmp.iter() {
         let at = usize::from(packet.index);
@@ -390,21 +409,29 @@ fn forward_steady<F: Family>(
     if packet.part == Part::Later {
         return None;
     }
-    let mut road = Road::of(stage);
-    let (now, ends) = (road.now, packet.tuple.ends());
+    let (tables, now, most) = (stage.tables, stage.now, stage.least_port_mtu);
+    let mut known = Road::of(stage).known;
+    let (ends, ip_bytes) = (packet.tuple.ends(), packet.layout.ip_bytes());
     let looks = Looks {
         likely,
         ends: &ends,
         transport: packet.tuple.transport,
         flags: packet.flags,
         hop_limit: packet.hop_limit,
-        ip_bytes: packet.layout.ip_bytes(),
         port: frame.port(),
         vlan: packet.layout.vlan,
     };
-    let Steady { flow, direction, link } = conntrack::steady(&mut road, &looks, frame)?;
-    let translation = Translation::of(flow, direction, link, u16::MAX);
-    let is_full = flow.note(direction, packet.acknowledgement, now, looks.ip_bytes);
+    let last_hops = known.last_hops;
+    let Steady { flow, direction } = conntrack::steady(&mut known, &looks, frame)?;
+    let (link, mtu) = match direction {
+        Direction::Forward => conntrack::way_out(packet, tables.next_hop(flow.next_hop)).ok()?,
+        Direction::Reply => (&last_hops.get(flow.last_hop.place())?.link, most),
+    };
+    if ip_bytes > mtu {
+        return None;
+    }
+    let translation = Translation::of(flow, direction, link, mtu);
+    let is_full = flow.note(direction, packet.acknowledgement, now, ip_bytes);
     rewrite::translate_whole(packet, frame, &translation);
     let verdict = emit::send(frame, &packet.layout, link);
     if is_full {

@@ -47,6 +47,9 @@ pub(super) fn open<F: Family>(
     let state = conntrack::first_state(packet, frame)?;
     let next_hop = stage.tables.next_hop(choice.backend.next_hop);
     let (link, mtu) = conntrack::way_out(packet, next_hop)?;
+    if stage.flows.lane.has_strays() {
+        stage.flows.lane.claim(&packet.tuple, stage.now);
+    }
     let reply = reply_tuple(stage, packet, &choice, next_hop)?;
     let first = Traffic { packets: 1, bytes: u64::from(packet.layout.ip_bytes()) };
     let flow = Flow {

@@ -8,15 +8,15 @@
 
 use super::{
     Stage, Verdict,
-    conntrack::{self, Looks, Steady},
+    conntrack::{self, Known, Looks, Steady},
     packet::Arrival,
 };
 use crate::{
     io::{BATCH, Frame},
     prefetch::prefetch_start,
-    state::{Direction, Entry, FlowId, LastHop, Millis, Record},
-    table::{NextHop, Rows, Transport},
-    wire::{Family, VlanTags, acknowledgement, set_addresses},
+    state::{Direction, Entry, FlowId, Millis, Way},
+    table::Transport,
+    wire::{Family, VlanTags, acknowledgement},
 };
 
 /// How many frames ahead of the one being forwarded the headers are asked for again: frames start at like offsets, so
@@ -26,29 +26,25 @@ const PREFETCH_AHEAD: usize = 4;
 /// What packets of known flows are forwarded by, borrowed for a run of them.
 pub(super) struct Road<'s, F: Family> {
     /// The flows.
-    pub(super) records: &'s mut [Record<F>],
-    /// The ways back to clients.
-    pub(super) last_hops: &'s [LastHop],
-    /// The ways to backends.
-    pub(super) next_hops: Rows<'s, NextHop<F>>,
-    /// See [`Tables::udp_epoch`](crate::table::Tables::udp_epoch).
-    pub(super) udp_epoch: u16,
-    /// See [`Stage::least_port_mtu`].
-    pub(super) least_port_mtu: u16,
+    pub(super) known: Known<'s, F>,
+    /// By [`Direction`]: the ways to backends, and back to clients.
+    ways: [&'s [Way]; 2],
+    /// By [`Direction`]: what fits through any port in front of those.
+    most: [u16; 2],
     /// The time.
-    pub(super) now: Millis,
+    now: Millis,
 }
 
 impl<'s, F: Family> Road<'s, F> {
     /// The road of a stage.
     pub(super) fn of(stage: &'s mut Stage<'_, F>) -> Self {
+        let Stage { flows, tables, ways, least_port_mtu, now, .. } = stage;
+        let records = flows.table.records_mut();
         Self {
-            records: stage.flows.table.records_mut(),
-            last_hops: stage.flows.last_hops.all(),
-            next_hops: stage.tables.next_hops.rows(),
-            udp_epoch: stage.tables.udp_epoch,
-            least_port_mtu: stage.least_port_mtu,
-            now: stage.now,
+            known: Known { records, last_hops: flows.last_hops.all(), udp_epoch: tables.udp_epoch },
+            ways: [ways, flows.last_hops.ways()],
+            most: [u16::MAX, *least_port_mtu],
+            now: *now,
         }
     }
 }
@@ -111,17 +107,18 @@ fn one<F: Family>(
         transport,
         flags,
         hop_limit: F::plain_hop_limit(head),
-        ip_bytes,
         port,
         vlan: VlanTags::NONE,
     };
-    let Steady { flow, direction, link } = conntrack::steady(road, &looks, head.as_ref())?;
-    if !link.vlan.is_empty() {
+    let Steady { flow, direction } = conntrack::steady(&mut road.known, &looks, head.as_ref())?;
+    let number = direction.select(flow.next_hop.0 as usize, flow.last_hop.place());
+    let way = road.ways[direction as usize].get(number)?;
+    if ip_bytes > way.mtu || ip_bytes > road.most[direction as usize] {
         return None;
     }
     let acknowledged = acknowledgement(F::plain_upper(head), flags);
     F::translate_plain(head, transport == Transport::Udp, flow.leaving(direction));
     let is_full = flow.note(direction, acknowledged, now, ip_bytes);
-    set_addresses(head.as_mut(), &link.destination, &link.source);
-    Some(Sent { verdict: Verdict::Forward(link.port), is_full })
+    way.address(head.as_mut());
+    Some(Sent { verdict: Verdict::Forward(way.port), is_full })
 }

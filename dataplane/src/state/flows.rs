@@ -91,7 +91,7 @@ impl<F: Family> Flows<F> {
 
     #[inline]
     fn is_free(&self, reply: &Tuple<F>) -> bool {
-        self.table.find(self.table.hash(reply), reply).is_none()
+        self.table.find(self.table.hash(reply), reply).is_none() && !self.lane.has_stray(reply)
     }
 
     /// Adds a flow that begins now, whose tuples are new and whose client is behind `client`, evicting one that may go if
@@ -131,11 +131,12 @@ impl<F: Family> Flows<F> {
         self.lane = Lane::on(lane, worker, self.table.capacity(), start);
     }
 
-    /// Does for the lane what is due between batches.
+    /// Does for the lane what is due between batches, with at most so many keys. How many it took.
     #[inline]
-    pub fn work_lane(&mut self, tables: &Tables<F>, now: Millis) {
-        if self.lane.is_on() {
-            self.lane.work(&mut self.table, &self.last_hops, tables, now);
+    pub fn work_lane(&mut self, tables: &Tables<F>, now: Millis, keys: usize) -> usize {
+        match self.lane.is_on() {
+            true => self.lane.work(&mut self.table, &self.last_hops, tables, now, keys),
+            false => 0,
         }
     }
 

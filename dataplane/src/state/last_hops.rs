@@ -4,8 +4,9 @@
 //! link. Each flow of a client is a user of its last hop; one without users is forgotten, and its number used again.
 //!
 //! In: links, as packets arrive. Out: numbers, and what they stand for. A hit costs one indexed load; a new flow a hash
-//! look-up. Memory: about 160 bytes for each of at most [`LastHops::MOST`] hops, taken at the start.
+//! look-up. Memory: about 180 bytes for each of at most [`LastHops::MOST`] hops, taken at the start.
 
+use super::Way;
 use crate::{
     io::PortId,
     table::Link,
@@ -65,6 +66,7 @@ impl LastHop {
 #[derive(Debug)]
 pub struct LastHops {
     hops: Vec<LastHop>,
+    ways: Vec<Way>,
     free: Vec<LastHopId>,
     ids: HashMap<Link, LastHopId>,
     most: usize,
@@ -81,6 +83,7 @@ impl LastHops {
         let most = flows.saturating_add(1).min(Self::MOST);
         Self {
             hops: Vec::with_capacity(most),
+            ways: Vec::with_capacity(most),
             free: Vec::with_capacity(most),
             // Twice the room it needs: then it never grows, whatever comes and goes.
             ids: HashMap::with_capacity_and_hasher(2 * most, DefaultHashBuilder::default()),
@@ -93,6 +96,12 @@ impl LastHops {
     #[inline]
     pub(crate) fn all(&self) -> &[LastHop] {
         &self.hops
+    }
+
+    /// The ways to them, by the same places. What fits there is not asked here.
+    #[inline]
+    pub(crate) fn ways(&self) -> &[Way] {
+        &self.ways
     }
 
     /// The last hop with this number, which has a user.
@@ -117,14 +126,16 @@ impl LastHops {
     }
 
     fn add(&mut self, link: Link) -> Option<LastHopId> {
-        let hop = LastHop::new(link);
+        let (hop, way) = (LastHop::new(link), Way::by(&link, u16::MAX));
         let id = match self.free.pop() {
             Some(id) => {
                 self.hops[usize::from(id.0)] = hop;
+                self.ways[usize::from(id.0)] = way;
                 id
             }
             None if self.hops.len() < self.most => {
                 self.hops.push(hop);
+                self.ways.push(way);
                 LastHopId((self.hops.len() - 1) as u16)
             }
             None => return None,

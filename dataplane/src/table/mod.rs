@@ -21,7 +21,7 @@ pub use hash::{FlowHash, stable_hash};
 pub use maglev::{Ring, ring_size};
 pub use name::{BackendId, NextHopId, PinId, ServiceId, ServiceName, Transport};
 pub use next_hop::{Link, NextHop};
-pub use pages::{Pages, Rows};
+pub use pages::Pages;
 pub use peers::{Peers, Relay};
 pub use pins::{Pin, Pins};
 pub use rss::{Arrivals, Hashed, HashedFields, Rss, RssError, RssPorts};

@@ -3,51 +3,78 @@
 //! A change of one row copies its page and the list of pages, not the table: of 100,000 rows 256 rows and 400 pointers.
 //! Reading costs what it costs in a `Arc<Vec<T>>`: two pointers to follow, of which the first is always in the cache.
 
-use std::{ops::Index, sync::Arc};
+use std::{
+    ops::Index,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// Rows a page. The list of pages and a page are copied at about the same cost at the largest tables there are.
 const ROWS: usize = 256;
 
+/// Numbers the states of tables and pages. None is used twice, so that a reader knows what it has seen without keeping it.
+/// 0 is the empty table.
+static VERSIONS: AtomicU64 = AtomicU64::new(1);
+
+fn new_version() -> u64 {
+    VERSIONS.fetch_add(1, Ordering::Relaxed)
+}
+
 /// See the module. A copy is cheap, and shares everything.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Pages<T> {
-    pages: Arc<[Arc<[T]>]>,
+    pages: Arc<[Page<T>]>,
+    version: u64,
+}
+
+#[derive(Debug)]
+struct Page<T> {
+    rows: Arc<[T]>,
+    version: u64,
+}
+
+impl<T> Clone for Page<T> {
+    fn clone(&self) -> Self {
+        Self { rows: Arc::clone(&self.rows), version: self.version }
+    }
+}
+
+impl<T> FromIterator<T> for Page<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(rows: I) -> Self {
+        Self { rows: rows.into_iter().collect(), version: new_version() }
+    }
 }
 
 impl<T> Default for Pages<T> {
     fn default() -> Self {
-        Self { pages: Arc::from([]) }
+        Self { pages: Arc::from([]), version: 0 }
     }
 }
 
-/// The rows of a table, for a loop that keeps the place of its pages in registers.
-#[derive(Debug, Clone, Copy)]
-pub struct Rows<'p, T>(&'p [Arc<[T]>]);
-
-impl<'p, T> Rows<'p, T> {
-    /// The row with this number.
-    #[inline(always)]
-    pub fn get(self, number: usize) -> Option<&'p T> {
-        self.0.get(number / ROWS)?.get(number % ROWS)
+/// Equal are tables with the same rows.
+impl<T: PartialEq> PartialEq for Pages<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
     }
 }
+
+impl<T: Eq> Eq for Pages<T> {}
 
 impl<T> Pages<T> {
+    /// Rows a page; the last one may have less.
+    pub const ROWS: usize = ROWS;
+
     /// The row with this number.
     #[inline]
     pub fn get(&self, number: usize) -> Option<&T> {
-        self.rows().get(number)
-    }
-
-    /// Its rows.
-    #[inline]
-    pub fn rows(&self) -> Rows<'_, T> {
-        Rows(&self.pages)
+        self.pages.get(number / ROWS)?.rows.get(number % ROWS)
     }
 
     /// All rows, in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.pages.iter().flat_map(|page| page.iter())
+        self.pages.iter().flat_map(|page| page.rows.iter())
     }
 
     /// The rows that are not as they were in `before`, with their numbers; `None` for those that are gone. Pages that both
@@ -56,16 +83,16 @@ impl<T> Pages<T> {
     where
         T: PartialEq,
     {
-        let none: &[Arc<[T]>] = &[];
+        let none: &[Page<T>] = &[];
         let pages = if self.is_same(before) { none } else { &*self.pages };
         let gone = if self.is_same(before) { none } else { &*before.pages };
         (0..pages.len().max(gone.len()))
             .filter(move |page| match (pages.get(*page), gone.get(*page)) {
-                (Some(now), Some(then)) => !Arc::ptr_eq(now, then),
+                (Some(now), Some(then)) => now.version != then.version,
                 _ => true,
             })
             .flat_map(move |page| {
-                let rows = |pages: &'p [Arc<[T]>]| pages.get(page).map_or(&[][..], |rows| rows);
+                let rows = |pages: &'p [Page<T>]| pages.get(page).map_or(&[][..], |page| &page.rows);
                 let (now, then) = (rows(pages), rows(gone));
                 (0..now.len().max(then.len()))
                     .filter(move |row| now.get(*row) != then.get(*row))
@@ -77,28 +104,45 @@ impl<T> Pages<T> {
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.pages, &other.pages)
     }
+
+    /// The number of its state: tables with the same one have the same rows.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Its pages, each with the number of its state.
+    pub fn pages(&self) -> impl ExactSizeIterator<Item = (u64, &[T])> {
+        self.pages.iter().map(|page| (page.version, &*page.rows))
+    }
 }
 
 impl<T: Clone> Pages<T> {
     /// All rows, to be changed: pages that are shared are copied.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        Arc::make_mut(&mut self.pages).iter_mut().flat_map(|page| Arc::make_mut(page).iter_mut())
+        self.version = new_version();
+        Arc::make_mut(&mut self.pages).iter_mut().flat_map(|page| {
+            page.version = new_version();
+            Arc::make_mut(&mut page.rows).iter_mut()
+        })
     }
 
     /// Puts these rows in their places. The table grows as far as it must, by copies of `empty`.
     pub fn set(&mut self, rows: impl IntoIterator<Item = (usize, T)>, empty: &T) {
         for (number, row) in rows {
+            self.version = new_version();
             if number / ROWS >= self.pages.len() {
-                let blank: Arc<[T]> = std::iter::repeat_n(empty, ROWS).cloned().collect();
+                let blank: Page<T> = std::iter::repeat_n(empty, ROWS).cloned().collect();
                 let more = std::iter::repeat_n(blank, number / ROWS + 1 - self.pages.len());
                 self.pages = self.pages.iter().cloned().chain(more).collect();
             }
             if let Some(page) = Arc::make_mut(&mut self.pages).get_mut(number / ROWS) {
                 // The last page of a table that was collected may be a short one.
-                if number % ROWS >= page.len() {
-                    *page = page.iter().chain(std::iter::repeat(empty)).take(ROWS).cloned().collect();
+                if number % ROWS >= page.rows.len() {
+                    *page = page.rows.iter().chain(std::iter::repeat(empty)).take(ROWS).cloned().collect();
                 }
-                Arc::make_mut(page)[number % ROWS] = row;
+                page.version = new_version();
+                Arc::make_mut(&mut page.rows)[number % ROWS] = row;
             }
         }
     }
@@ -109,7 +153,7 @@ impl<T> Index<usize> for Pages<T> {
 
     /// The row with this number, which must exist.
     fn index(&self, number: usize) -> &T {
-        &self.pages[number / ROWS][number % ROWS]
+        &self.pages[number / ROWS].rows[number % ROWS]
     }
 }
 
@@ -120,7 +164,8 @@ impl<T> FromIterator<T> for Pages<T> {
         while rows.peek().is_some() {
             pages.push(rows.by_ref().take(ROWS).collect());
         }
-        Self { pages: pages.into() }
+        let version = if pages.is_empty() { 0 } else { new_version() };
+        Self { pages: pages.into(), version }
     }
 }
 
@@ -135,7 +180,7 @@ mod tests {
         let mut after = before.clone();
         after.set([(300, 7)], &0);
         assert_eq!((before.get(300), after.get(300)), (Some(&300), Some(&7)));
-        let shared = |at: usize| Arc::ptr_eq(&before.pages[at], &after.pages[at]);
+        let shared = |at: usize| Arc::ptr_eq(&before.pages[at].rows, &after.pages[at].rows);
         assert_eq!([0, 1, 2, 3].map(shared), [true, false, true, true]);
         assert_eq!(before.get(1000), None);
         after.set([(1001, 8)], &0);

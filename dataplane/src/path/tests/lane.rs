@@ -266,24 +266,25 @@ fn a_half_seen_connection_waits_for_its_other_half<F: Net>() {
     talk_on(talk, 3).reply(ACK).fast().send(ACK).fast();
 }
 
-/// Keys are put in by one call, between batches, and a batch's flows all at once.
-fn a_batch_is_promoted_at_once<F: Net>() {
+/// Keys are moved between batches, by one call, and not too many at a time.
+fn keys_are_moved_together_and_some_a_turn<F: Net>() {
     let mut world = World::<F>::with_lane(1, 1 << 10, 1 << 12, 3);
     let clients: Vec<_> = (0..64).map(|number| world.client(number).connect().who()).collect();
     let batch = |flags| {
         let packet = |who: &Speakers<F>| Spec::new(who.original, flags);
         clients.iter().map(packet).map(|packet| (packet.link.port, packet.bytes())).collect::<Vec<_>>()
     };
-    assert!(world.lane().classifier.index.lock().calls.is_empty());
-    for _ in 0..2 {
-        let outcomes = world.send_batch(&batch(ACK));
-        assert!(outcomes.iter().all(|outcome| outcome.slot.is_none()));
-    }
-    assert_eq!(world.lane().classifier.index.lock().calls, [128]);
-    assert!(world.send_batch(&batch(ACK)).iter().all(|outcome| outcome.slot.is_some()));
-    world.send_batch(&batch(RST));
-    world.send_batch(&batch(ACK));
-    assert_eq!(world.lane().classifier.index.lock().calls, [128, 128]);
+    let fast = |world: &mut World<F>, flags| {
+        let outcomes = world.send_batch(&batch(flags));
+        let moved = world.lane().classifier.index.lock().calls.drain(..).sum::<usize>();
+        (outcomes.iter().filter(|outcome| outcome.slot.is_some()).count(), moved)
+    };
+    assert_eq!(fast(&mut world, ACK), (0, 0));
+    assert_eq!(fast(&mut world, ACK), (0, 80), "all are busy, and forty are promoted");
+    assert_eq!(fast(&mut world, ACK), (40, 48));
+    assert_eq!(fast(&mut world, ACK), (64, 0));
+    assert_eq!(fast(&mut world, RST), (0, 80), "all end at once, and eighty keys go");
+    assert_eq!(fast(&mut world, ACK), (0, 48));
     assert!(world.lane().classifier.index.lock().slots.is_empty());
 }
 
@@ -299,5 +300,5 @@ both_families!(
     a_full_lane_is_slow_and_never_wrong,
     other_protocols_and_tags_are_not_for_it,
     a_half_seen_connection_waits_for_its_other_half,
-    a_batch_is_promoted_at_once,
+    keys_are_moved_together_and_some_a_turn,
 );

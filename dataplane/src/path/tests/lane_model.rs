@@ -1,5 +1,6 @@
 //! The fast lane against a model: flows come, change, move, idle and go in any order, while backends, ways, ports and
-//! epochs change, tables are tiny, and what control tells workers and classifier comes to them at different times.
+//! epochs change, tables are tiny, processes end and begin, and what control tells workers and classifier comes to them
+//! at different times.
 //!
 //! After every packet: what the classifier sent on was of a flow that its worker has, translated as that says, to where it
 //! goes; every packet is in its flow's account once, whichever lane it took; and nothing that a run of the classifier may be
@@ -15,7 +16,7 @@ use crate::{
 };
 use proptest::prelude::*;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -88,6 +89,10 @@ enum Step {
     Expire {
         millis: u32,
     },
+    /// The process is killed, and another one begins; packets come before it knows any flow.
+    Restart {
+        packets: u8,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -110,6 +115,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Tell),
         2 => (0..2500u32).prop_map(|millis| Step::Wait { millis }),
         1 => (0..130_000u32).prop_map(|millis| Step::Expire { millis }),
+        1 => (0..30u8).prop_map(|packets| Step::Restart { packets }),
     ]
 }
 
@@ -131,8 +137,8 @@ struct Model<F: Net> {
     /// By client and direction: what the last segment acknowledged.
     acks: [[u32; 2]; CLIENTS],
     /// Where backends serve, as the classifier was told.
-    serving_told: BTreeSet<usize>,
-    serving: BTreeSet<usize>,
+    serving_told: HashSet<usize>,
+    serving: HashSet<usize>,
     told: HashMap<usize, Option<(Link, u16)>>,
     slots: Vec<SlotSeen<F>>,
     last_hops: HashMap<u32, (Link, u16)>,
@@ -148,7 +154,7 @@ impl<F: Net> Model<F> {
         });
         world.set_serving(&[0, 1, 2]);
         world.tell_lane();
-        let all = BTreeSet::from([0, 1, 2]);
+        let all = HashSet::from([0, 1, 2]);
         let mut model = Self {
             world,
             accounts: HashMap::new(),
@@ -232,6 +238,11 @@ impl<F: Net> Model<F> {
         self.sent_on += u64::from(forwarded);
         let after = self.flow(&original);
         if outcome.slot.is_some() {
+            if before.is_none() && F::flows(&self.world.workers[0]).lane.has_strays() {
+                // Of a flow that waits to be adopted: nobody has given it up.
+                assert!(after.is_none());
+                return outcome;
+            }
             self.check_redirected(&outcome, before.as_ref(), direction);
         }
         let mut expected = before.map_or([Traffic::default(); 2], |flow| flow.traffic);
@@ -435,6 +446,7 @@ impl<F: Net> Model<F> {
                 self.tell();
             }
             Step::Tell => self.tell(),
+            Step::Restart { packets } => self.restart(packets),
             Step::Wait { millis } => self.world.wait(Duration::from_millis(millis.into())),
             Step::Expire { millis } => {
                 self.world.wait_and_expire(Duration::from_millis(millis.into()));
@@ -442,6 +454,37 @@ impl<F: Net> Model<F> {
             }
         }
         self.check();
+    }
+
+    /// Flows that were in the lane are known again; others begin anew.
+    fn restart(&mut self, packets: u8) {
+        let (tables, mut promoted) = (F::tables(&self.world.snapshot), HashSet::new());
+        for flow in F::flows(&self.world.workers[0]).list(0, usize::MAX, tables) {
+            let is_served = self.serving.contains(&Self::backend(&flow));
+            let way = tables.next_hop(NextHopId(Self::backend(&flow) as u32)).link;
+            if matches!(flow.lane, FlowLane::Fast(_)) && is_served && way.is_some() {
+                promoted.insert(flow.original);
+            }
+        }
+        self.world.restart();
+        self.accounts.clear();
+        self.last_hops.clear();
+        self.sent_on = 0;
+        self.world.lane().forwarded = Traffic::default();
+        for number in 0..packets {
+            let client = usize::from(number) % CLIENTS;
+            let mut packet = Spec::new(Self::original(client), ACK);
+            packet.link = self.client_link(client);
+            let outcome = self.world.classify(packet.link.port, &packet.bytes());
+            self.sent_on += u64::from(outcome.is_some());
+        }
+        self.tell();
+        // A turn takes keys out, another one adopts as many as there can be.
+        self.world.wait_and_expire(Duration::from_millis(1));
+        self.world.wait_and_expire(Duration::from_millis(1));
+        for original in promoted {
+            assert!(self.flow(&original).is_some(), "{original} is known again");
+        }
     }
 
     fn reset(&mut self, client: usize, reply: bool, in_window: bool) {
@@ -473,7 +516,9 @@ impl<F: Net> Model<F> {
         let counters = self.world.workers[0].counters().lane;
         assert_eq!((counters.packets, counters.bytes), (lane.forwarded.packets, lane.forwarded.bytes));
         self.world.wait_and_expire(Duration::from_secs(100_000));
-        self.world.wait_and_expire(Duration::from_millis(1));
+        for _ in 0..3 {
+            self.world.wait_and_expire(Duration::from_secs(1));
+        }
         let lane = self.world.lane.as_ref().unwrap();
         assert!(lane.classifier.index.lock().slots.is_empty(), "no key is left behind");
         assert_eq!(self.world.workers[0].counters().lane.flows, 0);

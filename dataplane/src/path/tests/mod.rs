@@ -21,4 +21,5 @@ mod plain;
 mod maglev;
 mod lane;
 mod lane_model;
+mod lane_cost;
 mod adopt;

@@ -3,7 +3,8 @@
 use super::*;
 use crate::{
     lane::{
-        Epoch, Flushes, Hops, LaneSettings, Lanes, Memory, Slots, UsablePorts, WorkerLane,
+        Entry, Epoch, Flushes, Hop, HopId, Hops, LaneSettings, Lanes, Memory, PairId, Slots, UsablePorts,
+        WorkerLane,
         classifier::{Classifier, Index},
     },
     state::Traffic,
@@ -19,17 +20,48 @@ pub(crate) struct FastLane<F: Family> {
     pub(crate) classifier: Classifier<F>,
     pub(crate) flushes: Arc<Flushes>,
     settings: LaneSettings,
+    /// Where this process's hops begin.
+    first_hop: u32,
+    hops: Arc<Memory<Hop>>,
     /// What the classifier has forwarded.
     pub(crate) forwarded: Traffic,
 }
 
+impl<F: Family> FastLane<F> {
+    /// Readies what a process has left for the next one, as `xdp/lane/maps.rs` does: what would use hops that are to be its
+    /// own ends, and keys that name nothing are taken out.
+    fn take_over(&mut self, places: u32) {
+        let ours = self.first_hop..self.first_hop + places;
+        let classifier = &self.classifier;
+        let slots = Slots::share(Arc::clone(&classifier.slots), 0, 1);
+        let pairs = (0..slots.len() as u32).map(PairId);
+        let is_dated = |entries: &[Entry<F>; 2]| entries.iter().any(|entry| ours.contains(&entry.hop.0));
+        pairs
+            .clone()
+            .filter(|pair| slots.read(*pair).is_some_and(|(_, entries)| is_dated(&entries)))
+            .for_each(|pair| slots.end(pair));
+        ours.clone().for_each(|hop| classifier.hops.set(HopId(hop), None));
+        let live: HashMap<_, _> = pairs
+            .filter_map(|pair| Some((pair, slots.read(pair)?)))
+            .flat_map(|(pair, (generation, entries))| {
+                entries.map(|entry| entry.arrives).into_iter().zip(slots.refs(pair, generation))
+            })
+            .collect();
+        classifier.index.lock().slots.retain(|tuple, slot| live.get(tuple) == Some(slot));
+    }
+}
+
 /// A world's lane of one family, with so many pairs a worker, and keys.
-fn lane<F: Family>(workers: u16, pairs: usize, keys: usize, usable: &Arc<UsablePorts>) -> Classifier<F> {
-    // Twice: a process and the next one have their own.
-    let hops = Memory::private(2 * Hops::places(u32::from(workers), NEXT_HOPS) as usize);
+fn lane_of<F: Family>(
+    workers: u16,
+    pairs: usize,
+    keys: usize,
+    usable: &Arc<UsablePorts>,
+    hops: &Arc<Memory<Hop>>,
+) -> Classifier<F> {
     Classifier {
         slots: Arc::new(Memory::private(2 * pairs * usize::from(workers))),
-        hops: Hops::new(Arc::new(hops), 0, u32::from(workers), NEXT_HOPS),
+        hops: Hops::new(Arc::clone(hops), 0, u32::from(workers), NEXT_HOPS),
         index: Index::new(keys),
         usable: Arc::clone(usable),
         epochs: [Transport::Tcp, Transport::Udp].map(|transport| Epoch::new(0, transport, 0)),
@@ -67,7 +99,10 @@ impl<F: Net> World<F> {
         let mut world = Self::with(workers, configure);
         let usable = Arc::new(UsablePorts::default());
         [CLIENT_PORT, BACKEND_PORT].iter().for_each(|port| usable.set(*port, true));
-        let (v4, v6) = (lane(workers, pairs, keys, &usable), lane(workers, pairs, keys, &usable));
+        // Twice: a process and the next one have their own.
+        let hops = Arc::new(Memory::private(2 * Hops::places(u32::from(workers), NEXT_HOPS) as usize));
+        let v4 = lane_of(workers, pairs, keys, &usable, &hops);
+        let v6 = lane_of(workers, pairs, keys, &usable, &hops);
         let flushes = Arc::<Flushes>::default();
         let settings = LaneSettings { promote_after: NonZeroU8::new(promote_after).unwrap() };
         for (worker, path) in world.workers.iter_mut().enumerate() {
@@ -76,7 +111,14 @@ impl<F: Net> World<F> {
             path.set_lanes(Lanes { v4, v6, settings: settings.clone() }, Duration::ZERO);
         }
         let classifier = F::classifier(v4, v6);
-        world.lane = Some(FastLane { classifier, flushes, settings, forwarded: Traffic::default() });
+        world.lane = Some(FastLane {
+            classifier,
+            flushes,
+            settings,
+            first_hop: 0,
+            hops,
+            forwarded: Traffic::default(),
+        });
         world.tell_lane();
         world
     }
@@ -85,11 +127,16 @@ impl<F: Net> World<F> {
     /// places for them.
     pub(crate) fn restart(&mut self) {
         let workers = self.workers.len();
-        let usable = Arc::clone(&self.lane().classifier.usable);
-        let others = (lane::<V4>(workers as u16, 1, 1, &usable), lane::<V6>(workers as u16, 1, 1, &usable));
         let places = Hops::places(workers as u32, NEXT_HOPS);
         let lane = self.lane.as_mut().expect("a world with a lane");
-        lane.classifier.hops = lane.classifier.hops.moved(places);
+        lane.first_hop = if lane.first_hop == 0 { places } else { 0 };
+        lane.classifier.hops = Hops::new(Arc::clone(&lane.hops), lane.first_hop, workers as u32, NEXT_HOPS);
+        lane.take_over(places);
+        let (usable, hops) = (&lane.classifier.usable, &lane.hops);
+        let others = (
+            lane_of::<V4>(workers as u16, 1, 1, usable, hops),
+            lane_of::<V6>(workers as u16, 1, 1, usable, hops),
+        );
         for (worker, path) in self.workers.iter_mut().enumerate() {
             let config = path.config().clone();
             *path = Path::new(config);
@@ -119,7 +166,7 @@ impl<F: Net> World<F> {
     }
 
     /// Has the classifier look at a frame.
-    pub(super) fn classify(&mut self, port: PortId, frame: &[u8]) -> Option<Outcome> {
+    pub(crate) fn classify(&mut self, port: PortId, frame: &[u8]) -> Option<Outcome> {
         let lane = self.lane.as_mut()?;
         let redirected = lane.classifier.run(port, frame, self.now)?;
         lane.forwarded.packets += 1;
