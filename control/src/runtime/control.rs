@@ -13,6 +13,7 @@ use super::{
     pipeline::{Made, Pipeline},
     repair::Repair,
     survey::Survey,
+    take_over,
     told::Wrong,
 };
 use crate::{
@@ -39,10 +40,6 @@ use std::{
 
 /// How long workers may take to change to new tables: a poll, which takes them microseconds when they have a core.
 const SWITCH: Duration = Duration::from_millis(100);
-
-/// How long workers may take to know the flows of a former process: a millisecond for a thousand, and a tenth of a second
-/// before they begin. Flows to backends that have no next hop yet are not waited for.
-const ADOPTION: Duration = Duration::from_secs(2);
 
 /// Model, compiler and appliance together.
 pub(super) struct Control {
@@ -146,8 +143,8 @@ impl Control {
     pub(super) async fn publish(&mut self, view: &Arc<View>, begun: Instant) {
         let (shared, applied) = self.publish_tables(view);
         if self.appliance.lane.waits() && !self.pending && applied {
-            self.adopted().await;
-            self.take_over(view);
+            take_over::adopted(&self.appliance, self.generation).await;
+            self.failed = take_over::attach(&self.config, &self.appliance, view).err();
         }
         let own = self.operators.objects(&self.pipeline, &self.config, &self.appliance).await;
         self.wrong.shared.tell(shared);
@@ -225,39 +222,6 @@ impl Control {
             rss: Arc::clone(self.rss.facts()),
             ..Environment::of(&self.config, view)
         }
-    }
-
-    /// Waits until the workers know the flows that a former process had promoted. Nothing else reaches them before: a new flow
-    /// would take the source port of one that nobody knows yet.
-    async fn adopted(&self) {
-        let end = Instant::now() + ADOPTION;
-        let has_strays = |worker: &packets::RunningWorker| {
-            let report = worker.handle.report.read();
-            report.has_strays || report.generation < self.generation
-        };
-        while self.appliance.workers.iter().any(has_strays) && Instant::now() < end {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-
-    /// Puts the classifier in the place of a former process's, now that it knows what that one knew.
-    fn take_over(&mut self, view: &View) {
-        let appliance = &self.appliance;
-        let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = packets::attach(&self.config, &mut classifier) {
-            self.failed = Some(error.into());
-            return;
-        }
-        for (port, interface) in view.interfaces.iter().enumerate() {
-            if let Some(link) = interface.link {
-                appliance.lane.attached(PortId(port as u8), link.index, &classifier);
-            }
-        }
-        appliance.workers.iter().for_each(|worker| worker.look_at_modes(&classifier, &view.interfaces));
-        appliance.lane.take_over(&appliance.publisher.current());
-        tracing::info!(
-            "the classifier has taken over from a former process's, whose flows in the fast lane go on"
-        );
     }
 
     /// Returns what is wrong, and whether the classifier has followed.

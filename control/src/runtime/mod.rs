@@ -15,6 +15,7 @@ mod survey;
 mod source;
 mod control;
 mod follow;
+mod take_over;
 mod pace;
 mod known;
 mod told;
