@@ -42,7 +42,7 @@ pub(crate) struct Plan {
 }
 
 const WHOLE: Plan = Plan { services: &[1, 1000, 10_000], flows: &[1, 1000, 100_000], rounds: 3, changes: 7 };
-const QUICK: Plan = Plan { services: &[1, 1000], flows: &[1000], rounds: 2, changes: 4 };
+const QUICK: Plan = Plan { services: &[1, 1000], flows: &[1000, 100_000], rounds: 2, changes: 4 };
 /// Enough to see that it works.
 const SMOKE: Plan = Plan { services: &[1], flows: &[1000], rounds: 1, changes: 2 };
 

@@ -2,7 +2,7 @@
 //!
 //! In: the configured interfaces and their queues. Out: a [`Rss`](penstock_dataplane::table::Rss) for each that tells
 //! enough, and for each of the others the reason, once. `message` speaks ethtool's generic netlink
-//! (Documentation/networking/ethtool-netlink.rst, RSS_GET, Linux 6.2), `ask` has [`genl`](crate::genl) carry it, `fields` tells by ioctl what
+//! (Documentation/networking/ethtool-netlink.rst, RSS_GET, Linux 6.2), `ask` has `genl` carry it, `fields` tells by ioctl what
 //! kernels before 6.17 leave out, `facts` judges what was told, and `watch` asks again from time to time.
 //!
 //! What is not known is never guessed, but for one thing: that ports of TCP are hashed, as all NICs do from the start.
