@@ -12,7 +12,7 @@ use crate::{
     cpu::Moment,
     median, programs,
     results::Results,
-    short,
+    rounded, short,
     systems::{Kind, System, Systems},
     traffic::Load,
 };
@@ -118,8 +118,4 @@ fn trial(system: &System, services: usize, flows: u64, rate: &str, time: &str) -
         offered_mpps: outcome.offered_per_second() / 1e6,
         cores,
     })
-}
-
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }

@@ -8,7 +8,7 @@ use std::{
 use penstock_benches::machine;
 use serde_json::{Value, json};
 
-use crate::say;
+use crate::{rounded, say};
 
 /// What ours should be of others, at least: by figure, our system, the other, and flows where it depends on them.
 const TARGETS: [(&str, &str, &str, Option<&str>, f64); 6] = [
@@ -182,10 +182,6 @@ impl fmt::Display for Ratio {
             None => Ok(()),
         }
     }
-}
-
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }
 
 /// Where results are written to.

@@ -29,7 +29,7 @@ use crate::{
     median,
     objects::{STREAM_PORT, STREAM_TARGET_PORT, address},
     results::Results,
-    short,
+    rounded, short,
     systems::Systems,
 };
 
@@ -59,7 +59,7 @@ pub(crate) fn measure(
     for (system, (rates, cores)) in followers.iter().zip(&mut all) {
         let params = json!({
             "connections": CONNECTIONS, "bytes": 1, "services": services,
-            "cpu_cores": (median(cores) * 1000.0).round() / 1000.0, "rounds": rates.clone(),
+            "cpu_cores": rounded(median(cores)), "rounds": rates.clone(),
         });
         let name = format!("tcp-rr/{}/{}", system.kind.name(), short(services as u64));
         results.add(name, median(rates).round(), "per s", params);
