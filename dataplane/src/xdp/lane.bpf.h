@@ -222,6 +222,33 @@ INLINE void account(const struct lane_packet *packet, struct lane_use *use, __u6
 		use->acked = packet->acked;
 }
 
+/* Where the headers of a packet are: at most two tags are before them. 0: there is no lane. */
+INLINE int begin(struct lane_packet *packet, __u32 at, __u32 header)
+{
+	if (!lane_is_on || at < ETH_HLEN || at > ETH_HLEN + VLAN_TAGS * TAG_LEN)
+		return 0;
+	packet->at = BOUNDED(at, MOST_AT);
+	packet->upper = packet->at + header;
+	return 1;
+}
+
+/* Whether a slot is live in the generation that the index named, and in force. */
+INLINE int is_named(__u64 slot_ref, const __u32 *live, const __u32 *epoch, const struct lane_packet *packet, int v6)
+{
+	__u32 generation = slot_ref >> 32;
+
+	return generation && READ_ONCE(*live) == generation && is_in_force(READ_ONCE(*epoch), packet, v6);
+}
+
+/* What both families do behind the IP header, and in front of it. */
+INLINE void leave(struct xdp_md *ctx, const struct lane_packet *packet, __u32 ports, const struct lane_hop *hop,
+		  struct lane_use *use, __u64 *bytes)
+{
+	set_ports(ctx, packet, ports, use->transport_delta);
+	set_link(ctx, packet, hop);
+	account(packet, use, bytes);
+}
+
 /* Of both: at most two tags, and the header is where `at` says. Functions of their own for the verifier's sake: see
  * walk6 in packet.h. */
 __attribute__((noinline)) int lane4(struct xdp_md *ctx, __u32 at, __u32 port)
@@ -235,10 +262,8 @@ __attribute__((noinline)) int lane4(struct xdp_md *ctx, __u32 at, __u32 port)
 	__u32 number;
 	__be32 *ports;
 
-	if (!lane_is_on || at < ETH_HLEN || at > ETH_HLEN + VLAN_TAGS * TAG_LEN)
+	if (!begin(&packet, at, sizeof(*ip)))
 		return 0;
-	packet.at = BOUNDED(at, MOST_AT);
-	packet.upper = packet.at + sizeof(*ip);
 	ip = bytes(ctx, packet.at, sizeof(*ip));
 	if (!ip || *(__u8 *)ip != PLAIN_IPV4 || ip->frag_off & BE16(FRAGMENT) || ip->ttl <= 1)
 		return 0;
@@ -260,8 +285,7 @@ __attribute__((noinline)) int lane4(struct xdp_md *ctx, __u32 at, __u32 port)
 	slot_ref = READ_ONCE(*named);
 	number = slot_ref;
 	slot = bpf_map_lookup_elem(&lane_slots4, &number);
-	if (!slot || !(slot_ref >> 32) || READ_ONCE(slot->live) != slot_ref >> 32 ||
-	    !is_in_force(READ_ONCE(slot->epoch), &packet, 0))
+	if (!slot || !is_named(slot_ref, &slot->live, &slot->epoch, &packet, 0))
 		return 0;
 	if (slot->arrives.addresses[0] != key.tuple.addresses[0] ||
 	    slot->arrives.addresses[1] != key.tuple.addresses[1] || slot->arrives.ports != key.tuple.ports)
@@ -276,9 +300,7 @@ __attribute__((noinline)) int lane4(struct xdp_md *ctx, __u32 at, __u32 port)
 	ip->daddr = slot->leaves.addresses[1];
 	ip->ttl--;
 	ip->check = apply_delta(ip->check, slot->use.header_delta);
-	set_ports(ctx, &packet, slot->leaves.ports, slot->use.transport_delta);
-	set_link(ctx, &packet, hop);
-	account(&packet, &slot->use, &slot->bytes);
+	leave(ctx, &packet, slot->leaves.ports, hop, &slot->use, &slot->bytes);
 	return 1;
 }
 
@@ -293,10 +315,8 @@ __attribute__((noinline)) int lane6(struct xdp_md *ctx, __u32 at, __u32 port)
 	__u32 number;
 	__be32 *ports;
 
-	if (!lane_is_on || at < ETH_HLEN || at > ETH_HLEN + VLAN_TAGS * TAG_LEN)
+	if (!begin(&packet, at, sizeof(*ip)))
 		return 0;
-	packet.at = BOUNDED(at, MOST_AT);
-	packet.upper = packet.at + sizeof(*ip);
 	ip = bytes(ctx, packet.at, sizeof(*ip));
 	if (!ip || ip->version != 6 || ip->hop_limit <= 1)
 		return 0;
@@ -318,8 +338,7 @@ __attribute__((noinline)) int lane6(struct xdp_md *ctx, __u32 at, __u32 port)
 	slot_ref = READ_ONCE(*named);
 	number = slot_ref;
 	slot = bpf_map_lookup_elem(&lane_slots6, &number);
-	if (!slot || !(slot_ref >> 32) || READ_ONCE(slot->live) != slot_ref >> 32 ||
-	    !is_in_force(READ_ONCE(slot->epoch), &packet, 1))
+	if (!slot || !is_named(slot_ref, &slot->live, &slot->epoch, &packet, 1))
 		return 0;
 	for (int i = 0; i < 8; i++)
 		if (slot->arrives.addresses[i] != key.tuple.addresses[i])
@@ -332,9 +351,7 @@ __attribute__((noinline)) int lane6(struct xdp_md *ctx, __u32 at, __u32 port)
 		return 0;
 	__builtin_memcpy(&ip->saddr, slot->leaves.addresses, sizeof(slot->leaves.addresses));
 	ip->hop_limit--;
-	set_ports(ctx, &packet, slot->leaves.ports, slot->use.transport_delta);
-	set_link(ctx, &packet, hop);
-	account(&packet, &slot->use, &slot->bytes);
+	leave(ctx, &packet, slot->leaves.ports, hop, &slot->use, &slot->bytes);
 	return 1;
 }
 
