@@ -191,6 +191,20 @@ impl Lab {
         answer.with_context(|| format!("GET http://{to}/"))
     }
 
+    /// Until it is so.
+    pub fn wait_until(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so(self) {
+            self.appliance.check()?;
+            if Instant::now() > deadline {
+                let (workers, flows) = (self.appliance.show("workers")?, self.appliance.show("flows")?);
+                bail!("never {what}:\n{workers:#}\n{flows:#}\n{}", self.appliance.last_lines());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     /// Until only the backends `numbers` answer, over both families.
     pub fn wait_for_endpoints(&mut self, numbers: &[u8]) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;

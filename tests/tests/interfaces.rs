@@ -4,29 +4,14 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use penstock::{
     demo::get,
     netns::{Plan, VethOptions, World, create_veth, take_redirects},
 };
-use penstock_tests::{KeepAlive, Lab, LabOptions, PATIENCE, ports, require_root};
-
-#[track_caller]
-fn wait_until(lab: &mut Lab, what: &str, mut is_so: impl FnMut(&Lab) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so(lab) {
-        lab.appliance.check().unwrap();
-        assert!(
-            Instant::now() < deadline,
-            "never {what}:\n{:#}\n{}",
-            lab.appliance.show("workers").unwrap(),
-            lab.appliance.last_lines()
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
+use penstock_tests::{KeepAlive, Lab, LabOptions, ports, require_root};
 
 /// Whether all sockets of `interface` are attached, or none; and those of others, always.
 fn is_attached(lab: &Lab, interface: &str, wanted: bool) -> bool {
@@ -100,8 +85,8 @@ fn loses_and_regains(label: &'static str, workers: u16, lose: fn(&World), regain
     // Twice, since the second time is another than the first.
     for _ in 0..2 {
         lose(&lab.world);
-        wait_until(&mut lab, "seen to be gone", |lab| is_attached(lab, "backend0", false));
-        wait_until(&mut lab, "unhealthy", |lab| healthz(lab).ends_with(" 503"));
+        lab.wait_until("seen to be gone", |lab| is_attached(lab, "backend0", false)).unwrap();
+        lab.wait_until("unhealthy", |lab| healthz(lab).ends_with(" 503")).unwrap();
         assert!(healthz(&lab).contains(r#""missingInterfaces":["backend0"]"#), "{}", healthz(&lab));
         let log = lab.appliance.child().output();
         let told = log.lines().any(|line| line.contains("interface is gone") && line.contains("backend0"));
@@ -112,9 +97,9 @@ fn loses_and_regains(label: &'static str, workers: u16, lose: fn(&World), regain
         assert!(!serves(&lab));
 
         regain(&lab.world);
-        wait_until(&mut lab, "attached again", |lab| is_attached(lab, "backend0", true));
-        wait_until(&mut lab, "served again", serves);
-        wait_until(&mut lab, "healthy again", |lab| healthz(lab).ends_with(" 200"));
+        lab.wait_until("attached again", |lab| is_attached(lab, "backend0", true)).unwrap();
+        lab.wait_until("served again", serves).unwrap();
+        lab.wait_until("healthy again", |lab| healthz(lab).ends_with(" 200")).unwrap();
         // Frames that were with the lost interface have come back.
         let shown = lab.appliance.show("workers").unwrap();
         for worker in shown["workers"].as_array().unwrap() {
@@ -145,7 +130,7 @@ fn netns_the_first_interface_is_deleted_and_made_again() {
     require_root!();
     let mut lab = Lab::start(LabOptions { workers: 2, ..LabOptions::new("first") }).unwrap();
     lab.world.gateway.ip("link del client0").unwrap();
-    wait_until(&mut lab, "seen to be gone", |lab| is_attached(lab, "client0", false));
+    lab.wait_until("seen to be gone", |lab| is_attached(lab, "client0", false)).unwrap();
     let world = &lab.world;
     let options = VethOptions { queues: 2, ..VethOptions::default() };
     let macs = ([2, 0x70, 0x65, 0x6e, 7, 3], [2, 0x70, 0x65, 0x6e, 7, 4]);
@@ -167,6 +152,6 @@ fn netns_the_first_interface_is_deleted_and_made_again() {
         let via = gateways.iter().find(|address| address.is_ipv6() == network.contains(':')).unwrap();
         world.client.ip(&format!("route add {network} via {via} dev eth0")).unwrap();
     }
-    wait_until(&mut lab, "attached again", |lab| is_attached(lab, "client0", true));
-    wait_until(&mut lab, "served again", serves);
+    lab.wait_until("attached again", |lab| is_attached(lab, "client0", true)).unwrap();
+    lab.wait_until("served again", serves).unwrap();
 }

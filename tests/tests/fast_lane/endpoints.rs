@@ -13,7 +13,7 @@ use std::{
 use penstock_tests::{Lab, PATIENCE, ports, require_root, udp_connect_from};
 use serde_json::json;
 
-use crate::{flows, is_fast, options, wait_for_the_lane, wait_until};
+use crate::{flows, is_fast, options, wait_for_the_lane};
 
 /// Each sends a datagram every [`PAUSE`].
 const SENDERS: u16 = 8;
@@ -148,9 +148,10 @@ fn netns_datagrams_leave_a_removed_backend_within_a_millisecond() {
         for change in 0..CHANGES {
             let gone = all[change % all.len()];
             std::thread::sleep(SETTLES);
-            wait_until(&mut lab, "all in the lane", |lab| {
+            lab.wait_until("all in the lane", |lab| {
                 flows(lab, |flow| is_ours(flow) && is_fast(flow)).len() == usize::from(SENDERS)
-            });
+            })
+            .unwrap();
             let asked = now();
             let others: Vec<u8> = all.into_iter().filter(|number| *number != gone).collect();
             lab.set_endpoints(&others).unwrap();

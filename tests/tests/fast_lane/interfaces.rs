@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use penstock_tests::{KeepAlive, Lab, Stalls, ports, require_root};
 use serde_json::json;
 
-use crate::{flows, interface, is_fast, options, wait_for_the_lane, wait_until};
+use crate::{flows, interface, is_fast, options, wait_for_the_lane};
 
 /// How soon workers take over.
 const FALLS_BACK: Duration = Duration::from_secs(1);
@@ -22,10 +22,11 @@ fn in_the_lane(lab: &mut Lab) -> KeepAlive {
     let vip = lab.vips(ports::HTTP)[0];
     let mut talk = lab.world.client.enter(|| KeepAlive::connect(vip)).unwrap().unwrap();
     let own = talk.local().unwrap().to_string();
-    wait_until(lab, "promoted", |lab| {
+    lab.wait_until("promoted", |lab| {
         talk.ask().unwrap();
         flows(lab, |flow| flow["client"] == own.as_str() && is_fast(flow)).len() == 1
-    });
+    })
+    .unwrap();
     talk
 }
 
@@ -57,13 +58,14 @@ fn netns_an_interface_that_stops_taking_redirects_falls_back() {
 
     gro(&lab, "on");
     let begun = Instant::now();
-    wait_until(&mut lab, "back in the lane", |lab| interface(lab, "client0")["works"] == true);
+    lab.wait_until("back in the lane", |lab| interface(lab, "client0")["works"] == true).unwrap();
     assert!(begun.elapsed() < Duration::from_secs(20), "no back-off where the kernel tells");
     let before = interface(&lab, "client0")["sent"].as_u64().unwrap();
-    wait_until(&mut lab, "sent by the lane again", |lab| {
+    lab.wait_until("sent by the lane again", |lab| {
         talk.ask().unwrap();
         interface(lab, "client0")["sent"].as_u64().unwrap() > before + 10
-    });
+    })
+    .unwrap();
 }
 
 #[test]
@@ -73,7 +75,7 @@ fn netns_an_interface_without_redirects_is_told_at_the_start() {
         world.client.run(&["ethtool", "-K", "eth0", "gro", "off"]).unwrap();
     })
     .unwrap();
-    wait_until(&mut lab, "looked at", |lab| interface(lab, "backend0")["works"] == true);
+    lab.wait_until("looked at", |lab| interface(lab, "backend0")["works"] == true).unwrap();
     assert_eq!(interface(&lab, "client0")["works"], false);
     let vip = lab.vips(ports::HTTP)[0];
     let mut talk = lab.world.client.enter(|| KeepAlive::connect(vip)).unwrap().unwrap();

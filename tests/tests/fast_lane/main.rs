@@ -6,10 +6,7 @@ mod transfer;
 mod endpoints;
 mod interfaces;
 mod persist;
-
-use std::time::{Duration, Instant};
-
-use penstock_tests::{Lab, LabOptions, PATIENCE};
+use penstock_tests::{Lab, LabOptions};
 use serde_json::{Value, json};
 
 /// With the lane on, whatever the machine is like, and these further fields.
@@ -18,23 +15,6 @@ fn options(label: &'static str, further: Value) -> LabOptions {
     options.fields.insert("fastLane".to_owned(), json!("on"));
     options.fields.extend(further.as_object().cloned().unwrap_or_default());
     options
-}
-
-/// Until it is so.
-#[track_caller]
-fn wait_until(lab: &mut Lab, what: &str, mut is_so: impl FnMut(&Lab) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so(lab) {
-        lab.appliance.check().unwrap();
-        assert!(
-            Instant::now() < deadline,
-            "never {what}:\n{:#}\n{:#}\n{}",
-            lab.appliance.show("workers").unwrap(),
-            lab.appliance.show("flows").unwrap(),
-            lab.appliance.last_lines()
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// What `show workers` tells of the lane.
@@ -51,9 +31,10 @@ fn interface(lab: &Lab, name: &str) -> Value {
 
 /// Waits until both interfaces are in the lane.
 fn wait_for_the_lane(lab: &mut Lab) {
-    wait_until(lab, "in the lane", |lab| {
+    lab.wait_until("in the lane", |lab| {
         ["client0", "backend0"].iter().all(|name| interface(lab, name)["works"] == true)
-    });
+    })
+    .unwrap();
 }
 
 /// The flows that satisfy this, as `show flows` has them.

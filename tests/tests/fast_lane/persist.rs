@@ -6,7 +6,7 @@ use penstock::netns::run;
 use penstock_tests::{KeepAlive, Lab, PATIENCE, penstock, ports, require_root};
 use serde_json::{Value, json};
 
-use crate::{flows, is_fast, options, wait_for_the_lane, wait_until};
+use crate::{flows, is_fast, options, wait_for_the_lane};
 
 const CONNECTIONS: usize = 200;
 /// How long the appliance is away.
@@ -71,10 +71,11 @@ fn netns_promoted_flows_outlive_a_crash() {
         (0..CONNECTIONS).map(|number| connect(vips[number % vips.len()])).collect();
     let own: Vec<String> = talks.iter().map(|talk| talk.local().unwrap().to_string()).collect();
     let are_ours = |flow: &Value| own.iter().any(|own| flow["client"] == own.as_str());
-    wait_until(&mut lab, "all promoted", |lab| {
+    lab.wait_until("all promoted", |lab| {
         talks.iter_mut().for_each(|talk| drop(talk.ask().unwrap()));
         flows(lab, |flow| are_ours(flow) && is_fast(flow)).len() == CONNECTIONS
-    });
+    })
+    .unwrap();
     let backend = &lab.world.backends[0].namespace;
     let mut server = backend.spawn(&["iperf3", "-s", "-1", "-p", &ports::TCP.1.to_string()], None).unwrap();
     let (vip, port) = (lab.vips(ports::TCP)[0].ip().to_string(), ports::TCP.0.to_string());
@@ -82,11 +83,12 @@ fn netns_promoted_flows_outlive_a_crash() {
     let line = ["iperf3", "-c", &vip, "-p", &port, "-t", "12", "-i", "0.5", "-b", "200M", "--json"];
     std::thread::sleep(Duration::from_millis(500));
     let mut client = lab.world.client.spawn(&line, Some(&report)).unwrap();
-    wait_until(&mut lab, "promoted", |lab| {
+    lab.wait_until("promoted", |lab| {
         flows(lab, |flow| flow["vip"].as_str().unwrap().ends_with(":7") && is_fast(flow))
             .iter()
             .any(|flow| flow["fastForward"]["packets"].as_u64().unwrap() > 1000)
-    });
+    })
+    .unwrap();
 
     lab.kill_appliance().unwrap();
     assert_eq!(has_programs(&lab), [true; 2], "the classifier stays");
@@ -100,11 +102,12 @@ fn netns_promoted_flows_outlive_a_crash() {
     for talk in &mut talks {
         talk.ask().unwrap_or_else(|error| panic!("when it is back: {error}"));
     }
-    wait_until(&mut lab, "known again", |lab| flows(lab, are_ours).len() == CONNECTIONS);
-    wait_until(&mut lab, "in the lane again", |lab| {
+    lab.wait_until("known again", |lab| flows(lab, are_ours).len() == CONNECTIONS).unwrap();
+    lab.wait_until("in the lane again", |lab| {
         talks.iter_mut().for_each(|talk| drop(talk.ask().unwrap()));
         flows(lab, |flow| are_ours(flow) && is_fast(flow)).len() == CONNECTIONS
-    });
+    })
+    .unwrap();
     for vip in &vips {
         lab.get(*vip).unwrap();
     }
@@ -142,10 +145,11 @@ fn netns_what_persists_is_taken_off_by_detach() {
     let vip = lab.vips(ports::HTTP)[0];
     let mut talk = lab.world.client.enter(|| KeepAlive::connect(vip)).unwrap().unwrap();
     let own = talk.local().unwrap().to_string();
-    wait_until(&mut lab, "promoted", |lab| {
+    lab.wait_until("promoted", |lab| {
         talk.ask().unwrap();
         flows(lab, |flow| flow["client"] == own.as_str() && is_fast(flow)).len() == 1
-    });
+    })
+    .unwrap();
     lab.appliance.stop().unwrap();
     assert_eq!(has_programs(&lab), [true; 2]);
     talk.ask().unwrap();

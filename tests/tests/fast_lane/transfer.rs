@@ -6,7 +6,7 @@ use penstock::netns::Namespace;
 use penstock_tests::{Lab, ports, require_root};
 use serde_json::json;
 
-use crate::{lane, options, wait_for_the_lane, wait_until};
+use crate::{lane, options, wait_for_the_lane};
 
 const FILE_BYTES: u64 = 1_000_000_000;
 /// Of TCP's data in a packet of 1500 bytes; IPv6's are shorter.
@@ -63,7 +63,7 @@ fn netns_a_gigabyte_takes_the_lane_byte_for_byte() {
             now[what].as_u64().unwrap() - before[what].as_u64().unwrap()
         };
         // Workers look at what the lane has counted now and then.
-        wait_until(&mut lab, "most by the lane", |lab| since(&lane(lab), "byLane") >= least);
+        lab.wait_until("most by the lane", |lab| since(&lane(lab), "byLane") >= least).unwrap();
         let by_worker = since(&lane(&lab), "byWorker");
         assert!(by_worker * 100 < least, "{vip}: {by_worker} packets were the workers', of {least} and more");
     }
