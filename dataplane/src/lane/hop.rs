@@ -110,7 +110,7 @@ impl Hops {
 
     /// The place of a worker's last hop.
     pub fn last(&self, worker: u16, id: LastHopId) -> HopId {
-        HopId(self.start + 1 + u32::from(worker) * LastHops::MOST as u32 + id.number())
+        HopId(self.start + 1 + u32::from(worker) * LastHops::MOST as u32 + id.place() as u32)
     }
 
     /// The place of a next hop; `None`: it has none, and flows that go there have no lane.

@@ -53,7 +53,7 @@ impl LastWays {
         (link, mtu): (&Link, u16),
         now: Millis,
     ) -> Option<HopId> {
-        let number = id.number() as usize;
+        let number = id.place();
         let way = self.ways.get_mut(number)?;
         let place = hops.last(self.worker, id);
         if way.link.is_some_and(|before| before != *link) && now.since(way.ended) < REST {
@@ -69,7 +69,7 @@ impl LastWays {
 
     /// A pair that used this last hop has ended.
     pub(super) fn ended(&mut self, id: LastHopId, now: Millis) {
-        if let Some(way) = self.ways.get_mut(id.number() as usize) {
+        if let Some(way) = self.ways.get_mut(id.place()) {
             way.ended = now;
         }
     }

@@ -5,7 +5,8 @@
 
 #![expect(unsafe_code, reason = "a mapping, and a promise about layout")]
 
-use super::{Hop, Slot, Words};
+use super::{Hop, Slot};
+use crate::wire::Family;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::{fmt, io, num::NonZeroUsize, ops::Deref, os::fd::AsFd, ptr::NonNull, slice};
 
@@ -80,6 +81,6 @@ unsafe impl<T: Shared> Send for Mapping<T> {}
 unsafe impl<T: Shared> Sync for Mapping<T> {}
 
 // SAFETY: atomics only, and a multiple of 64 bytes.
-unsafe impl<F: Words> Shared for Slot<F> {}
+unsafe impl<F: Family> Shared for Slot<F> {}
 // SAFETY: atomics only, 32 bytes.
 unsafe impl Shared for Hop {}

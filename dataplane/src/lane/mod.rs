@@ -44,7 +44,7 @@ pub use ports::UsablePorts;
 pub use promoted::{Counted, Lane, LaneCounters};
 pub use settings::{LaneSettings, Lanes};
 pub use share::WorkerLane;
-pub use slot::{Entry, Seen, Slot, Ticks, Words};
+pub use slot::{Entry, Seen, Slot, Ticks};
 pub use slots::{PairId, Slots};
 pub(crate) use slots::{end_slots, live_tuple};
 pub use strays::{Fate, STRAYS_A_TURN, Stray};

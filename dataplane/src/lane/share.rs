@@ -1,11 +1,12 @@
 //! What a worker is given of the lane: all it needs to promote flows, and to demote them.
 
-use super::{Flushes, Hops, Keys, Slots, UsablePorts, Words};
+use super::{Flushes, Hops, Keys, Slots, UsablePorts};
+use crate::wire::Family;
 use std::sync::Arc;
 
 /// One worker's lane of one family.
 #[derive(Debug)]
-pub struct WorkerLane<F: Words> {
+pub struct WorkerLane<F: Family> {
     /// Its slots.
     pub slots: Slots<F>,
     /// The classifier's index, which all workers share.

@@ -13,12 +13,6 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-/// A family as slots keep it: a tuple is source, destination and both ports, in the order of their headers
-/// ([`Family::Words`]).
-pub trait Words: Family {}
-
-impl<F: Family> Words for F {}
-
 /// A moment as the classifier notes it: the monotonic clock in units of 2²⁰ ns, about a millisecond, in 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ticks(pub u32);
@@ -26,7 +20,7 @@ pub struct Ticks(pub u32);
 /// See the module.
 #[derive(Debug)]
 #[repr(C, align(64))]
-pub struct Slot<F: Words> {
+pub struct Slot<F: Family> {
     /// The generation, or 0: nobody's.
     pub(super) live: AtomicU32,
     pub(super) epoch: AtomicU32,
@@ -44,7 +38,7 @@ pub struct Slot<F: Words> {
     pub(super) bytes: AtomicU64,
 }
 
-impl<F: Words> Default for Slot<F> {
+impl<F: Family> Default for Slot<F> {
     fn default() -> Self {
         Self {
             live: AtomicU32::default(),
@@ -94,7 +88,7 @@ pub struct Seen {
     pub acked: u32,
 }
 
-impl<F: Words> Slot<F> {
+impl<F: Family> Slot<F> {
     /// Writes a slot that is not live, and makes it so.
     pub(super) fn write(&self, generation: u32, entry: &Entry<F>) {
         let Entry { arrives, leaves, deltas, hop, came_by, epoch, acked } = entry;
@@ -143,7 +137,7 @@ impl<F: Words> Slot<F> {
 }
 
 /// Puts a tuple's bytes where they are to lie, as its packets have them.
-fn store<F: Words>(words: &F::Words, tuple: &Tuple<F>) {
+fn store<F: Family>(words: &F::Words, tuple: &Tuple<F>) {
     let (source, destination) = (F::octets(&tuple.source), F::octets(&tuple.destination));
     let octets = source.as_ref().chunks_exact(4).chain(destination.as_ref().chunks_exact(4));
     let addresses = octets.map(|four| u32::from_ne_bytes([four[0], four[1], four[2], four[3]]));
@@ -155,7 +149,7 @@ fn store<F: Words>(words: &F::Words, tuple: &Tuple<F>) {
 }
 
 /// The tuple there.
-fn load<F: Words>(words: &F::Words, epoch: Epoch) -> Tuple<F> {
+fn load<F: Family>(words: &F::Words, epoch: Epoch) -> Tuple<F> {
     let bytes: Vec<u8> = words.as_ref().iter().flat_map(|word| word.load(Relaxed).to_ne_bytes()).collect();
     let (source, rest) = bytes.split_at(F::ADDR_LEN);
     let (destination, ports) = rest.split_at(F::ADDR_LEN);

@@ -1,7 +1,10 @@
 //! A worker's share of the slots: pairs, one slot for each direction of a flow.
 
-use super::{Entry, Epoch, HopId, Memory, Seen, Slot, SlotRef, Words};
-use crate::state::{Direction, Tuple};
+use super::{Entry, Epoch, HopId, Memory, Seen, Slot, SlotRef};
+use crate::{
+    state::{Direction, Tuple},
+    wire::Family,
+};
 use std::{
     ops::Range,
     sync::{
@@ -15,7 +18,7 @@ use std::{
 pub struct PairId(pub u32);
 
 /// Ends all pairs of which a slot points to one of these hops. How many.
-pub(crate) fn end_slots<F: Words>(slots: &Memory<Slot<F>>, hops: &Range<u32>) -> usize {
+pub(crate) fn end_slots<F: Family>(slots: &Memory<Slot<F>>, hops: &Range<u32>) -> usize {
     let points_there = |slot: &Slot<F>| {
         let used = [slot.hop.load(Relaxed), slot.came_by.load(Relaxed)];
         slot.live.load(Acquire) != 0 && used.iter().any(|hop| hops.contains(hop) && *hop != 0)
@@ -25,19 +28,19 @@ pub(crate) fn end_slots<F: Words>(slots: &Memory<Slot<F>>, hops: &Range<u32>) ->
 }
 
 /// What packets of a slot arrive with, if it is live in the generation that was named.
-pub(crate) fn live_tuple<F: Words>(slots: &Memory<Slot<F>>, named: SlotRef) -> Option<Tuple<F>> {
+pub(crate) fn live_tuple<F: Family>(slots: &Memory<Slot<F>>, named: SlotRef) -> Option<Tuple<F>> {
     let (generation, entry) = slots.get(named.0 as u32 as usize)?.read()?;
     (u64::from(generation) == named.0 >> 32).then_some(entry.arrives)
 }
 
 /// See the module.
 #[derive(Debug)]
-pub struct Slots<F: Words> {
+pub struct Slots<F: Family> {
     memory: Arc<Memory<Slot<F>>>,
     pairs: Range<u32>,
 }
 
-impl<F: Words> Slots<F> {
+impl<F: Family> Slots<F> {
     /// The share of worker `worker` of `workers`, who all have as many.
     pub fn share(memory: Arc<Memory<Slot<F>>>, worker: usize, workers: usize) -> Self {
         let each = memory.len() / 2 / workers.max(1);

@@ -44,6 +44,13 @@ pub(super) struct Strays<F: Family> {
     adopted: u64,
 }
 
+impl<F: Family> Strays<F> {
+    /// Whether there is no pause between two rounds.
+    fn are_due(&self, now: Millis) -> bool {
+        self.pause.is_none_or(|until| now.reached(until))
+    }
+}
+
 /// A pair of a former process.
 #[derive(Debug)]
 pub struct Stray<F: Family> {
@@ -78,8 +85,7 @@ impl<F: Family> Lane<F> {
     /// Whether some of them are to be looked at now.
     pub fn is_adopting(&self) -> bool {
         let Some(promoted) = &self.0 else { return false };
-        let is_due = |until| promoted.clock.now().reached(until);
-        promoted.strays.as_ref().is_some_and(|strays| strays.pause.is_none_or(is_due))
+        promoted.strays.as_ref().is_some_and(|strays| strays.are_due(promoted.clock.now()))
     }
 
     /// Whether packets with this tuple are of a pair of a former process.
@@ -105,10 +111,8 @@ impl<F: Family> Lane<F> {
         let mut found = ArrayVec::new();
         let Some(promoted) = &mut self.0 else { return found };
         let Some(mut strays) = promoted.strays.take() else { return found };
-        let now = promoted.clock.now();
-        let is_paused = strays.pause.is_some_and(|until| !now.reached(until));
-        while !is_paused && promoted.removals.is_empty() && strays.hand < strays.all.len() && !found.is_full()
-        {
+        let are_due = strays.are_due(promoted.clock.now());
+        while are_due && promoted.removals.is_empty() && strays.hand < strays.all.len() && !found.is_full() {
             let pair = strays.all[strays.hand];
             strays.hand += 1;
             found.extend(promoted.stray(pair, &strays));

@@ -166,15 +166,8 @@ impl<F: Family> FlowTable<F> {
         likely
     }
 
-    /// Third phase: the flow that `entry` names, if packets with this tuple are what it names. Its state changes by
-    /// [`set_state`](Self::set_state).
-    #[inline]
-    pub fn named(&mut self, entry: Entry, tuple: &Tuple<F>) -> Option<&mut Record<F>> {
-        let record = self.records.get_mut(entry.flow() as usize)?;
-        record.is_of(entry.direction(), &tuple.ends(), tuple.transport).then_some(record)
-    }
-
-    /// All records by the numbers of flows, those of free places too, to change them as [`named`](Self::named) allows.
+    /// All records by the numbers of flows, those of free places too. A flow's state changes by [`set_state`](Self::set_state)
+    /// alone.
     #[inline]
     pub(crate) fn records_mut(&mut self) -> &mut [Record<F>] {
         &mut self.records
@@ -204,7 +197,7 @@ impl<F: Family> FlowTable<F> {
         self.records.get(id.0 as usize).filter(|record| !record.is_free())
     }
 
-    /// The same, to change it as [`named`](Self::named) allows.
+    /// The same, to change all but its state ([`set_state`](Self::set_state)).
     #[inline]
     pub fn record_mut(&mut self, id: FlowId) -> Option<&mut Record<F>> {
         self.records.get_mut(id.0 as usize).filter(|record| !record.is_free())

@@ -19,12 +19,7 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 pub struct LastHopId(u16);
 
 impl LastHopId {
-    /// As a number below [`LastHops::MOST`].
-    pub fn number(self) -> u32 {
-        u32::from(self.0)
-    }
-
-    /// Its place among all of them.
+    /// Its place among all of them: below [`LastHops::MOST`].
     #[inline]
     pub(crate) fn place(self) -> usize {
         usize::from(self.0)

@@ -119,9 +119,8 @@ impl<F: Family> Pair<F> {
         modelled.state = state.map_or(modelled.state, Into::into);
         let found = self.table.find(self.table.hash(&key), &key);
         let Some(found) = found else { panic!("{key:?} is not found") };
-        let Some(flow) = self.table.named(found.entry(), &key) else {
-            panic!("{found:?} does not name {key:?}")
-        };
+        assert!(self.table.holds(found.entry(), &key), "{found:?} does not name {key:?}");
+        let Some(flow) = self.table.record_mut(found.id) else { panic!("{found:?} is no flow") };
         flow.last_seen = self.now;
         if let Some(state) = state {
             self.table.set_state(found.id, state, self.now, &self.timeouts);

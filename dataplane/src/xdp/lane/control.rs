@@ -61,21 +61,15 @@ impl LaneControl {
         Ok(Self { hops_v4, hops_v6, epochs, in_force, shared, ports, redirects })
     }
 
-    /// Takes over what differs between two snapshots: next hops, and UDP's epochs. To be called before the new one is
-    /// published, so that no UDP flow is forwarded by the lane that a worker has not looked at since its endpoints changed.
-    pub fn publish(&mut self, old: &Snapshot, new: &Snapshot) -> Result<(), ClassifierError> {
-        self.publish_next_hops(old, new);
-        self.publish_epochs(new)
-    }
-
-    /// The first part of [`publish`](Self::publish): next hops, which flows of a former process do not use before they are
-    /// adopted.
+    /// Takes over next hops that differ between two snapshots. To be called before the new one is published.
     pub fn publish_next_hops(&self, old: &Snapshot, new: &Snapshot) {
         write_next_hops(&self.hops_v4, &old.v4, &new.v4);
         write_next_hops(&self.hops_v6, &old.v6, &new.v6);
     }
 
-    /// The second part of it: epochs.
+    /// Takes over a snapshot's epochs. To be called before it is published, so that no UDP flow is forwarded by the lane that a
+    /// worker has not looked at since its endpoints changed; but flows of a former process are served until they are
+    /// adopted only while its epochs are in force.
     pub fn publish_epochs(&mut self, new: &Snapshot) -> Result<(), ClassifierError> {
         self.write_epochs([new.v4.udp_epoch, new.v6.udp_epoch])
     }

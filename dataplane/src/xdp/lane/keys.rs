@@ -6,9 +6,9 @@
 
 use super::syscall::{self, Done};
 use crate::{
-    lane::{Key, Keys, Words},
+    lane::{Key, Keys},
     state::Tuple,
-    wire::{V4, V6},
+    wire::{Family, V4, V6},
 };
 use std::{
     fmt, io,
@@ -16,7 +16,7 @@ use std::{
 };
 
 /// A family with keys of the index: `struct lane_key4` and `struct lane_key6` of `lane.h`.
-pub trait Indexed: Words {
+pub trait Indexed: Family {
     /// The bytes of a key.
     type Bytes: aya::Pod + Send + fmt::Debug + AsMut<[u8]> + AsRef<[u8]>;
     /// As many zeros.

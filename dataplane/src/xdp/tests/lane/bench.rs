@@ -2,7 +2,7 @@
 
 use super::super::*;
 use crate::{
-    lane::{Entry, Epoch, HopId, Key, PairId, Words, WorkerLane},
+    lane::{Entry, Epoch, HopId, Key, PairId, WorkerLane},
     path::{
         flow_deltas,
         world::{
@@ -26,7 +26,7 @@ pub(super) struct Ran {
 pub(super) const REDIRECT: u32 = 4;
 
 /// A family with a worker's share of the lane.
-pub(super) trait Laned: Net + Words {
+pub(super) trait Laned: Net {
     fn share(maps: &LaneMaps, worker: u16) -> WorkerLane<Self>;
 }
 

@@ -81,8 +81,10 @@ impl<F: Laned> Both<F> {
             arrives_at: CLIENT_PORT,
         };
         // What is in the tables from the start is not written by a change of them.
-        both.bench.maps.control.publish(&Default::default(), &empty).unwrap();
-        both.bench.maps.control.publish(&empty, &both.world.snapshot).unwrap();
+        let control = &mut both.bench.maps.control;
+        control.publish_next_hops(&Default::default(), &empty);
+        control.publish_next_hops(&empty, &both.world.snapshot);
+        control.publish_epochs(&both.world.snapshot).unwrap();
         for place in 0..FLOWS {
             let (flow, way_back) = both.open();
             both.flows.push(Promoted { flow, way_back, generation: 0, seen: Default::default() });
