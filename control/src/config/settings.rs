@@ -273,10 +273,10 @@ pub struct FastLane {
 }
 
 impl FastLane {
-    /// What a promoted IPv4 flow takes, both directions with their entries of the index.
-    const BYTES_V4: u64 = 320;
-    /// The same of IPv6, whose addresses are four times as long.
-    const BYTES_V6: u64 = 576;
+    /// What a promoted IPv4 flow takes at most, both directions with their entries of the index.
+    const BYTES_V4: u64 = 160;
+    /// The same of IPv6, whose slots take two lines.
+    const BYTES_V6: u64 = 288;
 
     /// Promoted IPv6 flows that each worker has room for: a share of the IPv4 flows as in the tables.
     pub fn v6_flows(&self) -> u32 {

@@ -333,7 +333,7 @@ fn the_fast_lane_is_a_word_or_a_map() {
     );
     refused(
         "fastLane: {flows: 4000000}\ntables: {ipv4Flows: 4000000}\nworkers: {count: 8}",
-        "fastLane.flows: 4000000: would take 14160 MiB for 8 workers",
+        "fastLane.flows: 4000000: must be at most 1048575 with 8 workers; the lane has room for 8388607",
     );
 }
 

@@ -148,7 +148,7 @@ pub(super) fn start(
             let _ = tell.send(Opened::of(&io));
             Ok(io)
         };
-        let lanes = loaded.lanes(config, index as u16)?;
+        let lanes = loaded.lanes(config, index as u16);
         let handle =
             worker::spawn(settings, open, reader, mesh.place(index), lanes).map_err(|error| match error {
                 SpawnError::Thread(source) => RuntimeError::Thread { index, source },

@@ -1,72 +1,25 @@
 //! A stand-in for the classifier: it does by the rules of `xdp/lane.bpf.h` what that does, on the same memory, in plain code.
 
-use super::{Epoch, Hops, Key, Keys, Memory, Slot, SlotRef, UsablePorts};
+use super::{Epoch, Hops, Index, Memory, Notices, Slot, SlotId, UsablePorts};
 use crate::{
     io::PortId,
-    state::{Millis, Tuple},
+    state::Tuple,
     table::{Link, Transport},
     wire::{
         Delta, Ethernet, Family, IpProtocol, Tcp, TcpFlags, Udp, ports, set_destination, set_source,
         translate_ports, write_tags,
     },
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, atomic::Ordering::Relaxed},
-};
-
-/// The index, as all who hold it see it.
-#[derive(Debug, Clone)]
-pub(crate) struct Index<F: Family>(Arc<Mutex<IndexState<F>>>);
-
-#[derive(Debug)]
-pub(crate) struct IndexState<F: Family> {
-    pub(crate) slots: HashMap<Tuple<F>, SlotRef>,
-    /// The most keys it takes.
-    pub(crate) room: usize,
-    /// How many keys each call had.
-    pub(crate) calls: Vec<usize>,
-}
-
-impl<F: Family> Index<F> {
-    pub(crate) fn new(room: usize) -> Self {
-        Self(Arc::new(Mutex::new(IndexState { slots: HashMap::new(), room, calls: Vec::new() })))
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, IndexState<F>> {
-        self.0.lock().unwrap()
-    }
-}
-
-impl<F: Family> Keys<F> for Index<F> {
-    fn insert(&mut self, keys: &[Key<F>]) -> usize {
-        let mut state = self.lock();
-        state.calls.push(keys.len());
-        for (count, key) in keys.iter().enumerate() {
-            if state.slots.len() == state.room && !state.slots.contains_key(&key.tuple) {
-                return count;
-            }
-            state.slots.insert(key.tuple, key.slot);
-        }
-        keys.len()
-    }
-
-    fn remove(&mut self, tuples: &[Tuple<F>]) {
-        let mut state = self.lock();
-        state.calls.push(tuples.len());
-        state.slots.retain(|tuple, _| !tuples.contains(tuple));
-    }
-}
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Classifier<F: Family> {
     pub(crate) slots: Arc<Memory<Slot<F>>>,
     pub(crate) hops: Hops,
-    pub(crate) index: Index<F>,
+    pub(crate) index: Index,
     pub(crate) usable: Arc<UsablePorts>,
-    /// Those in force, of TCP and of UDP.
-    pub(crate) epochs: [Epoch; 2],
+    pub(crate) notices: Arc<Memory<Notices>>,
 }
 
 /// What left, and by which slot.
@@ -74,12 +27,12 @@ pub(crate) struct Classifier<F: Family> {
 pub(crate) struct Redirected {
     pub(crate) port: PortId,
     pub(crate) frame: Vec<u8>,
-    pub(crate) slot: SlotRef,
+    pub(crate) slot: SlotId,
 }
 
 impl<F: Family> Classifier<F> {
-    /// What the classifier makes of a frame that comes to `port` at `now`. `None`: it is the worker's.
-    pub(crate) fn run(&self, port: PortId, frame: &[u8], now: Millis) -> Option<Redirected> {
+    /// What the classifier makes of a frame that comes to `port`. `None`: it is the worker's.
+    pub(crate) fn run(&self, port: PortId, frame: &[u8]) -> Option<Redirected> {
         let ethernet =
             Ethernet::parse(frame).ok().filter(|ethernet| ethernet.ether_type() == F::ETHER_TYPE)?;
         let l3 = ethernet.payload();
@@ -104,13 +57,12 @@ impl<F: Family> Classifier<F> {
         let (source_port, destination_port) = ports(l4)?;
         let (source, destination) = (F::source(l3), F::destination(l3));
         let tuple = Tuple { source, destination, source_port, destination_port, transport };
-        let named = *self.index.lock().slots.get(&tuple)?;
-        let slot = &self.slots[named.0 as u32 as usize];
-        let (generation, entry) = slot.read()?;
-        let in_force = self.epochs[usize::from(transport == Transport::Udp)];
-        if u64::from(generation) != named.0 >> 32 || entry.arrives != tuple || entry.epoch != in_force {
-            return None;
-        }
+        let in_force = self.epoch(transport);
+        let (named, slot, entry) = self.index.named(&tuple).find_map(|named| {
+            let slot = self.slots.get(named.0 as usize)?;
+            let entry = slot.read().filter(|entry| entry.arrives == tuple && entry.epoch == in_force)?;
+            Some((named, slot, entry))
+        })?;
         let (link, mtu) = self.hops.get(entry.hop)?;
         let arrival = Link {
             port,
@@ -128,7 +80,7 @@ impl<F: Family> Classifier<F> {
         }
         slot.packets.fetch_add(1, Relaxed);
         slot.bytes.fetch_add(u64::from(header.total_len), Relaxed);
-        slot.last_seen.store(((u64::from(now.0) * 1_000_000) >> 20) as u32, Relaxed);
+        slot.last_seen.store(self.notices[0].now().0, Relaxed);
         if transport == Transport::Tcp {
             slot.acked.store(acked, Relaxed);
         }
@@ -145,5 +97,10 @@ impl<F: Family> Classifier<F> {
         set_destination(&mut out, link.destination);
         write_tags(&mut out, link.vlan, F::ETHER_TYPE);
         Some(Redirected { port: link.port, frame: out, slot: named })
+    }
+
+    /// The epoch in force.
+    pub(crate) fn epoch(&self, transport: Transport) -> Epoch {
+        self.notices[0].epoch(F::ADDR_LEN == 16, transport)
     }
 }

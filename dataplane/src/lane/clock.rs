@@ -34,7 +34,7 @@ impl Clock {
     }
 
     /// The classifier's.
-    fn ticks(&self) -> Ticks {
+    pub(super) fn ticks(&self) -> Ticks {
         Ticks((self.monotonic.as_nanos() >> TICK) as u32)
     }
 

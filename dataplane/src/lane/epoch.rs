@@ -11,7 +11,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Release},
 };
 
-/// How often the lane was emptied, modulo 2¹⁵, as control tells workers.
+/// How often the lane was emptied, modulo 2¹⁴, as control tells workers.
 #[derive(Debug, Default)]
 pub struct Flushes(AtomicU16);
 
@@ -32,14 +32,20 @@ impl Flushes {
 pub struct Epoch(pub u32);
 
 impl Epoch {
-    /// The epoch of slots of this protocol: `flush` counts how often the lane was emptied, modulo 2¹⁵. The lowest bit
-    /// tells UDP from TCP.
+    /// That of a slot which is nobody's. It is never in force.
+    pub const NONE: Self = Self(0);
+
+    /// How many flushes there are before the first comes again.
+    pub const FLUSHES: u16 = 1 << 14;
+
+    /// The epoch of slots of this protocol: `flush` counts how often the lane was emptied, modulo [`FLUSHES`](Self::FLUSHES).
+    /// The lowest bit tells UDP from TCP, the highest an epoch from none.
     pub fn new(flush: u16, transport: Transport, udp_epoch: u16) -> Self {
         let of_protocol = match transport {
             Transport::Udp => u32::from(udp_epoch) << 1 | 1,
             Transport::Tcp | Transport::Sctp => 0,
         };
-        Self(u32::from(flush) << 17 | of_protocol)
+        Self(1 << 31 | u32::from(flush % Self::FLUSHES) << 17 | of_protocol)
     }
 
     /// The protocol of its slots.
@@ -49,7 +55,7 @@ impl Epoch {
 
     /// How often the lane had been emptied.
     pub fn flushes(self) -> u16 {
-        (self.0 >> 17) as u16
+        (self.0 >> 17) as u16 % Self::FLUSHES
     }
 
     /// Which of UDP's epochs it is; of TCP, 0.
@@ -64,7 +70,7 @@ mod tests {
 
     #[test]
     fn an_epoch_is_what_it_was_made_of() {
-        for (flushes, udp_epoch) in [(0, 0), (1, 0), (0x7fff, 0xffff), (0, 0x8000)] {
+        for (flushes, udp_epoch) in [(0, 0), (1, 0), (0x3fff, 0xffff), (0, 0x8000)] {
             let udp = Epoch::new(flushes, Transport::Udp, udp_epoch);
             assert_eq!(
                 (udp.flushes(), udp.udp_epoch(), udp.transport()),

@@ -5,7 +5,7 @@
 
 #![expect(unsafe_code, reason = "a mapping, and a promise about layout")]
 
-use super::{Hop, Slot};
+use super::{Bucket, Hop, Notices, Slot};
 use crate::wire::Family;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::{fmt, io, num::NonZeroUsize, ops::Deref, os::fd::AsFd, ptr::NonNull, slice};
@@ -84,3 +84,7 @@ unsafe impl<T: Shared> Sync for Mapping<T> {}
 unsafe impl<F: Family> Shared for Slot<F> {}
 // SAFETY: atomics only, 32 bytes.
 unsafe impl Shared for Hop {}
+// SAFETY: atomics only, 64 bytes.
+unsafe impl Shared for Bucket {}
+// SAFETY: atomics only, and a multiple of 64 bytes.
+unsafe impl Shared for Notices {}

@@ -2,24 +2,26 @@
 //!
 //! Where an AF_XDP socket has no zero-copy, a packet that leaves by it costs the kernel a buffer and a softirq; an XDP
 //! redirect costs a fifth. So a worker **promotes** a flow that is established and busy: it writes what its packets of
-//! each direction leave with into a [`Slot`], in memory shared with the classifier, and puts the tuple they arrive with
-//! into the classifier's index of slots ([`Keys`]). From then on the classifier forwards what it fully understands and
-//! counts it there; everything else comes to the worker as before, which alone owns the flow. It **demotes** by one
-//! store that ends the slot, at once and without a system call, and takes over what was counted.
+//! each direction leave with into a [`Slot`], and puts that slot into the [`Index`] that the classifier looks packets up in.
+//! Both lie in memory that it shares with the classifier, so neither is a system call. From then on the classifier
+//! forwards what it fully understands and counts it in the slot; everything else comes to the worker as before, which alone
+//! owns the flow. It **demotes** by one store that ends the slot, at once, and takes over what was counted.
 //!
 //! The lane is a cache. Where it is emptied, full or wrong nothing is lost but speed.
 //!
 //! A slot that has ended rests before it is used again, for longer than any run of the classifier may take, so that no
 //! packet is ever rewritten by half of one flow and half of another; and a packet uses a slot only if the slot itself
-//! names the packet's tuple and the generation that the index named.
+//! names the packet's tuple and the epoch in force ([`Epoch`]).
 //!
-//! Memory for a promoted IPv4 flow, both directions: two slots of 64 bytes, two entries of the index of 72 bytes and a
-//! bucket, and 12 bytes of its worker's; 4 bytes for each flow there may be.
+//! Memory for a promoted IPv4 flow, both directions: two slots of 64 bytes, entries of the index of 16 to 32 bytes, and 12
+//! bytes of its worker's; 4 bytes for each flow there may be.
 
 mod epoch;
 mod hop;
-mod keys;
+mod hash;
+mod index;
 mod memory;
+mod notices;
 mod ports;
 mod share;
 mod slot;
@@ -36,17 +38,21 @@ mod strays;
 pub(crate) mod classifier;
 
 pub use epoch::{Epoch, Flushes};
+pub(crate) use hash::{HASHED_WORDS, HashSecret};
 pub(crate) use hop::clear_hops;
 pub use hop::{Hop, HopId, Hops};
-pub use keys::{Key, Keys, SlotRef};
+#[cfg(test)]
+pub(crate) use index::BUCKET_ENTRIES;
+pub use index::{Bucket, Index, MOST_SLOTS};
 pub use memory::{Memory, Shared};
+pub use notices::Notices;
 pub use ports::UsablePorts;
 pub use promoted::{Counted, Lane, LaneCounters};
 pub use settings::{LaneSettings, Lanes};
 pub use share::WorkerLane;
 pub use slot::{Entry, Seen, Slot, Ticks};
-pub use slots::{PairId, Slots};
-pub(crate) use slots::{end_slots, live_tuple};
+pub(crate) use slots::end_slots;
+pub use slots::{PairId, SlotId, Slots};
 pub use strays::{Fate, STRAYS_A_TURN, Stray};
 pub use why_not::{FlowLane, WhyNot};
-pub use work::KEYS_A_TURN;
+pub use work::FLOWS_A_TURN;

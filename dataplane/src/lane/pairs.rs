@@ -22,7 +22,6 @@ pub(super) struct Pairs {
     /// All there are.
     total: u32,
     live: u32,
-    generation: u32,
 }
 
 /// No pair.
@@ -37,7 +36,6 @@ impl Pairs {
             reached: 0,
             total: total as u32,
             live: 0,
-            generation: 0,
         }
     }
 
@@ -82,10 +80,9 @@ impl Pairs {
         Some(pair)
     }
 
-    /// A pair was found that somebody has used before, in this generation. It is nobody's, and not free. Such pairs are
-    /// found in their order, before any is taken.
-    pub(super) fn found(&mut self, pair: PairId, generation: u32) {
-        self.generation = self.generation.max(generation);
+    /// A pair was found that somebody has used before. It is nobody's, and not free. Such pairs are found in their order,
+    /// before any is taken.
+    pub(super) fn found(&mut self, pair: PairId) {
         self.ended.extend((self.reached..pair.0).map(|before| (PairId(before), Millis::default())));
         self.reached = self.reached.max(pair.0 + 1);
     }
@@ -108,12 +105,6 @@ impl Pairs {
     /// A pair that was found and is nobody's has ended.
     pub(super) fn free(&mut self, pair: PairId, now: Millis) {
         self.ended.push_back((pair, now));
-    }
-
-    /// A number that no pair has had for a long time, and not 0.
-    pub(super) fn next_generation(&mut self) -> u32 {
-        self.generation = self.generation.checked_add(1).unwrap_or(1);
-        self.generation
     }
 }
 
@@ -143,12 +134,5 @@ mod tests {
         assert_eq!(pairs.take(flow(0), start.after(REST)), Some(second));
         assert_eq!((pairs.live(), pairs.reached()), (2, 2));
         assert_eq!(pairs.take(flow(10), start.after(REST)), None, "no such flow");
-    }
-
-    #[test]
-    fn generations_come_round_without_zero() {
-        let mut pairs = Pairs::new(1, 1);
-        pairs.generation = u32::MAX - 1;
-        assert_eq!([(); 3].map(|()| pairs.next_generation()), [u32::MAX, 1, 2]);
     }
 }

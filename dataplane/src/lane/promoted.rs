@@ -3,14 +3,12 @@
 //! In: flows that are busy ([`FlowTable::settle`](crate::state::FlowTable::settle)), told apart by `Promoted::look`; flows that end or change. Out:
 //! slots and keys for the classifier, and what it counted, for accounts and timeouts.
 //!
-//! A flow enters in [`Lane::work`], between two batches, and leaves by [`Lane::end`], which is two stores: from there on
-//! the classifier sends its packets to the worker. Its keys are taken out of the index later, with others: until then
-//! they name a generation that is over. A key is put in only when none waits to be taken out, so that the last word about a
-//! tuple is the newest.
+//! A flow enters in [`Lane::work`], between two batches, and leaves by [`Lane::end`], which is two stores, and two more for
+//! the index: from there on the classifier sends its packets to the worker.
 
 use super::{
-    Entry, Epoch, FlowLane, HopId, Key, Seen, WhyNot, WorkerLane, clock::Clock, last_ways::LastWays,
-    pairs::Pairs, strays::Strays,
+    Entry, Epoch, FlowLane, HopId, Seen, WhyNot, WorkerLane, clock::Clock, last_ways::LastWays, pairs::Pairs,
+    strays::Strays,
 };
 use crate::{
     state::{
@@ -37,7 +35,7 @@ pub struct LaneCounters {
     pub promoted: u64,
     /// Flows that were demoted, or ended in it.
     pub demoted: u64,
-    /// Promotions put off for want of slots or keys.
+    /// Promotions put off for want of slots, or of room in the index.
     pub refused_full: u64,
     /// Promotions put off because of a flow's way: unknown, a port that takes no redirects, tags that differ.
     pub refused_way: u64,
@@ -87,10 +85,6 @@ pub(super) struct Promoted<F: Family> {
     pub(super) clock: Clock,
     pub(super) pairs: Pairs,
     pub(super) ways: LastWays,
-    /// Tuples whose keys are to be taken out.
-    pub(super) removals: Vec<Tuple<F>>,
-    /// Keys that are about to be put in.
-    pub(super) keys: Vec<Key<F>>,
     /// By pair: what of it is in `counters`.
     pub(super) booked_packets: Box<[u32]>,
     /// The same.
@@ -117,8 +111,6 @@ impl<F: Family> Lane<F> {
             clock: Clock::new(start),
             pairs: Pairs::new(pairs, flows),
             ways: LastWays::new(worker, flows),
-            removals: Vec::with_capacity(pairs.min(1 << 10)),
-            keys: Vec::with_capacity(pairs.min(1 << 10)),
             booked_packets: vec![0; pairs].into_boxed_slice(),
             booked_bytes: vec![0; pairs].into_boxed_slice(),
             hand: 0,
@@ -239,7 +231,9 @@ impl<F: Family> Promoted<F> {
         let pair = self.pairs.end(id, now)?;
         self.lane.slots.end(pair);
         self.ways.ended(last_hop, now);
-        self.removals.extend(tuples);
+        for (tuple, slot) in tuples.iter().zip(self.lane.slots.ids(pair)) {
+            self.lane.index.remove(tuple, slot);
+        }
         self.counters.demoted += 1;
         let seen = self.lane.slots.seen(pair);
         self.book(pair, &seen);

@@ -1,7 +1,7 @@
 //! One direction of a promoted flow, as the classifier reads it: `struct lane_slot4` and `struct lane_slot6` of `lane.h`.
 //!
-//! The worker that owns the slot writes all of it while it is not live; then the classifier alone counts in it. A live
-//! slot's epoch, hop and end may be written at any time, by one store each. IPv4: one cache line; IPv6: two.
+//! The worker that owns the slot writes all of it while it has no epoch; then the classifier alone counts in it. A live
+//! slot's epoch and hop may be written at any time, by one store each. IPv4: one cache line; IPv6: two.
 
 use super::{Epoch, HopId};
 use crate::{
@@ -13,7 +13,8 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-/// A moment as the classifier notes it: the monotonic clock in units of 2²⁰ ns, about a millisecond, in 32 bits.
+/// A moment as the classifier notes it, which workers tell it ([`Notices`](super::Notices)): the monotonic clock in units
+/// of 2²⁰ ns, about a millisecond, in 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ticks(pub u32);
 
@@ -21,8 +22,7 @@ pub struct Ticks(pub u32);
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Slot<F: Family> {
-    /// The generation, or 0: nobody's.
-    pub(super) live: AtomicU32,
+    /// [`Epoch::NONE`]: it is nobody's.
     pub(super) epoch: AtomicU32,
     pub(super) arrives: F::Words,
     pub(super) leaves: F::Words,
@@ -35,13 +35,13 @@ pub struct Slot<F: Family> {
     pub(super) acked: AtomicU32,
     pub(super) last_seen: AtomicU32,
     pub(super) packets: AtomicU32,
+    reserved: AtomicU32,
     pub(super) bytes: AtomicU64,
 }
 
 impl<F: Family> Default for Slot<F> {
     fn default() -> Self {
         Self {
-            live: AtomicU32::default(),
             epoch: AtomicU32::default(),
             arrives: F::Words::default(),
             leaves: F::Words::default(),
@@ -51,6 +51,7 @@ impl<F: Family> Default for Slot<F> {
             acked: AtomicU32::default(),
             last_seen: AtomicU32::default(),
             packets: AtomicU32::default(),
+            reserved: AtomicU32::default(),
             bytes: AtomicU64::default(),
         }
     }
@@ -89,29 +90,32 @@ pub struct Seen {
 }
 
 impl<F: Family> Slot<F> {
-    /// Writes a slot that is not live, and makes it so.
-    pub(super) fn write(&self, generation: u32, entry: &Entry<F>) {
+    /// Writes a slot that is nobody's, and makes it live.
+    pub(super) fn write(&self, entry: &Entry<F>) {
         let Entry { arrives, leaves, deltas, hop, came_by, epoch, acked } = entry;
         store(&self.arrives, arrives);
         store(&self.leaves, leaves);
         self.deltas
             .store(u32::from(deltas.header.bits()) | u32::from(deltas.transport.bits()) << 16, Relaxed);
-        self.epoch.store(epoch.0, Relaxed);
         self.hop.store(hop.0, Relaxed);
         self.came_by.store(came_by.unwrap_or_default().0, Relaxed);
         self.acked.store(*acked, Relaxed);
         self.packets.store(0, Relaxed);
         self.bytes.store(0, Relaxed);
-        self.live.store(generation, Release);
+        self.epoch.store(epoch.0, Release);
     }
 
-    /// The generation, and what was written; `None`: it is not live. For who finds slots that another process wrote.
-    pub(super) fn read(&self) -> Option<(u32, Entry<F>)> {
-        let generation = Some(self.live.load(Acquire)).filter(|live| *live != 0)?;
+    /// From now on it is nobody's.
+    pub(super) fn end(&self) {
+        self.epoch.store(Epoch::NONE.0, Release);
+    }
+
+    /// What was written; `None`: it is nobody's. For who finds slots that another process wrote.
+    pub(super) fn read(&self) -> Option<Entry<F>> {
+        let epoch = Some(Epoch(self.epoch.load(Acquire))).filter(|epoch| *epoch != Epoch::NONE)?;
         let deltas = self.deltas.load(Relaxed);
-        let epoch = Epoch(self.epoch.load(Relaxed));
         let hop = |hop: &AtomicU32| HopId(hop.load(Relaxed));
-        let entry = Entry {
+        Some(Entry {
             arrives: load(&self.arrives, epoch),
             leaves: load(&self.leaves, epoch),
             deltas: Deltas {
@@ -122,8 +126,7 @@ impl<F: Family> Slot<F> {
             came_by: Some(hop(&self.came_by)).filter(|hop| *hop != HopId::default()),
             epoch,
             acked: self.acked.load(Relaxed),
-        };
-        Some((generation, entry))
+        })
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -199,8 +202,10 @@ mod tests {
         };
         let slot = Slot::<V6>::default();
         assert_eq!(slot.read(), None);
-        slot.write(5, &entry);
-        assert_eq!(slot.read(), Some((5, entry)));
+        slot.write(&entry);
+        assert_eq!(slot.read(), Some(entry));
         assert_eq!(slot.seen(), Seen::default());
+        slot.end();
+        assert_eq!(slot.read(), None);
     }
 }

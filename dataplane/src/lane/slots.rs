@@ -1,15 +1,13 @@
-//! A worker's share of the slots: pairs, one slot for each direction of a flow.
+//! A worker's share of the slots: pairs, one slot for each direction of a flow. All forward slots lie before all reply
+//! ones: where most packets go one way, their slots are close to each other.
 
-use super::{Entry, Epoch, HopId, Memory, Seen, Slot, SlotRef};
-use crate::{
-    state::{Direction, Tuple},
-    wire::Family,
-};
+use super::{Entry, Epoch, HopId, Memory, Seen, Slot};
+use crate::{state::Direction, wire::Family};
 use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::Ordering::{Acquire, Relaxed, Release},
+        atomic::Ordering::{Acquire, Relaxed},
     },
 };
 
@@ -17,20 +15,25 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PairId(pub u32);
 
+/// The number of a slot among all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SlotId(pub u32);
+
 /// Ends all pairs of which a slot points to one of these hops. How many.
 pub(crate) fn end_slots<F: Family>(slots: &Memory<Slot<F>>, hops: &Range<u32>) -> usize {
     let points_there = |slot: &Slot<F>| {
         let used = [slot.hop.load(Relaxed), slot.came_by.load(Relaxed)];
-        slot.live.load(Acquire) != 0 && used.iter().any(|hop| hops.contains(hop) && *hop != 0)
+        slot.epoch.load(Acquire) != Epoch::NONE.0 && used.iter().any(|hop| hops.contains(hop) && *hop != 0)
     };
-    let pairs = slots.chunks_exact(2).filter(|pair| pair.iter().any(points_there));
-    pairs.map(|pair| pair.iter().for_each(|slot| slot.live.store(0, Release))).count()
-}
-
-/// What packets of a slot arrive with, if it is live in the generation that was named.
-pub(crate) fn live_tuple<F: Family>(slots: &Memory<Slot<F>>, named: SlotRef) -> Option<Tuple<F>> {
-    let (generation, entry) = slots.get(named.0 as u32 as usize)?.read()?;
-    (u64::from(generation) == named.0 >> 32).then_some(entry.arrives)
+    let (forward, reply) = slots.split_at(slots.len() / 2);
+    let mut ended = 0;
+    for pair in forward.iter().zip(reply).map(<[_; 2]>::from) {
+        if pair.iter().any(|slot| points_there(slot)) {
+            pair.iter().for_each(|slot| slot.end());
+            ended += 1;
+        }
+    }
+    ended
 }
 
 /// See the module.
@@ -58,33 +61,28 @@ impl<F: Family> Slots<F> {
         self.pairs.is_empty()
     }
 
-    fn number(&self, pair: PairId, direction: Direction) -> usize {
-        2 * (self.pairs.start + pair.0) as usize + direction as usize
+    /// The slots of a pair, by [`Direction`].
+    pub fn ids(&self, pair: PairId) -> [SlotId; 2] {
+        let forward = self.pairs.start + pair.0;
+        [SlotId(forward), SlotId(forward + (self.memory.len() / 2) as u32)]
     }
 
     fn slot(&self, pair: PairId, direction: Direction) -> &Slot<F> {
-        &self.memory[self.number(pair, direction)]
+        &self.memory[self.ids(pair)[direction as usize].0 as usize]
     }
 
-    /// Writes both slots of a pair that has rested, by [`Direction`], and makes them live. What the index is to have for
-    /// them. `generation` is not 0, and not one that the pair had lately.
-    pub fn write(&self, pair: PairId, generation: u32, entries: &[Entry<F>; 2]) -> [SlotRef; 2] {
+    /// Writes both slots of a pair that has rested, by [`Direction`], and makes them live. Which they are.
+    pub fn write(&self, pair: PairId, entries: &[Entry<F>; 2]) -> [SlotId; 2] {
         for direction in [Direction::Forward, Direction::Reply] {
-            self.slot(pair, direction).write(generation, &entries[direction as usize]);
+            self.slot(pair, direction).write(&entries[direction as usize]);
         }
-        self.refs(pair, generation)
-    }
-
-    /// What the index is to have for a pair in this generation, by [`Direction`].
-    pub fn refs(&self, pair: PairId, generation: u32) -> [SlotRef; 2] {
-        [Direction::Forward, Direction::Reply]
-            .map(|direction| SlotRef(self.number(pair, direction) as u64 | u64::from(generation) << 32))
+        self.ids(pair)
     }
 
     /// Ends a pair: from now on the classifier uses neither of its slots.
     pub fn end(&self, pair: PairId) {
         for direction in [Direction::Forward, Direction::Reply] {
-            self.slot(pair, direction).live.store(0, Release);
+            self.slot(pair, direction).end();
         }
     }
 
@@ -115,10 +113,8 @@ impl<F: Family> Slots<F> {
         words.iter().all(|word| word.load(Relaxed) == 0)
     }
 
-    /// The generation of a live pair, and what it was written with, by [`Direction`].
-    pub fn read(&self, pair: PairId) -> Option<(u32, [Entry<F>; 2])> {
-        let (generation, forward) = self.slot(pair, Direction::Forward).read()?;
-        let (other, reply) = self.slot(pair, Direction::Reply).read()?;
-        (generation == other).then_some((generation, [forward, reply]))
+    /// What a live pair was written with, by [`Direction`].
+    pub fn read(&self, pair: PairId) -> Option<[Entry<F>; 2]> {
+        Some([self.slot(pair, Direction::Forward).read()?, self.slot(pair, Direction::Reply).read()?])
     }
 }

@@ -8,7 +8,7 @@
 //! Control has taken out of the index what names no live slot, and ended what would use hops that are this process's
 //! (`xdp/lane/maps.rs`).
 
-use super::{Counted, Entry, HopId, Key, Lane, PairId, SlotRef, promoted::Promoted};
+use super::{Counted, Entry, HopId, Lane, PairId, promoted::Promoted};
 use crate::{
     io::BATCH,
     state::{FlowId, FlowTable, LastHops, Millis, Record, Tuple},
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Pairs that are shown in a turn: each is a few look-ups, and two keys.
+/// Pairs that are shown in a turn: each is a few look-ups.
 pub const STRAYS_A_TURN: usize = BATCH / 4;
 
 /// See the module.
@@ -55,7 +55,6 @@ impl<F: Family> Strays<F> {
 #[derive(Debug)]
 pub struct Stray<F: Family> {
     pair: PairId,
-    slots: [SlotRef; 2],
     /// What its slots say, by [`Direction`](crate::state::Direction).
     pub entries: [Entry<F>; 2],
     /// What was counted in it.
@@ -112,7 +111,7 @@ impl<F: Family> Lane<F> {
         let Some(promoted) = &mut self.0 else { return found };
         let Some(mut strays) = promoted.strays.take() else { return found };
         let are_due = strays.are_due(promoted.clock.now());
-        while are_due && promoted.removals.is_empty() && strays.hand < strays.all.len() && !found.is_full() {
+        while are_due && strays.hand < strays.all.len() && !found.is_full() {
             let pair = strays.all[strays.hand];
             strays.hand += 1;
             found.extend(promoted.stray(pair, &strays));
@@ -137,21 +136,15 @@ impl<F: Family> Lane<F> {
             strays.since.get_or_insert(now);
         }
         let is_over = strays.since.is_some_and(|since| now.since(since) >= PATIENCE);
-        promoted.keys.clear();
-        let mut adopted = ArrayVec::<FlowId, STRAYS_A_TURN>::new();
+        let mut adopted = 0;
         for (stray, fate) in decided {
             match fate {
-                Fate::Adopted(id) if promoted.adopt(stray, *id, table, last_hops, tables) => {
-                    adopted.push(*id)
-                }
+                Fate::Adopted(id) if promoted.adopt(stray, *id, table, last_hops, tables) => adopted += 1,
                 Fate::Later if !is_over => {}
                 Fate::Adopted(_) | Fate::Later | Fate::Ended => promoted.end_stray(stray.pair, now),
             }
         }
-        if !adopted.is_empty() {
-            promoted.put_adopted_keys_in(table, &adopted);
-        }
-        promoted.end_round(adopted.len());
+        promoted.end_round(adopted);
     }
 }
 
@@ -164,16 +157,16 @@ impl<F: Family> Promoted<F> {
             // What a former process has counted is not ours.
             let seen = self.lane.slots.seen(pair);
             self.skip(pair, &seen);
-            let Some((generation, entries)) = self.lane.slots.read(pair) else {
+            let Some(entries) = self.lane.slots.read(pair) else {
                 if !self.lane.slots.is_fresh(pair) {
                     // Nobody knows when it ended. One of its slots may be live, if nobody had the time to end both.
                     self.lane.slots.end(pair);
-                    self.pairs.found(pair, 0);
+                    self.pairs.found(pair);
                     self.pairs.free(pair, self.clock.now());
                 }
                 continue;
             };
-            self.pairs.found(pair, generation);
+            self.pairs.found(pair);
             all.push(pair);
             of_tuple.extend(entries.iter().map(|entry| (entry.arrives, pair)));
         }
@@ -185,17 +178,17 @@ impl<F: Family> Promoted<F> {
 
     /// The pair, if it is one still.
     fn stray(&self, pair: PairId, strays: &Strays<F>) -> Option<Stray<F>> {
-        let (generation, entries) = self.lane.slots.read(pair)?;
+        let entries = self.lane.slots.read(pair)?;
         entries.iter().any(|entry| strays.of_tuple.get(&entry.arrives) == Some(&pair)).then(|| Stray {
             pair,
-            slots: self.lane.slots.refs(pair, generation),
             counted: self.counted(self.lane.slots.seen(pair)),
             last_hop: self.lane.hops.get(entries[1].hop).map(|(link, _)| link),
             entries,
         })
     }
 
-    /// Gives a flow the pair. `false`: it may not be in the lane, or its last hop has no place.
+    /// Gives a flow the pair. `false`: it may not be in the lane, or its last hop has no place. Most pairs are in the index
+    /// already; but not those of a process that died while it wrote them.
     fn adopt(
         &mut self,
         stray: &Stray<F>,
@@ -206,13 +199,12 @@ impl<F: Family> Promoted<F> {
     ) -> bool {
         let Some(record) = table.record(id) else { return false };
         let Some([out, back]) = self.places(record, last_hops, tables) else { return false };
-        if !self.pairs.give(stray.pair, id) {
+        let slots = self.lane.slots.ids(stray.pair);
+        if !self.put_in(&stray.entries, slots) || !self.pairs.give(stray.pair, id) {
             return false;
         }
         self.lane.slots.set_hops(stray.pair, [out, back]);
         self.lane.slots.set_epoch(stray.pair, self.epoch(stray.entries[0].arrives.transport, tables));
-        let keys = stray.entries.iter().zip(stray.slots);
-        self.keys.extend(keys.map(|(entry, slot)| Key { tuple: entry.arrives, slot }));
         self.forget_stray(&stray.entries);
         true
     }
@@ -222,19 +214,13 @@ impl<F: Family> Promoted<F> {
         Some([self.lane.hops.next(record.next_hop)?, self.ready(record.last_hop, &back)?])
     }
 
-    /// Most are in already; but those are not of a process that died between writing slots and keys.
-    fn put_adopted_keys_in(&mut self, table: &mut FlowTable<F>, flows: &[FlowId]) {
-        let inserted = self.lane.keys.insert(&self.keys) / 2;
-        for id in flows.iter().skip(inserted) {
-            self.demote(table, *id);
-        }
-    }
-
     fn end_stray(&mut self, pair: PairId, now: Millis) {
-        let Some((_, entries)) = self.lane.slots.read(pair) else { return };
+        let Some(entries) = self.lane.slots.read(pair) else { return };
         self.lane.slots.end(pair);
         self.pairs.free(pair, now);
-        self.removals.extend(entries.iter().map(|entry| entry.arrives));
+        for (entry, slot) in entries.iter().zip(self.lane.slots.ids(pair)) {
+            self.lane.index.remove(&entry.arrives, slot);
+        }
         self.forget_stray(&entries);
     }
 

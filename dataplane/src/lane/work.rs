@@ -1,11 +1,11 @@
-//! What is done for the lane between two batches, when the packets of the last one have left: keys are taken out, busy
-//! flows promoted, counters looked at.
+//! What is done for the lane between two batches, when the packets of the last one have left: busy flows are promoted,
+//! counters looked at.
 //!
-//! Bounded, because packets wait meanwhile: [`KEYS_A_TURN`] keys, [`PAIRS_A_TURN`] pairs. What does not fit waits for
+//! Bounded, because packets wait meanwhile: [`FLOWS_A_TURN`] flows, [`PAIRS_A_TURN`] pairs. What does not fit waits for
 //! the next turn; where too many wait, a flow has to show itself busy again.
 
 use super::{
-    Key, Lane, PairId, Seen,
+    Entry, Lane, PairId, Seen, SlotId,
     promoted::{Promoted, WayBack},
 };
 use crate::{
@@ -13,11 +13,10 @@ use crate::{
     table::Tables,
     wire::Family,
 };
-use arrayvec::ArrayVec;
 
-/// Keys that are put in or taken out in a turn, of both families: 23 µs where the kernel's map is in the cache, twice that
-/// where it is not (`xdp/lane/keys.rs`).
-pub const KEYS_A_TURN: usize = 80;
+/// Flows that are promoted in a turn, of both families: about 25 µs where nothing is in the cache
+/// (`path/tests/lane_cost.rs`).
+pub const FLOWS_A_TURN: usize = 48;
 
 /// Pairs whose counters are looked at in a turn: two or three misses each.
 const PAIRS_A_TURN: usize = 128;
@@ -30,7 +29,7 @@ const MOST_PACKETS: u32 = 1 << 31;
 
 impl<F: Family> Lane<F> {
     /// See the module. The flows are those of `table`, and `tables` those that the last batch was decided by. There is room
-    /// for so many keys; returns how many were moved.
+    /// for so many flows; returns how many were promoted.
     pub fn work(
         &mut self,
         table: &mut FlowTable<F>,
@@ -45,33 +44,27 @@ impl<F: Family> Lane<F> {
         if !promoted.has_begun {
             promoted.pairs.rest_from(now);
             promoted.has_begun = true;
+            promoted.tell_time();
         }
         promoted.ways.follow(&promoted.lane.hops, &tables.port_mtus);
-        let mut moved = promoted.take_keys_out(room);
-        if table.has_busy() {
-            moved += promoted.promote(table, last_hops, tables, room - moved);
-        }
+        let flows = match table.has_busy() {
+            true => promoted.promote(table, last_hops, tables, room),
+            false => 0,
+        };
         if passed > 0 {
+            promoted.tell_time();
             promoted.look_round(table, passed);
         }
-        moved
+        flows
     }
 }
 
 impl<F: Family> Promoted<F> {
-    /// How many were.
-    fn take_keys_out(&mut self, room: usize) -> usize {
-        let rest = self.removals.len().saturating_sub(room);
-        let due = &self.removals[rest..];
-        let count = due.len();
-        if count > 0 {
-            self.lane.keys.remove(due);
-            self.removals.truncate(rest);
-        }
-        count
+    fn tell_time(&self) {
+        self.lane.notices[0].tell_time(self.clock.ticks());
     }
 
-    /// Promotes the busy flows that may be in the lane, as many as there is room for in this turn. How many keys that takes.
+    /// Promotes the busy flows that may be in the lane, as many as there is room for in this turn. How many.
     #[cold]
     fn promote(
         &mut self,
@@ -80,9 +73,7 @@ impl<F: Family> Promoted<F> {
         tables: &Tables<F>,
         room: usize,
     ) -> usize {
-        let room = if self.removals.is_empty() { room / 2 } else { 0 };
-        let mut flows = ArrayVec::<FlowId, { KEYS_A_TURN / 2 }>::new();
-        self.keys.clear();
+        let mut promoted = 0;
         for id in table.take_busy() {
             let Some(record) = table.record(id) else { continue };
             let looked = self.look(record, last_hops, tables);
@@ -97,19 +88,17 @@ impl<F: Family> Promoted<F> {
                     continue;
                 }
             };
-            if flows.len() == room {
+            if promoted == room {
                 table.note_busy(id);
                 continue;
             }
             match self.write(id, record, &back, tables) {
-                Some(()) => flows.push(id),
+                Some(()) => promoted += 1,
                 None => self.counters.refused_full += 1,
             }
         }
-        if !flows.is_empty() {
-            self.put_keys_in(table, &flows);
-        }
-        self.keys.len()
+        self.counters.promoted += promoted as u64;
+        promoted
     }
 
     /// A flow that is in the lane gets the epoch in force; or leaves, if it may be there no more.
@@ -123,7 +112,7 @@ impl<F: Family> Promoted<F> {
         }
     }
 
-    /// Writes the slots of a flow, and notes their keys. `None`: there are none that have rested.
+    /// Writes the slots of a flow, and puts them into the index. `None`: there is no room, or none yet.
     fn write(
         &mut self,
         id: FlowId,
@@ -133,26 +122,25 @@ impl<F: Family> Promoted<F> {
     ) -> Option<()> {
         let entries = self.entries(record, back, tables)?;
         let pair = self.pairs.take(id, self.clock.now())?;
+        if !self.put_in(&entries, self.lane.slots.ids(pair)) {
+            self.pairs.end(id, self.clock.now());
+            return None;
+        }
         // What was counted between the end of the last flow and that of its last run.
         self.book(pair, &self.lane.slots.seen(pair));
-        let generation = self.pairs.next_generation();
-        let slots = self.lane.slots.write(pair, generation, &entries);
+        self.lane.slots.write(pair, &entries);
         self.forget(pair);
-        let keys = entries.iter().zip(slots).map(|(entry, slot)| Key { tuple: entry.arrives, slot });
-        self.keys.extend(keys);
         Some(())
     }
 
-    /// Puts in the keys of these flows, two each. Flows whose keys found no room go on without.
-    fn put_keys_in(&mut self, table: &mut FlowTable<F>, flows: &[FlowId]) {
-        let inserted = self.lane.keys.insert(&self.keys);
-        let promoted = inserted / 2;
-        self.counters.promoted += promoted as u64;
-        for id in &flows[promoted.min(flows.len())..] {
-            self.demote(table, *id);
-            self.counters.demoted -= 1;
-            self.counters.refused_full += 1;
+    /// Has the index name these slots, both or none. Whether it does.
+    pub(super) fn put_in(&self, entries: &[Entry<F>; 2], slots: [SlotId; 2]) -> bool {
+        let index = &self.lane.index;
+        let is_in = entries.iter().zip(slots).all(|(entry, slot)| index.insert(&entry.arrives, slot));
+        if !is_in {
+            entries.iter().zip(slots).for_each(|(entry, slot)| index.remove(&entry.arrives, slot));
         }
+        is_in
     }
 
     /// Takes a flow that goes on out of the lane.
@@ -201,7 +189,7 @@ impl<F: Family> Promoted<F> {
     /// Demotes the flow of a pair that has counted much, so that it is promoted again.
     #[cold]
     fn count_anew(&mut self, table: &mut FlowTable<F>, pair: PairId) {
-        let Some((_, [forward, _])) = self.lane.slots.read(pair) else { return };
+        let Some([forward, _]) = self.lane.slots.read(pair) else { return };
         if let Some(found) = table.find(table.hash(&forward.arrives), &forward.arrives) {
             self.demote(table, found.id);
             table.arm(found.id);

@@ -45,7 +45,7 @@ pub use verdict::{DropReason, ReplyKind, Verdict};
 
 use crate::{
     io::{BATCH, Frame},
-    lane::{KEYS_A_TURN, Lanes},
+    lane::{FLOWS_A_TURN, Lanes},
     state::{
         AffinityTable, Datagrams, Direction, Entry, FlowId, Flows, Fragments, FreePlaces, HELD, Millis,
         Place, SnatPorts, Timeouts, TokenBucket, Waiting, Way, Ways,
@@ -253,11 +253,11 @@ impl Path {
         // Neither keeps the other waiting.
         self.is_v6_first = !self.is_v6_first;
         if self.is_v6_first {
-            let moved = v6.work_lane(&snapshot.v6, now, KEYS_A_TURN);
-            v4.work_lane(&snapshot.v4, now, KEYS_A_TURN - moved);
+            let moved = v6.work_lane(&snapshot.v6, now, FLOWS_A_TURN);
+            v4.work_lane(&snapshot.v4, now, FLOWS_A_TURN - moved);
         } else {
-            let moved = v4.work_lane(&snapshot.v4, now, KEYS_A_TURN);
-            v6.work_lane(&snapshot.v6, now, KEYS_A_TURN - moved);
+            let moved = v4.work_lane(&snapshot.v4, now, FLOWS_A_TURN);
+            v6.work_lane(&snapshot.v6, now, FLOWS_A_TURN - moved);
         }
         self.has_strays() && self.adopt(snapshot, now)
     }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     io::{BATCH, Frame, FrameBatch, MemoryIo, PacketIo, PortId},
-    lane::SlotRef,
+    lane::SlotId,
     state::{AffinityTable, Flow, Fragments, Millis, Place, SnatPorts, Tuple},
     table::{
         Backend, BackendId, Endpoints, Locality, NextHop, NextHopId, PinId, Pins, Prefix, Ring, Service,
@@ -90,7 +90,7 @@ pub(crate) struct Outcome {
     /// The frames that left instead, if it was cut.
     pub(crate) pieces: Vec<Vec<u8>>,
     /// The slot by which the classifier sent it on, if no worker had it.
-    pub(crate) slot: Option<SlotRef>,
+    pub(crate) slot: Option<SlotId>,
 }
 
 impl Outcome {

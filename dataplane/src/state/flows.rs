@@ -131,11 +131,11 @@ impl<F: Family> Flows<F> {
         self.lane = Lane::on(lane, worker, self.table.capacity(), start);
     }
 
-    /// Does for the lane what is due between batches, with at most so many keys. How many it took.
+    /// Does for the lane what is due between batches, and promotes at most so many flows. How many it promoted.
     #[inline]
-    pub fn work_lane(&mut self, tables: &Tables<F>, now: Millis, keys: usize) -> usize {
+    pub fn work_lane(&mut self, tables: &Tables<F>, now: Millis, flows: usize) -> usize {
         match self.lane.is_on() {
-            true => self.lane.work(&mut self.table, &self.last_hops, tables, now, keys),
+            true => self.lane.work(&mut self.table, &self.last_hops, tables, now, flows),
             false => 0,
         }
     }

@@ -321,16 +321,16 @@ INLINE int open_ethernet(struct xdp_md *ctx, __u32 *at)
 	return be16(type);
 }
 
-INLINE enum verdict judge(struct xdp_md *ctx, struct interface *interface)
+/* `type` is that of what is `at` bytes into the frame. */
+INLINE enum verdict judge(struct xdp_md *ctx, int type, __u32 at, struct interface *interface)
 {
 	int backend = interface->flags & BACKEND_ROLE;
-	__u32 at = 0;
 
-	switch (open_ethernet(ctx, &at)) {
+	switch (type) {
 	case ETH_P_IP:
-		return lane4(ctx, at, interface->slot) ? REDIRECT_LANE : judge4(ctx, at, backend);
+		return judge4(ctx, at, backend);
 	case ETH_P_IPV6:
-		return lane6(ctx, at, interface->slot) ? REDIRECT_LANE : judge6(ctx, at, backend);
+		return judge6(ctx, at, backend);
 	case CUT_SHORT:
 		return PASS_MALFORMED;
 	default:
@@ -338,19 +338,27 @@ INLINE enum verdict judge(struct xdp_md *ctx, struct interface *interface)
 	}
 }
 
+INLINE int takes_lane(struct xdp_md *ctx, int type, __u32 at)
+{
+	return (type == ETH_P_IP && lane4(ctx, at)) || (type == ETH_P_IPV6 && lane6(ctx, at));
+}
+
 SEC("xdp")
 int classify(struct xdp_md *ctx)
 {
+	__u32 ifindex = ctx->ingress_ifindex, queue = ctx->rx_queue_index, at = 0;
 	enum verdict verdict = PASS_UNKNOWN_INTERFACE;
-	__u32 ifindex = ctx->ingress_ifindex, queue = ctx->rx_queue_index;
-	struct interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
-	int action = XDP_PASS;
+	int type = open_ethernet(ctx, &at), action = XDP_PASS;
+	struct interface *interface;
 
+	if (takes_lane(ctx, type, at)) {
+		count(REDIRECT_LANE);
+		return XDP_REDIRECT;
+	}
+	interface = bpf_map_lookup_elem(&interfaces, &ifindex);
 	if (interface)
-		verdict = judge(ctx, interface);
-	if (verdict == REDIRECT_LANE) {
-		action = XDP_REDIRECT;
-	} else if (verdict >= REDIRECT_VIP) {
+		verdict = judge(ctx, type, at, interface);
+	if (verdict >= REDIRECT_VIP) {
 		action = XDP_DROP;
 		/* The helper answers XDP_DROP where no socket is bound. */
 		if (queue < QUEUES_PER_SLOT)

@@ -46,7 +46,6 @@ struct lane_packet {
 	__u32 at;     /* Its IP header. */
 	__u32 upper;  /* What is behind that. */
 	__u32 length; /* From the one to the end. */
-	__u32 port;
 	__u32 protocol;
 	__u32 acked;
 };
@@ -109,13 +108,57 @@ INLINE int is_steady(struct xdp_md *ctx, struct lane_packet *packet, __u32 lengt
 	       (flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK;
 }
 
-/* Whether slots of this epoch are in use; it tells of TCP or UDP, too. */
+INLINE const struct lane_notices *notices(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&lane_notices, &zero);
+}
+
+/* Whether slots of this epoch are in use; it tells of TCP or UDP, too. 0 is that of a slot which nobody has. */
 INLINE int is_in_force(__u32 epoch, const struct lane_packet *packet, int v6)
 {
-	__u32 key = 2 * v6 + (packet->protocol == IPPROTO_UDP);
-	__u32 *in_force = bpf_map_lookup_elem(&lane_epochs, &key);
+	const struct lane_notices *in_force = notices();
+	int udp = packet->protocol == IPPROTO_UDP;
 
-	return in_force && READ_ONCE(*in_force) == epoch;
+	return in_force && epoch && epoch == READ_ONCE(in_force->epochs[2 * v6 + udp]);
+}
+
+/* The hash of tuples: lane/hash.rs has the same. */
+INLINE __u64 hash_two(__u32 one, __u32 other, int key)
+{
+	return (__u64)(one + lane_hash_keys[key]) * (__u32)(other + lane_hash_keys[key + 1]);
+}
+
+INLINE __u32 hash_end(__u64 sum)
+{
+	return sum * lane_hash_multiplier >> 32;
+}
+
+INLINE __u32 hash4(const struct tuple4 *tuple, __u32 protocol)
+{
+	return hash_end(hash_two(tuple->ports, protocol, 0) + hash_two(tuple->addresses[0], tuple->addresses[1], 2));
+}
+
+INLINE __u32 hash6(const struct tuple6 *tuple, __u32 protocol)
+{
+	__u64 sum = hash_two(tuple->ports, protocol, 0);
+
+	for (int i = 0; i < 8; i += 2)
+		sum += hash_two(tuple->addresses[i], tuple->addresses[i + 1], 2 + i);
+	return hash_end(sum);
+}
+
+/* The number of the slot that an entry may name for this hash, from the first one looked at on; what is not below
+ * MOST_SLOTS is none. lane/index.rs has the same. */
+#define MOST_SLOTS ((1U << NUMBER_BITS) - 1)
+
+INLINE __u32 named(const struct lane_bucket *bucket, __u32 hash, __u32 nth)
+{
+	__u32 tag = hash & ~MOST_SLOTS, place = hash >> (NUMBER_BITS - 4) ^ nth;
+
+	place = BOUNDED(place, BUCKET_ENTRIES - 1);
+	return (READ_ONCE(bucket->entries[place]) ^ tag) - 1;
 }
 
 INLINE __u32 tags_of(const struct lane_packet *packet)
@@ -135,13 +178,21 @@ INLINE int has_tags_of(struct xdp_md *ctx, const struct lane_packet *packet, con
 	return (number < 1 || tags[0] == hop->vlan[0]) && (number < 2 || tags[1] == hop->vlan[1]);
 }
 
+/* Whether a frame came by this port. */
+INLINE int came_to(struct xdp_md *ctx, __u32 port)
+{
+	const struct lane_notices *of_ports = notices();
+
+	return of_ports && port < SLOTS && READ_ONCE(of_ports->interfaces[port]) == ctx->ingress_ifindex;
+}
+
 /* Whether a frame came by this hop: it goes from there to us, and hops are told the other way round. */
 INLINE int came_by(struct xdp_md *ctx, const struct lane_packet *packet, __u32 id)
 {
 	struct lane_hop *hop = bpf_map_lookup_elem(&lane_hops, &id);
 	__u16 *macs = bytes(ctx, 0, MACS_LEN);
 
-	if (!hop || !macs || hop->port != packet->port + 1 || hop->tags != tags_of(packet))
+	if (!hop || !macs || hop->tags != tags_of(packet) || !came_to(ctx, READ_ONCE(hop->port) - 1))
 		return 0;
 	if (macs[0] != hop->source[0] || macs[1] != hop->source[1] || macs[2] != hop->source[2])
 		return 0;
@@ -213,11 +264,12 @@ INLINE void set_ports(struct xdp_md *ctx, const struct lane_packet *packet, __u3
 /* A direction's packets come to one queue, but while a NIC is told otherwise they may come to two. */
 INLINE void account(const struct lane_packet *packet, struct lane_use *use, __u64 *bytes)
 {
-	__u64 now = has_coarse_clock ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
+	const struct lane_notices *clock = notices();
 
 	__sync_fetch_and_add(&use->packets, 1);
 	__sync_fetch_and_add(bytes, packet->length);
-	use->last_seen = now >> 20;
+	if (clock)
+		use->last_seen = READ_ONCE(clock->now);
 	if (packet->protocol == IPPROTO_TCP)
 		use->acked = packet->acked;
 }
@@ -232,14 +284,6 @@ INLINE int begin(struct lane_packet *packet, __u32 at, __u32 header)
 	return 1;
 }
 
-/* Whether a slot is live in the generation that the index named, and in force. */
-INLINE int is_named(__u64 slot_ref, const __u32 *live, const __u32 *epoch, const struct lane_packet *packet, int v6)
-{
-	__u32 generation = slot_ref >> 32;
-
-	return generation && READ_ONCE(*live) == generation && is_in_force(READ_ONCE(*epoch), packet, v6);
-}
-
 /* What both families do behind the IP header, and in front of it. */
 INLINE void leave(struct xdp_md *ctx, const struct lane_packet *packet, __u32 ports, const struct lane_hop *hop,
 		  struct lane_use *use, __u64 *bytes)
@@ -249,17 +293,61 @@ INLINE void leave(struct xdp_md *ctx, const struct lane_packet *packet, __u32 po
 	account(packet, use, bytes);
 }
 
+/* The slot of packets with this tuple, if it is in force. */
+INLINE struct lane_slot4 *find4(const struct tuple4 *tuple, const struct lane_packet *packet)
+{
+	__u32 hash = hash4(tuple, packet->protocol), row = hash & lane_last_bucket4, number;
+	struct lane_bucket *bucket = bpf_map_lookup_elem(&lane_index4, &row);
+	struct lane_slot4 *slot;
+
+	for (int nth = 0; bucket && nth < BUCKET_ENTRIES; nth++) {
+		number = named(bucket, hash, nth);
+		if (number >= MOST_SLOTS)
+			continue;
+		slot = bpf_map_lookup_elem(&lane_slots4, &number);
+		if (slot && slot->arrives.ports == tuple->ports &&
+		    slot->arrives.addresses[0] == tuple->addresses[0] &&
+		    slot->arrives.addresses[1] == tuple->addresses[1] &&
+		    is_in_force(READ_ONCE(slot->epoch), packet, 0))
+			return slot;
+	}
+	return 0;
+}
+
+INLINE int is_same6(const struct tuple6 *one, const struct tuple6 *other)
+{
+	for (int i = 0; i < 8; i++)
+		if (one->addresses[i] != other->addresses[i])
+			return 0;
+	return one->ports == other->ports;
+}
+
+INLINE struct lane_slot6 *find6(const struct tuple6 *tuple, const struct lane_packet *packet)
+{
+	__u32 hash = hash6(tuple, packet->protocol), row = hash & lane_last_bucket6, number;
+	struct lane_bucket *bucket = bpf_map_lookup_elem(&lane_index6, &row);
+	struct lane_slot6 *slot;
+
+	for (int nth = 0; bucket && nth < BUCKET_ENTRIES; nth++) {
+		number = named(bucket, hash, nth);
+		if (number >= MOST_SLOTS)
+			continue;
+		slot = bpf_map_lookup_elem(&lane_slots6, &number);
+		if (slot && is_same6(&slot->arrives, tuple) && is_in_force(READ_ONCE(slot->epoch), packet, 1))
+			return slot;
+	}
+	return 0;
+}
+
 /* Of both: at most two tags, and the header is where `at` says. Functions of their own for the verifier's sake: see
  * walk6 in packet.h. */
-__attribute__((noinline)) int lane4(struct xdp_md *ctx, __u32 at, __u32 port)
+__attribute__((noinline)) int lane4(struct xdp_md *ctx, __u32 at)
 {
-	struct lane_packet packet = { .port = port };
-	struct lane_key4 key = {};
+	struct lane_packet packet = {};
 	struct lane_slot4 *slot;
 	struct lane_hop *hop;
+	struct tuple4 tuple;
 	struct iphdr *ip;
-	__u64 *named, slot_ref;
-	__u32 number;
 	__be32 *ports;
 
 	if (!begin(&packet, at, sizeof(*ip)))
@@ -275,22 +363,11 @@ __attribute__((noinline)) int lane4(struct xdp_md *ctx, __u32 at, __u32 port)
 	ports = bytes(ctx, packet.upper, sizeof(*ports));
 	if (!ports)
 		return 0;
-	key.tuple.addresses[0] = ip->saddr;
-	key.tuple.addresses[1] = ip->daddr;
-	key.tuple.ports = *ports;
-	key.protocol = packet.protocol;
-	named = bpf_map_lookup_elem(&lane_index4, &key);
-	if (!named)
-		return 0;
-	slot_ref = READ_ONCE(*named);
-	number = slot_ref;
-	slot = bpf_map_lookup_elem(&lane_slots4, &number);
-	if (!slot || !is_named(slot_ref, &slot->live, &slot->epoch, &packet, 0))
-		return 0;
-	if (slot->arrives.addresses[0] != key.tuple.addresses[0] ||
-	    slot->arrives.addresses[1] != key.tuple.addresses[1] || slot->arrives.ports != key.tuple.ports)
-		return 0;
-	if (!is_header_valid(ip))
+	tuple.addresses[0] = ip->saddr;
+	tuple.addresses[1] = ip->daddr;
+	tuple.ports = *ports;
+	slot = find4(&tuple, &packet);
+	if (!slot || !is_header_valid(ip))
 		return 0;
 	hop = redirect(ctx, &packet, &slot->use);
 	ip = bytes(ctx, packet.at, sizeof(*ip));
@@ -304,15 +381,13 @@ __attribute__((noinline)) int lane4(struct xdp_md *ctx, __u32 at, __u32 port)
 	return 1;
 }
 
-__attribute__((noinline)) int lane6(struct xdp_md *ctx, __u32 at, __u32 port)
+__attribute__((noinline)) int lane6(struct xdp_md *ctx, __u32 at)
 {
-	struct lane_packet packet = { .port = port };
-	struct lane_key6 key = {};
+	struct lane_packet packet = {};
 	struct lane_slot6 *slot;
 	struct lane_hop *hop;
+	struct tuple6 tuple;
 	struct ipv6hdr *ip;
-	__u64 *named, slot_ref;
-	__u32 number;
 	__be32 *ports;
 
 	if (!begin(&packet, at, sizeof(*ip)))
@@ -329,21 +404,10 @@ __attribute__((noinline)) int lane6(struct xdp_md *ctx, __u32 at, __u32 port)
 	if (!ports)
 		return 0;
 	/* Source and destination, one behind the other. */
-	__builtin_memcpy(key.tuple.addresses, &ip->saddr, sizeof(key.tuple.addresses));
-	key.tuple.ports = *ports;
-	key.protocol = packet.protocol;
-	named = bpf_map_lookup_elem(&lane_index6, &key);
-	if (!named)
-		return 0;
-	slot_ref = READ_ONCE(*named);
-	number = slot_ref;
-	slot = bpf_map_lookup_elem(&lane_slots6, &number);
-	if (!slot || !is_named(slot_ref, &slot->live, &slot->epoch, &packet, 1))
-		return 0;
-	for (int i = 0; i < 8; i++)
-		if (slot->arrives.addresses[i] != key.tuple.addresses[i])
-			return 0;
-	if (slot->arrives.ports != key.tuple.ports)
+	__builtin_memcpy(tuple.addresses, &ip->saddr, sizeof(tuple.addresses));
+	tuple.ports = *ports;
+	slot = find6(&tuple, &packet);
+	if (!slot)
 		return 0;
 	hop = redirect(ctx, &packet, &slot->use);
 	ip = bytes(ctx, packet.at, sizeof(*ip));

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
-/* The fast lane, as userspace and the classifier share it: slots, hops, and the index that leads to them. The Rust side
- * is lane/slot.rs, lane/hop.rs and xdp/lane/. Sizes of the maps are set when they are loaded; what is written here is
- * what they have where there is no lane. */
+/* The fast lane, as userspace and the classifier share it: slots, the index that leads to them, hops, and what packets
+ * are held against. The Rust side is lane/{slot,index,hop,notices}.rs and xdp/lane/. Sizes of the maps are set when they
+ * are loaded; what is written here is what they have where there is no lane. */
 #ifndef PENSTOCK_LANE_H
 #define PENSTOCK_LANE_H
 
 #include "bpf.h"
+#include "maps.h"
 
 /* Set when loaded. Without the lane the verifier removes all of its code. */
 const volatile __u32 lane_is_on = 0;
-/* Whether the kernel has bpf_ktime_get_coarse_ns (5.11). */
-const volatile __u32 has_coarse_clock = 0;
+/* How many buckets the indices have, less one: a power of two less one. */
+const volatile __u32 lane_last_bucket4 = 0;
+const volatile __u32 lane_last_bucket6 = 0;
+
+/* The secret of the hash: lane/hash.rs says how it is used. */
+#define HASHED_WORDS 10
+const volatile __u32 lane_hash_keys[HASHED_WORDS] = {};
+const volatile __u64 lane_hash_multiplier = 0;
 
 /* A packet's addresses and ports, in the order of its headers and in their byte order. */
 struct tuple4 {
@@ -21,17 +28,6 @@ struct tuple4 {
 struct tuple6 {
 	__u32 addresses[8];
 	__u32 ports;
-};
-
-/* What the index is asked for. */
-struct lane_key4 {
-	struct tuple4 tuple;
-	__u32 protocol;
-};
-
-struct lane_key6 {
-	struct tuple6 tuple;
-	__u32 protocol;
 };
 
 /* What both families' slots have behind their tuples: lane/slot.rs says what it means. */
@@ -46,22 +42,29 @@ struct lane_use {
 };
 
 struct lane_slot4 {
-	__u32 live;
 	__u32 epoch;
 	struct tuple4 arrives;
 	struct tuple4 leaves;
 	struct lane_use use;
+	__u32 reserved;
 	__u64 bytes;
 } __attribute__((aligned(64)));
 
 struct lane_slot6 {
-	__u32 live;
 	__u32 epoch;
 	struct tuple6 arrives;
 	struct tuple6 leaves;
 	struct lane_use use;
+	__u32 reserved;
 	__u64 bytes;
 } __attribute__((aligned(64)));
+
+/* A line of the index. An entry is the number of a slot plus one, below eight bits of the hash; 0: it is free. */
+#define BUCKET_ENTRIES 16
+#define NUMBER_BITS 24
+struct lane_bucket {
+	__u32 entries[BUCKET_ENTRIES];
+};
 
 struct lane_hop {
 	__u16 destination[3];
@@ -72,19 +75,28 @@ struct lane_hop {
 	__u32 vlan[2];
 };
 
-/* Values are the number of a slot, and above it its generation. */
+/* What all packets are held against. */
+struct lane_notices {
+	__u32 epochs[4];         /* Those in force, by 2 * IPv6 + UDP. */
+	__u32 now;               /* The time, as the workers have it. */
+	__u32 reserved[11];
+	__u32 interfaces[SLOTS]; /* By port: the index of its interface, if the lane may use it, or 0. */
+};
+
 struct {
-	MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
+	MAP_UINT(map_flags, BPF_F_MMAPABLE);
 	MAP_UINT(max_entries, 1);
-	MAP_TYPE(key, struct lane_key4);
-	MAP_TYPE(value, __u64);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, struct lane_bucket);
 } lane_index4 SEC(".maps");
 
 struct {
-	MAP_UINT(type, BPF_MAP_TYPE_HASH);
+	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
+	MAP_UINT(map_flags, BPF_F_MMAPABLE);
 	MAP_UINT(max_entries, 1);
-	MAP_TYPE(key, struct lane_key6);
-	MAP_TYPE(value, __u64);
+	MAP_TYPE(key, __u32);
+	MAP_TYPE(value, struct lane_bucket);
 } lane_index6 SEC(".maps");
 
 struct {
@@ -111,13 +123,13 @@ struct {
 	MAP_TYPE(value, struct lane_hop);
 } lane_hops SEC(".maps");
 
-/* What slots must have to be used: by 2 * IPv6 + UDP. */
 struct {
 	MAP_UINT(type, BPF_MAP_TYPE_ARRAY);
-	MAP_UINT(max_entries, 4);
+	MAP_UINT(map_flags, BPF_F_MMAPABLE);
+	MAP_UINT(max_entries, 1);
 	MAP_TYPE(key, __u32);
-	MAP_TYPE(value, __u32);
-} lane_epochs SEC(".maps");
+	MAP_TYPE(value, struct lane_notices);
+} lane_notices SEC(".maps");
 
 /* The interfaces that a redirect to works, by port. */
 struct {

@@ -13,11 +13,12 @@ use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader, maps::MapData};
 
 use super::error::errno;
-use super::lane::{self, LaneMaps, LaneSize, Layout, LoadedMaps};
+use super::lane::{Globals, LaneMaps, LaneSize, Layout, LoadedMaps};
 use super::maps::{StateMaps, take_map};
 use super::pin::{self, FoundLink, Pins};
 use super::{ClassifierCounters, ClassifierError, ClassifierState, MAX_QUEUES};
 use crate::io::PortId;
+use crate::lane::HashSecret;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/classifier.bpf.o"));
 
@@ -87,11 +88,13 @@ impl Classifier {
     /// The earlier process' program goes on until [`attach`](Self::attach) puts this one in its place. So that nothing is
     /// lost, it is to know by then what it needs: [`grow`](Self::grow) comes before.
     pub fn load_with_lane(size: &LaneSize) -> Result<(Classifier, LaneMaps), ClassifierError> {
-        let mut loader = EbpfLoader::new();
-        lane::configure(&mut loader, size);
         let Some(folder) = &size.pin else {
+            let secret = HashSecret::of(HashSecret::new_seed());
+            let globals = Globals::new(size, &secret);
+            let mut loader = EbpfLoader::new();
+            globals.configure(&mut loader, size);
             let mut classifier = Self::load_object(&mut loader)?;
-            let maps = LoadedMaps::take(&mut classifier.object, size)?;
+            let maps = LoadedMaps::take(&mut classifier.object, size, &secret)?;
             return Ok((classifier, LaneMaps::new(maps, size, None)?));
         };
         let pins = Pins::open(folder)?;
@@ -101,13 +104,18 @@ impl Classifier {
             source,
         })?;
         let left = pins.take_what_is_left(new)?;
+        let layout = left.unwrap_or(new);
+        let secret = layout.secret();
+        let globals = Globals::new(size, &secret);
+        let mut loader = EbpfLoader::new();
+        globals.configure(&mut loader, size);
         for name in pin::MAPS {
             loader.map_pin_path(name, pins.map(name));
         }
         let mut classifier = Self::load_object(&mut loader)?;
-        let maps = LoadedMaps::take(&mut classifier.object, size)?;
+        let maps = LoadedMaps::take(&mut classifier.object, size, &secret)?;
         let maps = LaneMaps::new(maps, size, left)?;
-        pins.set_layout(&left.unwrap_or(new).words())?;
+        pins.set_layout(&layout.words())?;
         classifier.pins = Some(pins);
         Ok((classifier, maps))
     }

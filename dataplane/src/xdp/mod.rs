@@ -26,7 +26,7 @@ mod tests;
 
 pub use counters::ClassifierCounters;
 pub use error::ClassifierError;
-pub use lane::{BpfKeys, LaneControl, LaneMaps, LaneSize, RedirectCounts};
+pub use lane::{LaneControl, LaneMaps, LaneSize, RedirectCounts};
 pub use loader::{AttachPreference, Classifier, XdpMode};
 pub use pin::{DEFAULT_PIN_FOLDER, detach_pinned};
 pub use state::{AddressFlags, ClassifierState, FamilyPort, InterfaceEntry};

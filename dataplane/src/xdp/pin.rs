@@ -29,7 +29,7 @@ pub const DEFAULT_PIN_FOLDER: &str = "/sys/fs/bpf/penstock";
 
 /// The lane's maps, without that of the layout.
 pub(super) const MAPS: [&str; 7] =
-    ["lane_index4", "lane_index6", "lane_slots4", "lane_slots6", "lane_hops", "lane_epochs", "lane_ports"];
+    ["lane_index4", "lane_index6", "lane_slots4", "lane_slots6", "lane_hops", "lane_notices", "lane_ports"];
 const LAYOUT: &str = "lane_layout";
 
 /// See the module.

@@ -10,18 +10,19 @@ use super::{
     check::{number, word},
 };
 use crate::fault::Faults;
+use penstock_dataplane::lane::MOST_SLOTS;
 use std::num::NonZeroU8;
 
 const MODES: [(&str, FastLaneMode); 3] =
     [("auto", FastLaneMode::Auto), ("on", FastLaneMode::On), ("off", FastLaneMode::Off)];
 /// Fewer are not worth the trouble.
 const FEWEST_FLOWS: u64 = 64;
-/// What a worker has room for unless it is said otherwise: 60 MiB.
+/// What a worker has room for unless it is said otherwise: 30 MiB.
 const FLOWS: u64 = 1 << 17;
 /// More than a worker's packets could keep busy.
 const MOST_FLOWS: u64 = 1 << 22;
-/// More memory than that one map of the kernel should take from a machine by mistake.
-const MOST_BYTES: u64 = 8 << 30;
+/// Of all workers: the index names two slots for each.
+const MOST_IN_ALL: u64 = MOST_SLOTS as u64 / 2;
 /// As workers count them.
 const MOST_PACKETS: u64 = u8::MAX as u64;
 /// A connection of that many is likely to go on.
@@ -57,16 +58,14 @@ pub(super) fn fast_lane(
         promote_after: u8::try_from(promote_after).ok().and_then(NonZeroU8::new).unwrap_or(PACKETS),
         flows: flows as u32,
     };
-    let bytes = lane.bytes(workers.count);
-    if bytes > MOST_BYTES {
+    let most = MOST_IN_ALL / workers.count.max(1) as u64;
+    if flows > most {
         faults.value(
             "fastLane.flows",
             lane.flows,
             format!(
-                "would take {} MiB for {} workers; at most {} MiB can be had",
-                bytes >> 20,
-                workers.count,
-                MOST_BYTES >> 20
+                "must be at most {most} with {} workers; the lane has room for {MOST_IN_ALL}",
+                workers.count
             ),
         );
     }

@@ -36,10 +36,10 @@ impl Loaded {
     }
 
     /// A worker's part of it.
-    pub(in crate::runtime) fn lanes(&self, config: &Config, worker: u16) -> std::io::Result<Option<Lanes>> {
-        let Some(maps) = &self.maps else { return Ok(None) };
+    pub(in crate::runtime) fn lanes(&self, config: &Config, worker: u16) -> Option<Lanes> {
+        let maps = self.maps.as_ref()?;
         let settings = LaneSettings { promote_after: config.fast_lane.promote_after };
-        Ok(Some(Lanes { v4: maps.worker_v4(worker)?, v6: maps.worker_v6(worker)?, settings }))
+        Some(Lanes { v4: maps.worker_v4(worker), v6: maps.worker_v6(worker), settings })
     }
 }
 

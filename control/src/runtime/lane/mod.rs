@@ -71,12 +71,11 @@ impl FastLane {
     /// Tables are about to be published in place of others. While the lane is a former process's, it is told no more of them
     /// than where its flows will go.
     pub(super) fn publish(&self, old: &Snapshot, new: &Snapshot) {
-        let mut inner = self.inner();
-        let waits = inner.waits;
-        let Some(control) = &mut inner.control else { return };
+        let inner = self.inner();
+        let Some(control) = &inner.control else { return };
         control.publish_next_hops(old, new);
-        if !waits {
-            inner.publish_epochs(new);
+        if !inner.waits {
+            control.publish_epochs(new);
         }
     }
 
@@ -89,7 +88,9 @@ impl FastLane {
     pub(super) fn take_over(&self, tables: &Snapshot) {
         let mut inner = self.inner();
         inner.waits = false;
-        inner.publish_epochs(tables);
+        if let Some(control) = &inner.control {
+            control.publish_epochs(tables);
+        }
     }
 
     /// Whether there is a lane, and why.
@@ -122,15 +123,6 @@ pub(super) async fn watch(appliance: Weak<super::Appliance>) {
 }
 
 impl Inner {
-    fn publish_epochs(&mut self, tables: &Snapshot) {
-        let Some(control) = &mut self.control else { return };
-        let Err(error) = control.publish_epochs(tables) else { return };
-        tracing::error!(%error, "the fast lane can't be told of new tables, and is emptied");
-        if let Err(error) = control.flush() {
-            tracing::error!(%error, "the fast lane can't be emptied: restart the appliance");
-        }
-    }
-
     fn look(&mut self, now: Instant) {
         let Some(control) = self.control.as_mut().filter(|_| !self.waits) else { return };
         let counted = control.redirects().unwrap_or_else(|error| {

@@ -63,7 +63,7 @@ fn promoted_flows_are_known_again<F: Net>() {
     world.set_serving(&[0, 1, 2]);
     world.tell_lane();
     let clients = promoted(&mut world, 40);
-    let keys = world.lane().classifier.index.lock().slots.len();
+    let keys = world.lane().keys();
     world.restart();
     for who in &clients {
         let talk = both_ways(world.resume(who));
@@ -78,7 +78,7 @@ fn promoted_flows_are_known_again<F: Net>() {
     }
     let lane = world.workers[0].counters().lane;
     assert_eq!((lane.flows, lane.promoted, lane.demoted), (40, 0, 0));
-    assert_eq!(world.lane().classifier.index.lock().slots.len(), keys);
+    assert_eq!(world.lane().keys(), keys);
     for who in &clients {
         let known = flow(&world, who).expect("it is known");
         assert!(matches!(known.lane, FlowLane::Fast(_)));
@@ -175,7 +175,7 @@ fn what_is_gone_ends<F: Net>() {
         world.wait_and_expire(Duration::from_secs(1));
     }
     let live = world.workers[0].counters().lane.flows as usize;
-    let keys = world.lane().classifier.index.lock().slots.len();
+    let keys = world.lane().keys();
     assert_eq!(live, clients.iter().filter(|who| who.backend != gone).count());
     assert_eq!(keys, 2 * live);
 }
@@ -199,7 +199,7 @@ fn who_comes_first_is_known_first<F: Net>() {
     turn(&mut world);
     assert!(!matches!(flow(&world, &who).unwrap().lane, FlowLane::Fast(_)));
     assert_eq!(world.workers[0].counters().lane.flows, 0);
-    assert!(world.lane().classifier.index.lock().slots.is_empty());
+    assert!(world.lane().keys() == 0);
     world.resume(&who).reply(ACK).slow();
 }
 

@@ -1,29 +1,17 @@
-//! What a promotion costs its worker, but for the system call that puts the keys in.
+//! What a promotion costs its worker.
 
 use crate::{
     io::PortId,
-    lane::{Hops, KEYS_A_TURN, Key, Keys, LaneSettings, Memory, Slots, UsablePorts, WorkerLane},
+    lane::{FLOWS_A_TURN, Hops, Index, LaneSettings, Memory, Slots, UsablePorts, WorkerLane},
     path::{rewrite::flow_deltas, world::*},
     state::{Flow, FlowState, Flows, LastHopId, Millis, TcpState, Timeouts, Traffic, Tuple},
     table::{BackendId, NextHopId, ServiceId, Transport},
-    wire::{Family, V4},
+    wire::V4,
 };
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// An index that costs nothing.
-#[derive(Debug)]
-struct Nothing;
-
-impl<F: Family> Keys<F> for Nothing {
-    fn insert(&mut self, keys: &[Key<F>]) -> usize {
-        keys.len()
-    }
-
-    fn remove(&mut self, _: &[Tuple<F>]) {}
-}
 
 const FLOWS: u32 = 100_000;
 
@@ -37,7 +25,8 @@ fn a_promotion_is_cheap() {
     let hops = Arc::new(Memory::private(Hops::places(1, 16) as usize));
     let lane = WorkerLane {
         slots: Slots::share(Arc::new(Memory::private(2 * FLOWS as usize)), 0, 1),
-        keys: Box::new(Nothing),
+        index: Index::private(2 * FLOWS),
+        notices: Arc::new(Memory::private(1)),
         hops: Hops::new(hops, 0, 1, 16),
         usable,
         flushes: Arc::default(),
@@ -78,10 +67,10 @@ fn a_promotion_is_cheap() {
     };
     let ids: Vec<_> = (0..FLOWS).map(open).collect();
     let mut elapsed = Duration::ZERO;
-    for batch in ids.chunks(KEYS_A_TURN / 2) {
+    for batch in ids.chunks(FLOWS_A_TURN) {
         batch.iter().for_each(|id| flows.table.note_busy(*id));
         let begun = Instant::now();
-        flows.work_lane(&world.snapshot.v4, now, KEYS_A_TURN);
+        flows.work_lane(&world.snapshot.v4, now, FLOWS_A_TURN);
         elapsed += begun.elapsed();
     }
     assert_eq!(flows.lane.counters().promoted, u64::from(FLOWS));

@@ -125,7 +125,6 @@ type Accounts<F> = HashMap<Tuple<F>, [Traffic; 2]>;
 /// A slot as it was last seen, and until when it may be being read.
 struct SlotSeen<F: Net> {
     entry: Option<Entry<F>>,
-    generation: u32,
     live: bool,
     ended: Millis,
 }
@@ -169,9 +168,8 @@ impl<F: Net> Model<F> {
             sent_on: 0,
         };
         model.tell();
-        model.slots = (0..2 * PAIRS)
-            .map(|_| SlotSeen { entry: None, generation: 0, live: false, ended: Millis(0) })
-            .collect();
+        model.slots =
+            (0..2 * PAIRS).map(|_| SlotSeen { entry: None, live: false, ended: Millis(0) }).collect();
         model
     }
 
@@ -332,7 +330,7 @@ impl<F: Net> Model<F> {
         let fast = flows.list(0, usize::MAX, tables).filter(|flow| matches!(flow.lane, FlowLane::Fast(_)));
         assert_eq!(fast.count() as u64, counters.lane.flows);
         assert!(counters.lane.packets <= lane.forwarded.packets);
-        let keys = lane.classifier.index.lock().slots.len();
+        let keys = lane.keys();
         assert!(keys >= 2 * counters.lane.flows as usize && keys <= KEYS);
         self.check_rest();
     }
@@ -353,12 +351,14 @@ impl<F: Net> Model<F> {
                         }
                     }
                     (None, false) => {}
-                    (Some((generation, entries)), live) => {
+                    (Some(entries), live) => {
                         let entry = entries[direction];
-                        if seen.entry.is_some() && seen.generation != *generation {
+                        if let Some(before) = seen.entry
+                            && (!live || (before.arrives, before.leaves) != (entry.arrives, entry.leaves))
+                        {
                             assert!(!live && now.since(seen.ended) >= REST, "slot {pair} has not rested");
                         }
-                        (seen.live, seen.entry, seen.generation) = (true, Some(entry), *generation);
+                        (seen.live, seen.entry) = (true, Some(entry));
                         let last = if direction == 0 { entry.came_by.unwrap() } else { entry.hop };
                         let way = lane.classifier.hops.get(last).expect("a last hop is known");
                         let before = self.last_hops.insert(last.0, way);
@@ -479,8 +479,7 @@ impl<F: Net> Model<F> {
             self.sent_on += u64::from(outcome.is_some());
         }
         self.tell();
-        // A turn takes keys out, another one adopts as many as there can be.
-        self.world.wait_and_expire(Duration::from_millis(1));
+        // One turn adopts as many as there can be.
         self.world.wait_and_expire(Duration::from_millis(1));
         for original in promoted {
             assert!(self.flow(&original).is_some(), "{original} is known again");
@@ -520,7 +519,7 @@ impl<F: Net> Model<F> {
             self.world.wait_and_expire(Duration::from_secs(1));
         }
         let lane = self.world.lane.as_ref().unwrap();
-        assert!(lane.classifier.index.lock().slots.is_empty(), "no key is left behind");
+        assert!(lane.keys() == 0, "no key is left behind");
         assert_eq!(self.world.workers[0].counters().lane.flows, 0);
         counters.packets
     }

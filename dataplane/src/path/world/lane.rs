@@ -3,9 +3,8 @@
 use super::*;
 use crate::{
     lane::{
-        Entry, Epoch, Flushes, Hop, HopId, Hops, LaneSettings, Lanes, Memory, PairId, Slots, UsablePorts,
-        WorkerLane,
-        classifier::{Classifier, Index},
+        BUCKET_ENTRIES, Epoch, Flushes, Hop, Hops, Index, LaneSettings, Lanes, MOST_SLOTS, Memory, SlotId,
+        Slots, UsablePorts, WorkerLane, classifier::Classifier, clear_hops, end_slots,
     },
     state::Traffic,
     wire::{Family, V4, V6},
@@ -23,31 +22,38 @@ pub(crate) struct FastLane<F: Family> {
     /// Where this process's hops begin.
     first_hop: u32,
     hops: Arc<Memory<Hop>>,
+    /// Entries of the index that are nobody's, so that there is no room for more than is wanted.
+    strangers: u16,
     /// What the classifier has forwarded.
     pub(crate) forwarded: Traffic,
 }
 
 impl<F: Family> FastLane<F> {
-    /// Readies what a process has left for the next one, as `xdp/lane/maps.rs` does: what would use hops that are to be its
-    /// own ends, and keys that name nothing are taken out.
-    fn take_over(&mut self, places: u32) {
+    /// How many keys are in the index.
+    pub(crate) fn keys(&self) -> usize {
+        self.classifier.index.len() - usize::from(self.strangers)
+    }
+
+    fn put_strangers_in(&self) {
+        for number in 0..self.strangers {
+            let tuple = Tuple::<F> {
+                source: F::UNSPECIFIED,
+                destination: F::UNSPECIFIED,
+                source_port: number,
+                destination_port: 0,
+                transport: Transport::Tcp,
+            };
+            assert!(self.classifier.index.insert(&tuple, SlotId(MOST_SLOTS - 1 - u32::from(number))));
+        }
+    }
+
+    /// Readies what a process has left for the next one, as `xdp/lane/maps.rs` does.
+    fn take_over(&self, places: u32) {
         let ours = self.first_hop..self.first_hop + places;
-        let classifier = &self.classifier;
-        let slots = Slots::share(Arc::clone(&classifier.slots), 0, 1);
-        let pairs = (0..slots.len() as u32).map(PairId);
-        let is_dated = |entries: &[Entry<F>; 2]| entries.iter().any(|entry| ours.contains(&entry.hop.0));
-        pairs
-            .clone()
-            .filter(|pair| slots.read(*pair).is_some_and(|(_, entries)| is_dated(&entries)))
-            .for_each(|pair| slots.end(pair));
-        ours.clone().for_each(|hop| classifier.hops.set(HopId(hop), None));
-        let live: HashMap<_, _> = pairs
-            .filter_map(|pair| Some((pair, slots.read(pair)?)))
-            .flat_map(|(pair, (generation, entries))| {
-                entries.map(|entry| entry.arrives).into_iter().zip(slots.refs(pair, generation))
-            })
-            .collect();
-        classifier.index.lock().slots.retain(|tuple, slot| live.get(tuple) == Some(slot));
+        end_slots(&self.classifier.slots, &ours);
+        clear_hops(&self.hops, ours);
+        self.classifier.index.remove_dead(&self.classifier.slots);
+        self.put_strangers_in();
     }
 }
 
@@ -62,9 +68,10 @@ fn lane_of<F: Family>(
     Classifier {
         slots: Arc::new(Memory::private(2 * pairs * usize::from(workers))),
         hops: Hops::new(Arc::clone(hops), 0, u32::from(workers), NEXT_HOPS),
-        index: Index::new(keys),
+        // Of few keys, one bucket.
+        index: Index::private(if keys < BUCKET_ENTRIES { 1 } else { keys as u32 }),
         usable: Arc::clone(usable),
-        epochs: [Transport::Tcp, Transport::Udp].map(|transport| Epoch::new(0, transport, 0)),
+        notices: Arc::new(Memory::private(1)),
     }
 }
 
@@ -76,7 +83,8 @@ pub(crate) fn share<F: Family>(
 ) -> WorkerLane<F> {
     WorkerLane {
         slots: Slots::share(Arc::clone(&lane.slots), worker, workers),
-        keys: Box::new(lane.index.clone()),
+        index: lane.index.clone(),
+        notices: Arc::clone(&lane.notices),
         hops: lane.hops.clone(),
         usable: Arc::clone(&lane.usable),
         flushes: Arc::clone(flushes),
@@ -117,8 +125,10 @@ impl<F: Net> World<F> {
             settings,
             first_hop: 0,
             hops,
+            strangers: (BUCKET_ENTRIES - keys.min(BUCKET_ENTRIES)) as u16,
             forwarded: Traffic::default(),
         });
+        world.lane().put_strangers_in();
         world.tell_lane();
         world
     }
@@ -161,14 +171,16 @@ impl<F: Net> World<F> {
             let way = next_hop.link.as_ref().map(|link| (link, next_hop.mtu));
             classifier.hops.set(classifier.hops.next(id).expect("it has a place"), way);
         }
-        classifier.epochs = [Transport::Tcp, Transport::Udp]
-            .map(|transport| Epoch::new(flushes.get(), transport, tables.udp_epoch));
+        for transport in [Transport::Tcp, Transport::Udp] {
+            let epoch = Epoch::new(flushes.get(), transport, tables.udp_epoch);
+            classifier.notices[0].set_epoch(F::ADDR_LEN == 16, transport, epoch);
+        }
     }
 
     /// Has the classifier look at a frame.
     pub(crate) fn classify(&mut self, port: PortId, frame: &[u8]) -> Option<Outcome> {
         let lane = self.lane.as_mut()?;
-        let redirected = lane.classifier.run(port, frame, self.now)?;
+        let redirected = lane.classifier.run(port, frame)?;
         lane.forwarded.packets += 1;
         lane.forwarded.bytes += ip_bytes::<F>(&redirected.frame);
         Some(Outcome {

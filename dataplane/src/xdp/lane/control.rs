@@ -1,7 +1,7 @@
 //! What control tells the lane: next hops, epochs, and where redirects work.
 //!
-//! In: snapshots as they are published, and what is found out about interfaces. Out: writes to memory for hops, a system call
-//! for each epoch or port that changes. Costs what has changed.
+//! In: snapshots as they are published, and what is found out about interfaces. Out: writes to memory for hops and epochs, a
+//! system call for each port that changes. Costs what has changed.
 
 use super::{
     maps::Shared,
@@ -10,13 +10,13 @@ use super::{
 };
 use crate::{
     io::PortId,
-    lane::{Epoch, Hops, UsablePorts},
+    lane::{Epoch, Hops, Memory, Notices, UsablePorts},
     table::{NextHopId, Snapshot, Tables, Transport},
     wire::Family,
     xdp::ClassifierError,
 };
-use aya::maps::{Array, IterableMap, MapData, xdp::DevMap};
-use std::{collections::BTreeMap, fmt, os::fd::AsFd};
+use aya::maps::{IterableMap, MapData, xdp::DevMap};
+use std::{collections::BTreeMap, fmt, os::fd::AsFd, sync::Arc};
 
 /// See the module.
 pub struct LaneControl {
@@ -24,41 +24,27 @@ pub struct LaneControl {
     pub hops_v4: Hops,
     /// IPv6's table of hops.
     pub hops_v6: Hops,
-    epochs: Array<MapData, u32>,
-    /// As they are in the map.
-    in_force: [Epoch; EPOCHS],
+    notices: Arc<Memory<Notices>>,
     shared: Shared,
     ports: DevMap<MapData>,
     redirects: Option<Redirects>,
 }
 
-/// Epochs by family and protocol, as `lane.h` numbers them.
-const EPOCHS: usize = 4;
 const PROTOCOLS: [Transport; 2] = [Transport::Tcp, Transport::Udp];
-const FLUSHES: u16 = 1 << 15;
-
-fn place(v6: bool, transport: Transport) -> usize {
-    2 * usize::from(v6) + usize::from(transport == Transport::Udp)
-}
 
 impl LaneControl {
     pub(super) fn new(
-        epochs: Array<MapData, u32>,
+        notices: Arc<Memory<Notices>>,
         ports: DevMap<MapData>,
         shared: Shared,
         hops_v4: Hops,
         hops_v6: Hops,
     ) -> Result<Self, ClassifierError> {
-        let mut in_force = [Epoch(0); EPOCHS];
-        for (number, epoch) in in_force.iter_mut().enumerate() {
-            let found = epochs.get(&(number as u32), 0);
-            *epoch = Epoch(found.map_err(|source| map_error("lane_epochs", number, source))?);
-        }
         // TCP's changes with flushes alone.
-        shared.flushes.set(in_force[place(false, Transport::Tcp)].flushes());
+        shared.flushes.set(notices[0].epoch(false, Transport::Tcp).flushes());
         let info = ports.map().info().map_err(|source| map_error("lane_ports", 0, source))?;
         let redirects = Redirects::start(info.id());
-        Ok(Self { hops_v4, hops_v6, epochs, in_force, shared, ports, redirects })
+        Ok(Self { hops_v4, hops_v6, notices, shared, ports, redirects })
     }
 
     /// Takes over next hops that differ between two snapshots. To be called before the new one is published.
@@ -70,19 +56,19 @@ impl LaneControl {
     /// Takes over a snapshot's epochs. To be called before it is published, so that no UDP flow is forwarded by the lane that a
     /// worker has not looked at since its endpoints changed; but flows of a former process are served until they are
     /// adopted only while its epochs are in force.
-    pub fn publish_epochs(&mut self, new: &Snapshot) -> Result<(), ClassifierError> {
-        self.write_epochs([new.v4.udp_epoch, new.v6.udp_epoch])
+    pub fn publish_epochs(&self, new: &Snapshot) {
+        self.write_epochs([new.v4.udp_epoch, new.v6.udp_epoch]);
     }
 
     /// Makes every slot of the lane worthless at once: flows come to their workers, which promote them again.
-    pub fn flush(&mut self) -> Result<(), ClassifierError> {
-        self.shared.flushes.set((self.shared.flushes.get() + 1) % FLUSHES);
-        self.write_epochs([false, true].map(|v6| self.epoch(v6, Transport::Udp).udp_epoch()))
+    pub fn flush(&self) {
+        self.shared.flushes.set((self.shared.flushes.get() + 1) % Epoch::FLUSHES);
+        self.write_epochs([false, true].map(|v6| self.epoch(v6, Transport::Udp).udp_epoch()));
     }
 
     /// The epoch in force.
     pub fn epoch(&self, v6: bool, transport: Transport) -> Epoch {
-        self.in_force[place(v6, transport)]
+        self.notices[0].epoch(v6, transport)
     }
 
     /// Where promoted flows may go, as workers see it.
@@ -91,23 +77,16 @@ impl LaneControl {
     }
 
     /// Puts another epoch of a family and protocol in force.
-    pub fn set_epoch(&mut self, v6: bool, transport: Transport, epoch: Epoch) -> Result<(), ClassifierError> {
-        let number = place(v6, transport);
-        if self.in_force[number] != epoch {
-            let written = self.epochs.set(number as u32, epoch.0, 0);
-            written.map_err(|source| map_error("lane_epochs", number, source))?;
-            self.in_force[number] = epoch;
-        }
-        Ok(())
+    pub fn set_epoch(&self, v6: bool, transport: Transport, epoch: Epoch) {
+        self.notices[0].set_epoch(v6, transport, epoch);
     }
 
-    fn write_epochs(&mut self, udp: [u16; 2]) -> Result<(), ClassifierError> {
+    fn write_epochs(&self, udp: [u16; 2]) {
         for (v6, udp) in [false, true].into_iter().zip(udp) {
             for transport in PROTOCOLS {
-                self.set_epoch(v6, transport, Epoch::new(self.shared.flushes.get(), transport, udp))?;
+                self.set_epoch(v6, transport, Epoch::new(self.shared.flushes.get(), transport, udp));
             }
         }
-        Ok(())
     }
 
     /// Says by which interface packets to a port are redirected; or that redirects to it do not work, and all that goes
@@ -122,7 +101,7 @@ impl LaneControl {
                     source: Box::new(error),
                 })?;
             }
-            None => match syscall::delete(self.ports.map().fd().as_fd(), &key) {
+            None => match syscall::delete(self.ports.map().fd().as_fd(), key) {
                 Err(source) if source.raw_os_error() != Some(libc::ENOENT) => {
                     return Err(ClassifierError::LaneMap { map: "lane_ports", source });
                 }
@@ -132,6 +111,7 @@ impl LaneControl {
         if let Some(redirects) = &mut self.redirects {
             redirects.watch(port, ifindex).map_err(|source| map_error("redirects", port.0.into(), source))?;
         }
+        self.notices[0].set_interface(port, ifindex);
         self.shared.usable.set(port, ifindex.is_some());
         Ok(())
     }
@@ -146,7 +126,7 @@ impl LaneControl {
 
 impl fmt::Debug for LaneControl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LaneControl").field("epochs", &self.in_force).finish_non_exhaustive()
+        f.debug_struct("LaneControl").field("notices", &self.notices[0]).finish_non_exhaustive()
     }
 }
 

@@ -1,13 +1,14 @@
 //! What is said beside pinned maps, so that a later process knows whether they are as its own would be.
 
 use super::{LaneSize, redirects::namespace, size::Bank};
+use crate::lane::HashSecret;
 use aya::maps::MapError;
 
 /// Changes whenever `lane.h` does.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// The words of a layout.
-pub(in crate::xdp) const LAYOUT_WORDS: usize = FIXED + 1;
-/// All but the number of the bank.
+pub(in crate::xdp) const LAYOUT_WORDS: usize = FIXED + 2;
+/// All but the number of the bank and the seed.
 const FIXED: usize = 7;
 
 /// See the module.
@@ -17,6 +18,8 @@ pub(in crate::xdp) struct Layout {
     fixed: [u64; FIXED],
     /// The hops of the process that uses them.
     bank: Bank,
+    /// What the secret of the index comes of.
+    seed: u64,
 }
 
 /// Where the network namespace is among them.
@@ -35,14 +38,14 @@ impl Layout {
             fingerprint,
             namespace()?.into(),
         ];
-        Ok(Self { fixed, bank: Bank::default() })
+        Ok(Self { fixed, bank: Bank::default(), seed: HashSecret::new_seed() })
     }
 
     /// That of maps which were found, for the process that goes on with them and uses the other bank; `None`: they are not
     /// as they must be.
     pub(in crate::xdp) fn going_on_with(self, found: &[u64; LAYOUT_WORDS]) -> Option<Self> {
         let bank = Bank::numbered(found[FIXED]).other();
-        (found[..FIXED] == self.fixed).then_some(Self { bank, ..self })
+        (found[..FIXED] == self.fixed).then_some(Self { fixed: self.fixed, bank, seed: found[FIXED + 1] })
     }
 
     /// Whether what was found is another network namespace's.
@@ -55,10 +58,15 @@ impl Layout {
         let mut words = [0; LAYOUT_WORDS];
         words[..FIXED].copy_from_slice(&self.fixed);
         words[FIXED] = self.bank.number().into();
+        words[FIXED + 1] = self.seed;
         words
     }
 
     pub(super) fn bank(&self) -> Bank {
         self.bank
+    }
+
+    pub(in crate::xdp) fn secret(&self) -> HashSecret {
+        HashSecret::of(self.seed)
     }
 }

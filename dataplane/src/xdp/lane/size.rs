@@ -1,8 +1,8 @@
 //! How large the fast lane is: set when the classifier is loaded, and not changed later.
 
 use crate::{
-    lane::Hops,
-    wire::{V4, V6},
+    lane::{Hops, Index, MOST_SLOTS},
+    wire::{Family, V4, V6},
 };
 use std::{ops::Range, path::PathBuf};
 
@@ -24,7 +24,9 @@ pub struct LaneSize {
 }
 
 /// A family with a size, and a place in the table of hops.
-pub(super) trait Placed: super::Indexed {
+pub(super) trait Placed: Family {
+    /// The map of its index.
+    const INDEX: &'static str;
     /// The map of its slots.
     const SLOTS: &'static str;
     /// 0 for IPv4, 1 for IPv6.
@@ -34,6 +36,7 @@ pub(super) trait Placed: super::Indexed {
 }
 
 impl Placed for V4 {
+    const INDEX: &'static str = "lane_index4";
     const SLOTS: &'static str = "lane_slots4";
     const NUMBER: u32 = 0;
 
@@ -43,6 +46,7 @@ impl Placed for V4 {
 }
 
 impl Placed for V6 {
+    const INDEX: &'static str = "lane_index6";
     const SLOTS: &'static str = "lane_slots6";
     const NUMBER: u32 = 1;
 
@@ -91,9 +95,14 @@ impl Default for LaneSize {
 }
 
 impl LaneSize {
-    /// Rows of the table of slots, and of the index: two for each flow. At least one, for a map has to have one.
+    /// Rows of the table of slots: two for each flow, as many as an index can name. At least two, for a map has to have some.
     pub(super) fn slots<F: Placed>(&self) -> u32 {
-        F::pairs(self).saturating_mul(2).saturating_mul(self.workers.into()).max(2)
+        F::pairs(self).saturating_mul(2).saturating_mul(self.workers.into()).clamp(2, MOST_SLOTS & !1)
+    }
+
+    /// Rows of the index.
+    pub(super) fn buckets<F: Placed>(&self) -> u32 {
+        Index::buckets(self.slots::<F>())
     }
 
     /// Rows of a family's hops, in a bank.

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use crate::{
-    lane::{Entry, Epoch, HopId, Key, PairId, WorkerLane},
+    lane::{Entry, Epoch, HopId, PairId, WorkerLane},
     path::{
         flow_deltas,
         world::{
@@ -32,13 +32,13 @@ pub(super) trait Laned: Net {
 
 impl Laned for V4 {
     fn share(maps: &LaneMaps, worker: u16) -> WorkerLane<V4> {
-        maps.worker_v4(worker).unwrap()
+        maps.worker_v4(worker)
     }
 }
 
 impl Laned for V6 {
     fn share(maps: &LaneMaps, worker: u16) -> WorkerLane<V6> {
-        maps.worker_v6(worker).unwrap()
+        maps.worker_v6(worker)
     }
 }
 
@@ -65,14 +65,17 @@ impl<F: Laned> LaneBench<F> {
 
     /// One with the share of a worker of a classifier that is loaded.
     pub(super) fn of(mut classifier: Classifier, mut maps: LaneMaps, worker: u16) -> Self {
-        arrive_at(&mut classifier, CLIENT_PORT);
+        let mut state = ClassifierState::default();
+        state.interfaces.insert(LOOPBACK, InterfaceEntry { port: CLIENT_PORT, backend: false });
+        classifier.grow(&state).unwrap();
         for port in [CLIENT_PORT, BACKEND_PORT] {
             maps.control.set_port(port, Some(LOOPBACK)).unwrap();
         }
         for transport in [Transport::Tcp, Transport::Udp] {
-            maps.control.set_epoch(F::ADDR_LEN == 16, transport, epoch(transport)).unwrap();
+            maps.control.set_epoch(F::ADDR_LEN == 16, transport, epoch(transport));
         }
         let lane = F::share(&maps, worker);
+        arrive_at(&lane, CLIENT_PORT);
         Self { classifier, maps, lane }
     }
 
@@ -84,9 +87,7 @@ impl<F: Laned> LaneBench<F> {
         self.lane.hops.set(out, Some((&backend_link(1), 1500)));
         self.lane.hops.set(back, Some((&spec.link, 1500)));
         let entries = entries(&spec.tuple, leaves, out, back);
-        let refs = self.lane.slots.write(pair, 7, &entries);
-        let keys = [0, 1].map(|side| Key { tuple: entries[side].arrives, slot: refs[side] });
-        assert_eq!(self.lane.keys.insert(&keys), 2);
+        write(&self.lane, pair, &entries);
         entries
     }
 
@@ -116,11 +117,18 @@ impl<F: Laned> LaneBench<F> {
     }
 }
 
-/// Tells the classifier that the loopback interface is this port.
-pub(super) fn arrive_at(classifier: &mut Classifier, port: PortId) {
-    let mut state = ClassifierState::default();
-    state.interfaces.insert(LOOPBACK, InterfaceEntry { port, backend: false });
-    classifier.grow(&state).unwrap();
+/// Tells the classifier that what comes by the loopback interface comes by this port.
+pub(super) fn arrive_at<F: Laned>(lane: &WorkerLane<F>, port: PortId) {
+    for other in [CLIENT_PORT, BACKEND_PORT] {
+        lane.notices[0].set_interface(other, (other == port).then_some(LOOPBACK));
+    }
+}
+
+/// Writes a pair, and has the index name it.
+pub(super) fn write<F: Laned>(lane: &WorkerLane<F>, pair: PairId, entries: &[Entry<F>; 2]) {
+    for (entry, slot) in entries.iter().zip(lane.slots.write(pair, entries)) {
+        assert!(lane.index.insert(&entry.arrives, slot));
+    }
 }
 
 /// Both slots of a flow.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     io::PortId,
-    lane::{Epoch, Key, PairId, SlotRef},
+    lane::{Epoch, MOST_SLOTS, PairId, SlotId, Ticks},
     path::world::{BACKEND_PORT, CLIENT_PORT, Seen, Spec, backend_link, both_families, fix_ipv4, tags},
     state::{LastHopId, Tuple},
     table::{Link, NextHopId, Transport},
@@ -22,6 +22,7 @@ both_families!(
     root_a_promoted_flow_is_translated_both_ways,
     root_flags_decide_about_tcp,
     root_a_slot_must_be_live_and_name_the_packet,
+    root_a_full_bucket_is_looked_through,
     root_a_packet_must_have_come_by_the_way_back,
     root_a_way_must_be_there_and_long_enough,
     root_the_last_hop_is_not_taken,
@@ -55,6 +56,7 @@ fn takes_but_for<F: Laned>(
 fn root_a_promoted_flow_is_translated_both_ways<F: Laned>() {
     for transport in BOTH {
         let Some((mut bench, spec)) = promoted::<F>(transport) else { return };
+        bench.lane.notices[0].tell_time(Ticks(77));
         let ran = bench.run(&spec.bytes());
         assert_eq!(ran.action, REDIRECT);
         let seen = Seen::read(BACKEND_PORT, &ran.bytes);
@@ -65,9 +67,7 @@ fn root_a_promoted_flow_is_translated_both_ways<F: Laned>() {
         let [forward, reply] = bench.lane.slots.seen(PAIR);
         assert_eq!((forward.packets, forward.bytes), (1, spec.ip().len() as u64));
         assert_eq!(forward.acked, if transport == Transport::Tcp { spec.ack } else { 0 });
-        let ticks = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
-        let now = (ticks.tv_sec() as u64 * 1_000_000_000 + ticks.tv_nsec() as u64) >> 20;
-        assert!((now as u32).wrapping_sub(forward.last.0) < 2000, "in the last two seconds");
+        assert_eq!(forward.last, Ticks(77));
         assert_eq!((reply.packets, reply.bytes), (0, 0));
 
         let mut answer = packet::<F>(transport);
@@ -108,27 +108,42 @@ fn root_a_slot_must_be_live_and_name_the_packet<F: Laned>() {
     let (out, back) =
         (bench.lane.hops.next(NextHopId(1)).unwrap(), bench.lane.hops.last(1, LastHopId::default()));
     let entries = entries(&spec.tuple, &leaves::<F>(Transport::Tcp), out, back);
-    let refs = bench.lane.slots.write(PAIR, 8, &entries);
-    assert!(!bench.takes(&frame), "another generation than the index says");
-    let mut insert = |tuple: Tuple<F>, slot: SlotRef| {
-        assert_eq!(bench.lane.keys.insert(&[Key { tuple, slot }]), 1);
-    };
-    insert(spec.tuple, refs[0]);
+    let [slot, reply] = bench.lane.slots.write(PAIR, &entries);
+    assert!(bench.takes(&frame));
     let stranger = Tuple { source_port: 1, ..spec.tuple };
-    insert(stranger, refs[0]);
+    assert!(bench.lane.index.insert(&stranger, slot));
     assert!(bench.takes(&frame));
     assert!(
         !bench.takes(&Spec { tuple: stranger, ..spec.clone() }.bytes()),
         "another tuple than the slot says"
     );
-    bench.lane.keys.insert(&[Key { tuple: spec.tuple, slot: SlotRef(u64::MAX) }]);
-    assert!(!bench.takes(&frame), "no such slot");
-    bench.lane.slots.end(PAIR);
-    bench.lane.keys.insert(&[Key { tuple: spec.tuple, slot: SlotRef(refs[0].0 as u32 as u64) }]);
-    assert!(!bench.takes(&frame), "generation 0 is nobody's");
-    bench.lane.keys.remove(&[spec.tuple]);
-    bench.lane.slots.write(PAIR, 8, &entries);
+    bench.lane.index.remove(&spec.tuple, slot);
     assert!(!bench.takes(&frame), "not in the index");
+    let wrong = [SlotId(MOST_SLOTS - 1), reply, SlotId(0)];
+    wrong.iter().for_each(|slot| assert!(bench.lane.index.insert(&spec.tuple, *slot)));
+    assert!(!bench.takes(&frame), "no such slots, and others'");
+    assert!(bench.lane.index.insert(&spec.tuple, slot));
+    assert!(bench.takes(&frame), "behind those");
+    wrong.iter().for_each(|slot| bench.lane.index.remove(&spec.tuple, *slot));
+    assert!(bench.takes(&frame));
+    bench.lane.slots.set_epoch(PAIR, Epoch::NONE);
+    bench.maps.control.set_epoch(F::ADDR_LEN == 16, Transport::Tcp, Epoch::NONE);
+    assert!(!bench.takes(&frame), "no epoch is in force");
+}
+
+/// As many as a bucket has, wherever they are looked for first.
+fn root_a_full_bucket_is_looked_through<F: Laned>() {
+    let Some((mut bench, spec)) = promoted::<F>(Transport::Udp) else { return };
+    let [slot, _] = bench.lane.slots.ids(PAIR);
+    for wrong in 0..15 {
+        assert!(bench.lane.index.insert(&spec.tuple, SlotId(MOST_SLOTS - 1 - wrong)));
+        assert!(bench.takes(&spec.bytes()));
+        bench.lane.index.remove(&spec.tuple, slot);
+        assert!(!bench.takes(&spec.bytes()));
+        assert!(bench.lane.index.insert(&spec.tuple, slot));
+        assert!(bench.takes(&spec.bytes()));
+    }
+    assert!(!bench.lane.index.insert(&spec.tuple, SlotId(0)), "it is full");
 }
 
 fn root_a_packet_must_have_come_by_the_way_back<F: Laned>() {
@@ -292,17 +307,17 @@ fn root_epochs_are_of_a_family_and_protocol<F: Laned>() {
                 let control = &mut bench.maps.control;
                 let (before, next) = (control.epoch(family, other), Epoch::new(0, other, 99));
                 let next = if other == Transport::Tcp { Epoch::new(1, other, 0) } else { next };
-                control.set_epoch(family, other, next).unwrap();
+                control.set_epoch(family, other, next);
                 let taken = (family, other) != (v6, transport);
                 assert_eq!(bench.takes(&frame), taken, "{transport} of {family} after {other} of {other}");
-                bench.maps.control.set_epoch(family, other, before).unwrap();
+                bench.maps.control.set_epoch(family, other, before);
             }
         }
-        bench.maps.control.set_epoch(v6, transport, Epoch(77)).unwrap();
+        bench.maps.control.set_epoch(v6, transport, Epoch(77));
         assert!(!bench.takes(&frame));
         bench.lane.slots.set_epoch(PAIR, Epoch(77));
         assert!(bench.takes(&frame), "its worker has looked at it");
-        bench.maps.control.set_epoch(v6, transport, in_force).unwrap();
+        bench.maps.control.set_epoch(v6, transport, in_force);
         assert!(!bench.takes(&frame));
     }
 }
@@ -311,7 +326,7 @@ fn root_flushing_empties_the_lane<F: Laned>() {
     for transport in BOTH {
         let Some((mut bench, spec)) = promoted::<F>(transport) else { return };
         assert!(bench.takes(&spec.bytes()));
-        bench.maps.control.flush().unwrap();
+        bench.maps.control.flush();
         assert!(!bench.takes(&spec.bytes()));
         assert_eq!(bench.lane.flushes.get(), 1);
         let epoch = Epoch::new(1, transport, 3);

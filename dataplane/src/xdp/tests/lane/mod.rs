@@ -3,7 +3,6 @@
 
 mod bench;
 mod decisions;
-mod keys;
 mod same_bytes;
 mod pinned;
 mod redirects;

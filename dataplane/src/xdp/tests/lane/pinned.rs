@@ -1,9 +1,9 @@
 //! What outlives a process, on real interfaces: a client on one side of the gateway, a backend on the other.
 
-use super::bench::{Laned, entries, leaves, packet, way_back};
+use super::bench::{Laned, entries, leaves, packet, way_back, write};
 use crate::{
     io::testing::{RawSocket, eventually, ifindex, in_namespace, ip, veth},
-    lane::{Key, PairId, SlotRef, WorkerLane},
+    lane::{PairId, WorkerLane},
     path::world::{BACKEND_PORT, CLIENT_PORT, Seen, Spec, backend_link, both_families},
     state::{LastHopId, Tuple},
     table::{NextHopId, Transport},
@@ -12,9 +12,8 @@ use crate::{
         XdpMode, detach_pinned,
     },
 };
-use aya::maps::{HashMap, Map, MapData};
 use nix::{mount, sched};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 both_families!(
     netns_promoted_flows_go_on_without_the_process,
@@ -93,7 +92,7 @@ impl<F: Laned> Process<F> {
         classifier.grow(&state).unwrap();
         for transport in [Transport::Tcp, Transport::Udp] {
             let epoch = super::bench::epoch(transport);
-            maps.control.set_epoch(F::ADDR_LEN == 16, transport, epoch).unwrap();
+            maps.control.set_epoch(F::ADDR_LEN == 16, transport, epoch);
         }
         let lane = F::share(&maps, 0);
         Self { classifier, maps, lane }
@@ -112,9 +111,7 @@ impl<F: Laned> Process<F> {
         let back = self.lane.hops.last(0, LastHopId::default());
         let entries = entries(&spec.tuple, &leaves::<F>(spec.tuple.transport), out, back);
         self.set_hops();
-        let refs = self.lane.slots.write(PAIR, 9, &entries);
-        let keys = [0, 1].map(|side| Key { tuple: entries[side].arrives, slot: refs[side] });
-        assert_eq!(self.lane.keys.insert(&keys), 2);
+        write(&self.lane, PAIR, &entries);
     }
 
     fn set_hops(&self) {
@@ -125,16 +122,6 @@ impl<F: Laned> Process<F> {
 
     fn taken(&self) -> u64 {
         self.classifier.counters().unwrap().redirect_lane
-    }
-}
-
-/// How many keys the pinned index has.
-fn keys_in<F: Laned>(folder: &Path) -> usize {
-    let name = if F::ADDR_LEN == 4 { "lane_index4" } else { "lane_index6" };
-    let map = Map::from_map_data(MapData::from_pin(folder.join(name)).unwrap()).unwrap();
-    match F::ADDR_LEN {
-        4 => HashMap::<_, [u8; 16], u64>::try_from(map).unwrap().keys().count(),
-        _ => HashMap::<_, [u8; 40], u64>::try_from(map).unwrap().keys().count(),
     }
 }
 
@@ -153,9 +140,9 @@ fn netns_promoted_flows_go_on_without_the_process<F: Laned>() {
         assert!(site.carries(&spec));
         assert_eq!(first.taken(), 1);
         let stranger = Tuple { source_port: 1, ..spec.tuple };
-        first.lane.keys.insert(&[Key { tuple: stranger, slot: SlotRef(1) }]);
+        assert!(first.lane.index.insert(&stranger, first.lane.slots.ids(PAIR)[0]));
         let (hops, counted) = (first.lane.hops.next(NextHopId(1)), first.lane.slots.seen(PAIR));
-        assert_eq!(keys_in::<F>(&site.pins()), 3);
+        assert_eq!(first.lane.index.len(), 3);
         drop(first);
 
         assert!(site.carries(&spec), "without a process");
@@ -165,9 +152,9 @@ fn netns_promoted_flows_go_on_without_the_process<F: Laned>() {
         second.attach();
         assert!(site.carries(&spec), "by the hops of the first");
         assert_eq!(second.taken(), 1);
-        assert_eq!(keys_in::<F>(&site.pins()), 2, "what no slot is behind is gone");
-        let (generation, entries) = second.lane.slots.read(PAIR).unwrap();
-        assert_eq!((generation, entries[0].arrives, Some(entries[0].hop)), (9, spec.tuple, hops));
+        assert_eq!(second.lane.index.len(), 2, "what no slot is behind is gone");
+        let entries = second.lane.slots.read(PAIR).unwrap();
+        assert_eq!((entries[0].arrives, Some(entries[0].hop)), (spec.tuple, hops));
         let [seen, _] = second.lane.slots.seen(PAIR);
         assert_eq!(seen.packets, counted[0].packets + 3);
         second.set_hops();
@@ -185,7 +172,7 @@ fn netns_promoted_flows_go_on_without_the_process<F: Laned>() {
         drop(third);
         let fourth = Process::<F>::start(&site.size());
         assert_eq!(fourth.lane.slots.read(PAIR), None, "the third has not adopted it");
-        assert_eq!(keys_in::<F>(&site.pins()), 0);
+        assert!(fourth.lane.index.is_empty());
         assert!(!site.carries(&spec));
     });
 }

@@ -2,7 +2,7 @@
 
 use super::bench::{LaneBench, Laned, REDIRECT, entries, leaves, packet};
 use crate::{
-    lane::{Key, PairId},
+    lane::PairId,
     path::{flow_deltas, world::CLIENT_PORT},
     state::Tuple,
     table::{Link, NextHopId, Transport},
@@ -35,8 +35,8 @@ fn measure<F: Laned>(transport: Transport) {
         let mut slots = entries::<F>(&from, &to, way, way);
         slots[0].came_by = None;
         [slots[0].deltas, _] = flow_deltas(&from, &to.reversed());
-        let refs = bench.lane.slots.write(PairId(pair), 1, &slots);
-        bench.lane.keys.insert(&[Key { tuple: from, slot: refs[0] }]);
+        let [slot, _] = bench.lane.slots.write(PairId(pair), &slots);
+        assert!(bench.lane.index.insert(&from, slot));
     }
     let frame = spec.bytes();
     let hit = time(&mut bench.classifier, &frame, Some(REDIRECT));

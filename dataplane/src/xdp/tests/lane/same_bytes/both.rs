@@ -3,13 +3,13 @@
 use super::{
     super::{
         super::{LOOPBACK, PASS},
-        bench::{LaneBench, Laned, REDIRECT, Ran, arrive_at},
+        bench::{LaneBench, Laned, REDIRECT, Ran, arrive_at, write},
     },
     packets::{Arrival, Change, Random, packet},
 };
 use crate::{
     io::{PortId, testing::root_or_skip},
-    lane::{Entry, Epoch, Key, PairId, Seen},
+    lane::{Entry, Epoch, PairId, Seen},
     path::{Verdict, world::*},
     state::{Direction, Flow, FlowState, TcpState, Traffic, Tuple},
     table::{Link, Transport},
@@ -31,7 +31,6 @@ struct Promoted<F: Laned> {
     flow: Flow<F>,
     /// The way back to its client.
     way_back: Link,
-    generation: u32,
     seen: [Seen; 2],
 }
 
@@ -84,10 +83,10 @@ impl<F: Laned> Both<F> {
         let control = &mut both.bench.maps.control;
         control.publish_next_hops(&Default::default(), &empty);
         control.publish_next_hops(&empty, &both.world.snapshot);
-        control.publish_epochs(&both.world.snapshot).unwrap();
+        control.publish_epochs(&both.world.snapshot);
         for place in 0..FLOWS {
             let (flow, way_back) = both.open();
-            both.flows.push(Promoted { flow, way_back, generation: 0, seen: Default::default() });
+            both.flows.push(Promoted { flow, way_back, seen: Default::default() });
             both.promote(place);
         }
         Some(both)
@@ -157,11 +156,9 @@ impl<F: Laned> Both<F> {
         F::tables(&self.world.snapshot).next_hop(flow.next_hop).link.unwrap()
     }
 
-    /// Promotes the flow at a place, in the next generation.
+    /// Promotes the flow at a place.
     fn promote(&mut self, place: usize) {
-        let promoted = &mut self.flows[place];
-        promoted.generation += 1;
-        let Promoted { flow, way_back, generation, seen } = promoted;
+        let Promoted { flow, way_back, seen } = &mut self.flows[place];
         let lane = &mut self.bench.lane;
         let back = lane.hops.last(0, flow.last_hop);
         lane.hops.set(back, Some((&*way_back, CLIENT_MTU)));
@@ -182,10 +179,8 @@ impl<F: Laned> Both<F> {
             }
         };
         let entries = [entry(Direction::Forward), entry(Direction::Reply)];
-        let refs = lane.slots.write(PairId(place as u32), *generation, &entries);
+        write(lane, PairId(place as u32), &entries);
         *seen = lane.slots.seen(PairId(place as u32));
-        let keys = [0, 1].map(|side| Key { tuple: entries[side].arrives, slot: refs[side] });
-        assert_eq!(lane.keys.insert(&keys), 2);
         for (side, direction) in [Direction::Forward, Direction::Reply].into_iter().enumerate() {
             self.by_tuple.insert(entries[side].arrives, (place, direction));
         }
@@ -195,8 +190,11 @@ impl<F: Laned> Both<F> {
     fn replace(&mut self, place: usize) {
         let Promoted { flow, .. } = &self.flows[place];
         let tuples = [flow.original, flow.reply];
-        self.bench.lane.slots.end(PairId(place as u32));
-        self.bench.lane.keys.remove(&tuples);
+        let pair = PairId(place as u32);
+        self.bench.lane.slots.end(pair);
+        for (tuple, slot) in tuples.iter().zip(self.bench.lane.slots.ids(pair)) {
+            self.bench.lane.index.remove(tuple, slot);
+        }
         self.by_tuple.retain(|tuple, _| !tuples.contains(tuple));
         let (flow, way_back) = self.open();
         (self.flows[place].flow, self.flows[place].way_back) = (flow, way_back);
@@ -227,7 +225,7 @@ impl<F: Laned> Both<F> {
         let owner = self.owner(&bytes);
         let (place, direction) = owner.unwrap_or((place, direction));
         if port != self.arrives_at {
-            arrive_at(&mut self.bench.classifier, port);
+            arrive_at(&self.bench.lane, port);
             self.arrives_at = port;
         }
         let ran = self.bench.run(&bytes);

@@ -1,0 +1,224 @@
+//! The index of slots: which slots packets with a tuple may be of. The classifier looks every packet up in it.
+//!
+//! A hash table in memory that the classifier and all workers share, in buckets of one cache line: an entry is the number of a
+//! slot plus one, below eight bits of the hash; 0: it is free. A key is in its own bucket or nowhere, so a look-up that
+//! finds nothing costs one line, and one that finds something that line and the slot's. The slot itself tells whether it
+//! is the one: an entry is a hint, and one that is stale, or doubled, or another's, costs time and nothing else.
+//!
+//! In: tuples and slots of flows that are promoted, or no longer are. Out: entries, by one store each and without a
+//! system call. Workers put entries in at the same time, each by an exchange; what a worker has put in, it alone takes out.
+//!
+//! Limits: where a bucket is full, which is one in 300 when all slots are in use, the flow stays out of the lane.
+//! [`MOST_SLOTS`] slots.
+
+use super::{Memory, Slot, SlotId, hash::HashSecret};
+use crate::{state::Tuple, wire::Family};
+use std::sync::{
+    Arc,
+    atomic::{
+        AtomicU32,
+        Ordering::{Acquire, Relaxed, Release},
+    },
+};
+
+/// The entries of a bucket, as `lane.h` has it.
+pub(crate) const BUCKET_ENTRIES: usize = 16;
+const NUMBER_BITS: u32 = 24;
+
+/// The slots that an index can name.
+pub const MOST_SLOTS: u32 = (1 << NUMBER_BITS) - 1;
+
+/// `struct lane_bucket` of `lane.h`.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Bucket([AtomicU32; BUCKET_ENTRIES]);
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Index {
+    buckets: Arc<Memory<Bucket>>,
+    secret: HashSecret,
+}
+
+impl Index {
+    /// The buckets that an index of so many slots has: half full when all are in use.
+    pub fn buckets(slots: u32) -> u32 {
+        slots.div_ceil(BUCKET_ENTRIES as u32 / 2).next_power_of_two()
+    }
+
+    /// The index in this memory, of which there is a power of two.
+    pub(crate) fn new(buckets: Arc<Memory<Bucket>>, secret: HashSecret) -> Self {
+        debug_assert!(buckets.len().is_power_of_two());
+        Self { buckets, secret }
+    }
+
+    /// One of our own, which no classifier sees, for so many slots: for tests and models.
+    pub fn private(slots: u32) -> Self {
+        let buckets = Memory::private(Self::buckets(slots) as usize);
+        Self::new(Arc::new(buckets), HashSecret::of(u64::from(slots)))
+    }
+
+    /// Where a tuple's entries are, the first that is looked at, and the bits that are its own.
+    fn place<F: Family>(&self, tuple: &Tuple<F>) -> (&Bucket, usize, u32) {
+        let hash = self.secret.hash(tuple);
+        let bucket = hash as usize & (self.buckets.len() - 1);
+        (&self.buckets[bucket], (hash >> (NUMBER_BITS - 4)) as usize, hash & !MOST_SLOTS)
+    }
+
+    /// Adds a slot of packets with this tuple; once, however often it is called. `false`: there is no room.
+    #[must_use]
+    pub fn insert<F: Family>(&self, tuple: &Tuple<F>, slot: SlotId) -> bool {
+        let (bucket, first, tag) = self.place(tuple);
+        let entry = (slot.0 + 1) | tag;
+        if bucket.0.iter().any(|found| found.load(Relaxed) == entry) {
+            return true;
+        }
+        let is_put = |nth| bucket.entry(first, nth).compare_exchange(0, entry, Release, Relaxed).is_ok();
+        (0..BUCKET_ENTRIES).any(is_put)
+    }
+
+    /// Takes a slot out of the entries of this tuple, if it is there.
+    pub fn remove<F: Family>(&self, tuple: &Tuple<F>, slot: SlotId) {
+        let (bucket, _, tag) = self.place(tuple);
+        if let Some(found) = bucket.0.iter().find(|found| found.load(Relaxed) == (slot.0 + 1) | tag) {
+            found.store(0, Relaxed);
+        }
+    }
+
+    /// The slots that packets with this tuple may be of, in the order in which the classifier looks at them.
+    pub fn named<F: Family>(&self, tuple: &Tuple<F>) -> impl Iterator<Item = SlotId> {
+        let (bucket, first, tag) = self.place(tuple);
+        (0..BUCKET_ENTRIES).filter_map(move |nth| {
+            let number = (bucket.entry(first, nth).load(Acquire) ^ tag).wrapping_sub(1);
+            (number < MOST_SLOTS).then_some(SlotId(number))
+        })
+    }
+
+    /// Takes out every entry whose slot is nobody's, or is not of such packets. How many.
+    pub(crate) fn remove_dead<F: Family>(&self, slots: &Memory<Slot<F>>) -> usize {
+        let is_dead = |bucket: &Bucket, entry: u32| {
+            let slot = slots.get((entry & MOST_SLOTS).wrapping_sub(1) as usize);
+            let tuple = slot.and_then(Slot::read).map(|entry| entry.arrives);
+            tuple.is_none_or(|tuple| {
+                let (its, _, tag) = self.place(&tuple);
+                !std::ptr::eq(its, bucket) || tag != entry & !MOST_SLOTS
+            })
+        };
+        let mut removed = 0;
+        for bucket in self.buckets.iter() {
+            for place in &bucket.0 {
+                let entry = place.load(Relaxed);
+                if entry != 0 && is_dead(bucket, entry) {
+                    place.store(0, Relaxed);
+                    removed += 1;
+                }
+            }
+        }
+        removed
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        let count = |bucket: &Bucket| bucket.0.iter().filter(|entry| entry.load(Relaxed) != 0).count();
+        self.buckets.iter().map(count).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Bucket {
+    fn entry(&self, first: usize, nth: usize) -> &AtomicU32 {
+        &self.0[(first ^ nth) % BUCKET_ENTRIES]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        table::Transport,
+        wire::{V4, V6},
+    };
+    use std::collections::HashSet;
+
+    fn tuple<F: Family>(number: u32, address: impl Fn(u32) -> F::Addr) -> Tuple<F> {
+        Tuple {
+            source: address(number >> 8),
+            destination: address(u32::MAX),
+            source_port: number as u16,
+            destination_port: 443,
+            transport: if number.is_multiple_of(2) { Transport::Tcp } else { Transport::Udp },
+        }
+    }
+
+    fn v4(number: u32) -> Tuple<V4> {
+        tuple(number, std::net::Ipv4Addr::from)
+    }
+
+    fn v6(number: u32) -> Tuple<V6> {
+        tuple(number, |low| std::net::Ipv6Addr::from(0x2001_0db8_u128 << 96 | u128::from(low)))
+    }
+
+    /// As `lane.h` has it.
+    #[test]
+    fn a_bucket_is_a_line() {
+        assert_eq!((size_of::<Bucket>(), Index::buckets(2), Index::buckets(1 << 17)), (64, 1, 1 << 14));
+    }
+
+    fn nearly_all_find_room_and_are_found<F: Family>(tuple: impl Fn(u32) -> Tuple<F>) {
+        const SLOTS: u32 = 1 << 16;
+        let index = Index::private(SLOTS);
+        let mut outside = HashSet::new();
+        for number in 0..SLOTS {
+            if !index.insert(&tuple(number), SlotId(number)) {
+                outside.insert(number);
+            }
+        }
+        assert!(outside.len() < SLOTS as usize / 300, "{} have no room", outside.len());
+        let mut others = 0;
+        for number in 0..SLOTS {
+            let named: Vec<_> = index.named(&tuple(number)).collect();
+            assert_ne!(named.contains(&SlotId(number)), outside.contains(&number));
+            others += named.len();
+            assert!(outside.contains(&number) || index.insert(&tuple(number), SlotId(number)));
+        }
+        assert_eq!(index.len(), SLOTS as usize - outside.len(), "none is in twice");
+        // One in 256 of the seven others in a bucket.
+        assert!(others < SLOTS as usize * 105 / 100, "{others}");
+        for number in 0..SLOTS {
+            index.remove(&tuple(number), SlotId(number ^ 1));
+            assert_ne!(index.named(&tuple(number)).any(|slot| slot.0 == number), outside.contains(&number));
+            index.remove(&tuple(number), SlotId(number));
+            assert!(index.named(&tuple(number)).all(|slot| slot.0 != number));
+        }
+        assert!(index.is_empty());
+    }
+
+    #[test]
+    fn nearly_all_find_room_and_are_found_in_both_families() {
+        nearly_all_find_room_and_are_found(v4);
+        nearly_all_find_room_and_are_found(v6);
+    }
+
+    #[test]
+    fn workers_put_entries_into_the_same_buckets() {
+        const EACH: u32 = 64;
+        for round in 0..200 {
+            let index = Index::private(8 * EACH);
+            std::thread::scope(|scope| {
+                for worker in 0..4 {
+                    let index = &index;
+                    scope.spawn(move || {
+                        for number in (worker * EACH..).take(EACH as usize) {
+                            assert!(index.insert(&v4(round + number), SlotId(number)));
+                        }
+                    });
+                }
+            });
+            assert_eq!(index.len() as u32, 4 * EACH);
+        }
+    }
+}
