@@ -78,7 +78,11 @@ impl Results {
             let number = |key: &str, digits| {
                 params[key].as_f64().map(|number| format!("{number:.digits$}")).unwrap_or_default()
             };
-            let ratios: Vec<String> = self.ratios(name).iter().map(Ratio::to_string).collect();
+            let mut ratios: Vec<String> = self.ratios(name).iter().map(Ratio::to_string).collect();
+            if let (Some(p50), Some(p99)) = (params["p50_us"].as_f64(), params["p99_us"].as_f64()) {
+                ratios.push(format!("answers in {p50:.0} µs, p99 {p99:.0}"));
+            }
+            ratios.extend(params["bound"].as_str().map(|bound| format!("bound by {bound}")));
             missed |= self
                 .ratios(name)
                 .iter()
@@ -108,7 +112,7 @@ impl Results {
     /// Of a figure of ours: its ratios to the others' at the same point.
     fn ratios(&self, name: &str) -> Vec<Ratio> {
         let mut parts = name.splitn(3, '/');
-        let (Some(figure @ ("forward" | "tcp-rr")), Some(system), Some(point)) =
+        let (Some(figure @ ("forward" | "tcp-rr" | "tcp-rr-sockets")), Some(system), Some(point)) =
             (parts.next(), parts.next(), parts.next())
         else {
             return Vec::new();
