@@ -7,8 +7,8 @@
 //!   API server (`objects`). Rounds alternate between the systems, so that a slow minute of the machine is everybody's;
 //!   medians count. The generator has processor 0, the gateway processor 1.
 //! * Measured: packets a second and processors used (`forward`), requests and answers over TCP (`tcp_rr`, and by the
-//!   kernel's sockets `round_trips`), the first packet of a flow (`first_packet`), the time from a change of an EndpointSlice until a flow shows it (`change`), and
-//!   DPDK's hash beside our flow table (`hash`).
+//!   kernel's sockets `round_trips`), the first packet of a flow (`first_packet`), the time from a change of an EndpointSlice until a flow shows it (`change`), DPDK's
+//!   hash beside our flow table (`hash`), and what a flow in the fast lane costs (`lane_cost`).
 
 mod bed;
 mod change;
@@ -17,6 +17,7 @@ mod first_packet;
 mod forward;
 mod hash;
 mod l2fwd;
+mod lane_cost;
 mod objects;
 mod plan;
 mod programs;
@@ -66,6 +67,10 @@ fn run() -> Result<()> {
     if plan.has("flowtable") {
         say("flow tables");
         hash::measure(&mut results);
+    }
+    if plan.has("lane") {
+        say("the fast lane's costs");
+        lane_cost::measure(&mut results)?;
     }
     if plan.has_systems() {
         compare(&plan, &owner, &mut results)?;

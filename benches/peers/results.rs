@@ -39,6 +39,19 @@ impl Results {
         self.results.push((name, value, unit, params));
     }
 
+    /// The same with what it should not exceed.
+    pub(crate) fn add_target(
+        &mut self,
+        name: String,
+        value: f64,
+        unit: &'static str,
+        target: f64,
+        mut params: Value,
+    ) {
+        params["target"] = json!(target);
+        self.add(name, value, unit, params);
+    }
+
     /// Adds a remark.
     pub(crate) fn note(&mut self, text: String) {
         self.notes.push(text);
@@ -79,6 +92,10 @@ impl Results {
                 params[key].as_f64().map(|number| format!("{number:.digits$}")).unwrap_or_default()
             };
             let mut ratios: Vec<String> = self.ratios(name).iter().map(Ratio::to_string).collect();
+            ratios.extend(params["target"].as_f64().map(|target| match *value > target {
+                true => format!("(target {target} !)"),
+                false => format!("(target {target})"),
+            }));
             if let (Some(p50), Some(p99)) = (params["p50_us"].as_f64(), params["p99_us"].as_f64()) {
                 ratios.push(format!("answers in {p50:.0} µs, p99 {p99:.0}"));
             }
