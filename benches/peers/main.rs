@@ -21,6 +21,7 @@ mod lane_cost;
 mod objects;
 mod plan;
 mod programs;
+mod reordering;
 mod results;
 mod round_trips;
 mod systems;
@@ -85,7 +86,7 @@ fn compare(plan: &Plan, owner: &Owner, results: &mut Results) -> Result<()> {
     say("the cluster");
     let mut objects = Objects::start(owner).context("the cluster does not start")?;
     let mut systems = Systems::start(owner, &mut objects, &plan.systems)?;
-    for (services, flows) in &plan.points {
+    for (number, (services, flows)) in plan.points.iter().enumerate() {
         let services = *services;
         say(&format!("{services} Services"));
         objects.grow(services)?;
@@ -95,6 +96,10 @@ fn compare(plan: &Plan, owner: &Owner, results: &mut Results) -> Result<()> {
                 say(&format!("  forwarding, {flows} flows"));
                 forward::measure(&systems, services, flows, plan.rounds, results)?;
             }
+        }
+        if plan.has("lane") && number == 0 {
+            say("  order of packets");
+            reordering::measure(&mut systems, plan.rounds, results)?;
         }
         if plan.has("tcp-rr") {
             say("  requests and answers over TCP");

@@ -93,7 +93,7 @@ impl Plan {
 
     /// Whether any figure needs systems that run.
     pub(crate) fn has_systems(&self) -> bool {
-        self.figures.iter().any(|figure| !["flowtable", "lane"].contains(figure))
+        self.figures.iter().any(|figure| *figure != "flowtable")
     }
 }
 
