@@ -4,5 +4,6 @@
 mod clang;
 
 fn main() {
-    clang::build(&["peers/bpf/peers.bpf.c"], &["../dataplane/src/xdp/bpf.h"], &["../dataplane/src/xdp"]);
+    let sources = ["peers/bpf/peers.bpf.c", "peers/bpf/tcp_rr.bpf.c"];
+    clang::build(&sources, &["../dataplane/src/xdp/bpf.h"], &["../dataplane/src/xdp"]);
 }

@@ -18,6 +18,8 @@ use nix::{
 };
 use penstock::netns::{Namespace, Owner, VethOptions, create_veth};
 
+use crate::say;
+
 /// Where the generator runs.
 pub(crate) const TESTER_CORE: usize = 0;
 /// Where the gateway runs.
@@ -29,6 +31,8 @@ pub(crate) const BACKENDS: [Ipv4Addr; 4] = [
     Ipv4Addr::new(10, 2, 0, 13),
     Ipv4Addr::new(10, 2, 0, 14),
 ];
+/// The generator's own address.
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
 /// Where clients are, for the local detector not to find.
 pub(crate) const CLUSTER_CIDR: &str = "10.2.0.0/16";
 
@@ -50,7 +54,7 @@ impl Bed {
         let (generator, client, backend, sink) = (bed.name('g'), bed.name('c'), bed.name('b'), bed.name('k'));
         create_veth((&bed.generator, &generator, bed.mac(1)), (&bed.gateway, &client, bed.mac(2)), veth)?;
         create_veth((&bed.gateway, &backend, bed.mac(3)), (&bed.sink, &sink, bed.mac(4)), veth)?;
-        bed.generator.ip(&format!("addr add 10.1.0.2/16 dev {generator}"))?;
+        bed.generator.ip(&format!("addr add {CLIENT}/16 dev {generator}"))?;
         bed.gateway.ip(&format!("addr add 10.1.0.1/16 dev {client}"))?;
         bed.gateway.ip(&format!("addr add 10.2.0.1/16 dev {backend}"))?;
         bed.sink.ip(&format!("addr add 10.2.0.2/16 dev {sink}"))?;
@@ -68,10 +72,17 @@ impl Bed {
         bed.generator.run(&["ethtool", "-K", &generator, "gro", "on"])?;
         for interface in [&client, &backend] {
             bed.gateway.run(&["ethtool", "-K", interface, "gro", "on"])?;
-            bed.gateway.run(&["sh", "-c", &format!("echo 1 > /sys/class/net/{interface}/threaded")])?;
-            pin(&format!("napi/{interface}-"), GATEWAY_CORE)?;
+            poll_on(&bed.gateway, interface, GATEWAY_CORE)?;
         }
         Ok(bed)
+    }
+
+    /// Lets generator and sink receive on the generator's processor, by threads of the kernel, as long as the value is kept.
+    pub(crate) fn ends_have_a_core(&self) -> Result<Threads<'_>> {
+        let threads = Threads(self);
+        poll_on(&self.generator, &self.name('g'), TESTER_CORE)?;
+        poll_on(&self.sink, &self.name('k'), TESTER_CORE)?;
+        Ok(threads)
     }
 
     /// The interface of a kind: g, c, b or k.
@@ -83,6 +94,31 @@ impl Bed {
     pub(crate) fn mac(&self, end: u8) -> [u8; 6] {
         [0x02, 0x70, 0x65, 0x6e, self.number, end]
     }
+}
+
+/// See [`Bed::ends_have_a_core`].
+pub(crate) struct Threads<'a>(&'a Bed);
+
+impl Drop for Threads<'_> {
+    fn drop(&mut self) {
+        for (namespace, kind) in [(&self.0.generator, 'g'), (&self.0.sink, 'k')] {
+            if let Err(error) = set_threaded(namespace, &self.0.name(kind), false) {
+                say(&format!("  {error:#}"));
+            }
+        }
+    }
+}
+
+/// Has an interface's packets received by a thread of the kernel on this processor.
+fn poll_on(namespace: &Namespace, interface: &str, core: usize) -> Result<()> {
+    set_threaded(namespace, interface, true)?;
+    pin(&format!("napi/{interface}-"), core)
+}
+
+fn set_threaded(namespace: &Namespace, interface: &str, on: bool) -> Result<()> {
+    let line = format!("echo {} > /sys/class/net/{interface}/threaded", u8::from(on));
+    namespace.run(&["sh", "-c", &line]).with_context(|| format!("{interface}: threaded NAPI"))?;
+    Ok(())
 }
 
 /// Lets a process go before others: the machine may not be ours alone. Whoever takes part is given the same, the systems

@@ -12,17 +12,22 @@ use nix::sys::resource::{UsageWho, getrusage};
 const TICK: Duration = Duration::from_millis(10);
 
 /// A moment's accounts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Moment {
     at: Instant,
     busy: Duration,
+    /// By processor.
+    cores: Vec<Duration>,
     own: Duration,
 }
 
 impl Moment {
     /// Now.
     pub(crate) fn now() -> Moment {
-        Moment { at: Instant::now(), busy: busy(), own: own() }
+        let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let mut lines = text.lines().take_while(|line| line.starts_with("cpu")).map(busy);
+        let all = lines.next().unwrap_or_default();
+        Moment { at: Instant::now(), busy: all, cores: lines.collect(), own: own() }
     }
 
     /// Processors used since `before`, this process (the generator and the reader) not included.
@@ -31,12 +36,18 @@ impl Moment {
         let time = self.at.saturating_duration_since(before.at);
         if time.is_zero() { 0.0 } else { busy.as_secs_f64() / time.as_secs_f64() }
     }
+
+    /// How much of one processor was used since `before`, by whomever.
+    pub(crate) fn core_since(&self, before: &Moment, core: usize) -> f64 {
+        let [now, then] = [self, before].map(|moment| moment.cores.get(core).copied().unwrap_or_default());
+        let time = self.at.saturating_duration_since(before.at);
+        if time.is_zero() { 0.0 } else { now.saturating_sub(then).as_secs_f64() / time.as_secs_f64() }
+    }
 }
 
-/// user nice system idle iowait irq softirq steal …: all but idle, iowait and steal.
-fn busy() -> Duration {
-    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1).take(7);
+/// Of a line: cpu user nice system idle iowait irq softirq steal …: all but idle, iowait and steal.
+fn busy(line: &str) -> Duration {
+    let fields = line.split_whitespace().skip(1).take(7);
     let ticks: u32 = fields
         .enumerate()
         .filter(|(index, _)| *index != 3 && *index != 4)

@@ -104,7 +104,7 @@ fn trial(system: &System, services: usize, flows: u64, rate: &str, time: &str) -
     let mut moments: (Option<Moment>, Option<Moment>) = (None, None);
     let outcome = load.run(&system.bed, |_| {
         let now = Moment::now();
-        moments.0.get_or_insert(now);
+        moments.0.get_or_insert_with(|| now.clone());
         // The last look of all comes when sending is over.
         moments.1 = Some(now);
     })?;

@@ -39,7 +39,8 @@ pub(crate) fn reflect(sink: &Namespace, interface: &str) -> Result<Attached> {
     })?
 }
 
-fn attach(mut object: Ebpf, name: &str, interface: &str) -> Result<Attached> {
+/// Attaches a program of an object to an interface of this thread's namespace.
+pub(crate) fn attach(mut object: Ebpf, name: &str, interface: &str) -> Result<Attached> {
     let program: &mut Xdp = object.program_mut(name).context("no such program")?.try_into()?;
     program.load()?;
     program.attach_to_if_index(if_nametoindex(interface)?, XdpMode::Driver)?;

@@ -39,6 +39,19 @@ impl Results {
         self.results.push((name, value, unit, params));
     }
 
+    /// The same with what it should not exceed.
+    pub(crate) fn add_target(
+        &mut self,
+        name: String,
+        value: f64,
+        unit: &'static str,
+        target: f64,
+        mut params: Value,
+    ) {
+        params["target"] = json!(target);
+        self.add(name, value, unit, params);
+    }
+
     /// Adds a remark.
     pub(crate) fn note(&mut self, text: String) {
         self.notes.push(text);
@@ -78,7 +91,15 @@ impl Results {
             let number = |key: &str, digits| {
                 params[key].as_f64().map(|number| format!("{number:.digits$}")).unwrap_or_default()
             };
-            let ratios: Vec<String> = self.ratios(name).iter().map(Ratio::to_string).collect();
+            let mut ratios: Vec<String> = self.ratios(name).iter().map(Ratio::to_string).collect();
+            ratios.extend(params["target"].as_f64().map(|target| match *value > target {
+                true => format!("(target {target} !)"),
+                false => format!("(target {target})"),
+            }));
+            if let (Some(p50), Some(p99)) = (params["p50_us"].as_f64(), params["p99_us"].as_f64()) {
+                ratios.push(format!("answers in {p50:.0} µs, p99 {p99:.0}"));
+            }
+            ratios.extend(params["bound"].as_str().map(|bound| format!("bound by {bound}")));
             missed |= self
                 .ratios(name)
                 .iter()
@@ -108,7 +129,7 @@ impl Results {
     /// Of a figure of ours: its ratios to the others' at the same point.
     fn ratios(&self, name: &str) -> Vec<Ratio> {
         let mut parts = name.splitn(3, '/');
-        let (Some(figure @ ("forward" | "tcp-rr")), Some(system), Some(point)) =
+        let (Some(figure @ ("forward" | "tcp-rr" | "tcp-rr-sockets")), Some(system), Some(point)) =
             (parts.next(), parts.next(), parts.next())
         else {
             return Vec::new();

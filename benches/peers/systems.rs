@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -72,6 +73,11 @@ impl Kind {
     pub(crate) fn follows_services(self) -> bool {
         !matches!(self, Kind::L2fwd | Kind::XdpRedirect | Kind::KernelForward)
     }
+
+    /// Whether what the sink answers comes back through it.
+    pub(crate) fn goes_both_ways(self) -> bool {
+        !matches!(self, Kind::L2fwd | Kind::XdpRedirect)
+    }
 }
 
 /// One of them.
@@ -79,6 +85,8 @@ pub(crate) struct System {
     pub(crate) kind: Kind,
     child: Option<Child>,
     _program: Option<Attached>,
+    /// Where ours is asked.
+    socket: PathBuf,
     pub(crate) bed: Bed,
 }
 
@@ -91,17 +99,18 @@ pub(crate) struct Systems {
 }
 
 impl Systems {
-    /// Starts them.
-    pub(crate) fn start(owner: &Owner, objects: &mut Objects) -> Result<Systems> {
+    /// Starts these.
+    pub(crate) fn start(owner: &Owner, objects: &mut Objects, kinds: &[Kind]) -> Result<Systems> {
         let folder = tempfile::tempdir()?;
         let mut all = Vec::new();
-        for (number, kind) in (1..).zip(Kind::ALL) {
+        for (number, &kind) in (1..).zip(kinds) {
             let bed = Bed::build(owner, number)?;
             let fails = || format!("{} does not start", kind.name());
             let child = start(kind, &bed, objects, folder.path()).with_context(fails)?;
             let program = (kind == Kind::XdpRedirect).then(|| programs::redirect(&bed));
             let program = program.transpose().with_context(fails)?;
-            all.push(System { kind, child, _program: program, bed });
+            let socket = folder.path().join(format!("{}.sock", kind.name()));
+            all.push(System { kind, child, _program: program, socket, bed });
         }
         Ok(Systems { all, next_source: 0, _folder: folder })
     }
@@ -129,6 +138,14 @@ impl System {
             None => Ok(()),
             Some(status) => bail!("{} has ended ({status}):\n{}", self.kind.name(), self.log()),
         }
+    }
+
+    /// What `penstock show WHAT` says, of one of ours.
+    pub(crate) fn show(&self, what: &str) -> Result<Value> {
+        let mut command = Command::new(penstock_program()?);
+        command.args(["show", what, "-o", "json", "--socket"]).arg(&self.socket);
+        let text = penstock::netns::run(command)?;
+        serde_json::from_str(&text).with_context(|| format!("`penstock show {what}` says {text}"))
     }
 
     /// The end of its log.

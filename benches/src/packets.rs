@@ -30,6 +30,10 @@ pub fn write<F: Numbered>(frame: &mut Frame, tuple: &Tuple<F>, flags: TcpFlags) 
         Udp::fill_checksum(l4, pseudo);
     } else {
         (l4[12], l4[13]) = (5 << 4, flags.0);
+        if flags.contains(TcpFlags::ACK) {
+            // Nobody who has acknowledged nothing is in a connection.
+            l4[8..12].copy_from_slice(&1_u32.to_be_bytes());
+        }
         Tcp::fill_checksum(l4, pseudo);
     }
     network(l3, tuple, protocol, ip);

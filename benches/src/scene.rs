@@ -96,12 +96,17 @@ impl<F: Numbered> Scene<F> {
             random: Random(1),
             next_client: 0,
         };
-        scene.open(flows);
-        scene.now = scene.now.after(Timeouts::UDP_STREAM_AGE + Duration::from_secs(1));
-        if mix == Mix::Established {
-            scene.establish();
-        }
+        scene.populate(flows);
         scene
+    }
+
+    /// Opens flows, where there are none yet.
+    pub fn populate(&mut self, flows: usize) {
+        self.open(flows);
+        self.now = self.now.after(Timeouts::UDP_STREAM_AGE + Duration::from_secs(1));
+        if self.mix == Mix::Established {
+            self.establish();
+        }
     }
 
     /// Lets every flow be answered, and then have one more packet: after that no packet changes its state.
@@ -109,14 +114,33 @@ impl<F: Numbered> Scene<F> {
         for port in [PortId(1), PortId(0)] {
             let due: Vec<Tuple<F>> =
                 self.tuples.iter().filter(|(_, from)| *from == port).map(|(tuple, _)| *tuple).collect();
-            for tuples in due.chunks(RING) {
-                for (frame, tuple) in self.frames.iter_mut().zip(tuples) {
-                    frame.set_port(port);
-                    packets::write(frame, tuple, TcpFlags::ACK);
-                }
-                self.process_first(tuples.len());
-            }
+            due.chunks(RING).for_each(|tuples| self.send(tuples, port));
         }
+    }
+
+    /// A packet of each of these, at most [`RING`], comes to this port and is processed.
+    pub fn send(&mut self, tuples: &[Tuple<F>], port: PortId) {
+        for (frame, tuple) in self.frames.iter_mut().zip(tuples) {
+            frame.set_port(port);
+            packets::write(frame, tuple, TcpFlags::ACK);
+        }
+        self.process_first(tuples.len().min(RING));
+    }
+
+    /// The flows, as their clients send.
+    pub fn clients(&self) -> Vec<Tuple<F>> {
+        let from_clients = self.tuples.iter().filter(|(_, port)| *port == PortId(0));
+        from_clients.map(|(tuple, _)| *tuple).collect()
+    }
+
+    /// By what packets are decided.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Does what a worker does for the fast lane behind a batch.
+    pub fn work_lanes(&mut self) {
+        self.path.work_lanes(&self.snapshot, self.now);
     }
 
     fn open(&mut self, flows: usize) {

@@ -16,6 +16,7 @@ struct Flow {
     next: u64,
     /// Bit *n*: `next - 1 - n` was seen.
     window: u64,
+    is_reordered: bool,
 }
 
 /// The arrivals of all flows.
@@ -33,6 +34,8 @@ pub struct ArrivalCounts {
     pub arrived: u64,
     /// Arrived after one with a higher number of the same flow.
     pub reordered: u64,
+    /// Flows that this happened to.
+    pub reordered_flows: u64,
     /// Arrived again.
     pub duplicated: u64,
     /// With a wrong checksum.
@@ -72,6 +75,7 @@ impl Arrivals {
             }
             flow.window |= bit;
             self.counts.reordered += 1;
+            self.counts.reordered_flows += u64::from(!std::mem::replace(&mut flow.is_reordered, true));
         }
         self.counts.arrived += 1;
         true
@@ -106,7 +110,14 @@ mod tests {
         }
         arrivals.enter(mark(1, 0), false);
         arrivals.enter(mark(2, 0), true);
-        let expected = ArrivalCounts { arrived: 6, reordered: 2, duplicated: 1, corrupt: 1, foreign: 1 };
+        let expected = ArrivalCounts {
+            arrived: 6,
+            reordered: 2,
+            reordered_flows: 1,
+            duplicated: 1,
+            corrupt: 1,
+            foreign: 1,
+        };
         assert_eq!((arrivals.counts(), arrivals.sent_at_least()), (expected, 101));
     }
 
