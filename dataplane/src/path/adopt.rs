@@ -88,7 +88,8 @@ fn decide<F: Family>(
         udp_epoch: tables.udp_epoch,
         last_hop: LastHopId::default(),
         created: now,
-        last_seen: stray.counted.last_seen.unwrap_or(now),
+        // Nobody told the classifier the time while there was no process, so it is given a whole timeout.
+        last_seen: now,
         traffic: [Traffic::default(); 2],
         lane: FlowLane::default(),
     };

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
 /* The fast lane: a packet of a promoted flow is rewritten and sent on here, as its worker would have done.
  *
- * In:   a packet, where its IP header is, and the port it came to.
+ * In:   a packet, and where its IP header is.
  * Out:  1: it is rewritten, and redirected to where it goes. 0: it is as it was, and the worker's or whose it may be.
- * Cost: one look-up in a hash for a hit, and plain loads from three arrays: slot, hop, and the hop it must have come by.
- *       Where no flow is promoted, the look-up; for what is no whole TCP or UDP packet in the middle of a flow, less.
- *       On an EPYC (Zen 5), Linux 6.18, one flow, by BPF_PROG_TEST_RUN, less the 21 ns that a run takes by itself: a hit
- *       111 ns (IPv4) and 126 ns (IPv6), counters and the look-up of the interface among them; a packet that is no
- *       promoted flow's is decided about in 108 and 119 ns, without the lane in 87 (xdp/tests/lane/speed.rs).
+ * Cost: a hit touches two lines of the lane's at random, of the index and the slot; hops and notices are few and close
+ *       by. Where no flow is promoted, the line of the index; for what is no whole TCP or UDP packet in the middle of a
+ *       flow, none. On an EPYC (Zen 4), Linux 6.18, one flow, by BPF_PROG_TEST_RUN, the 21 ns that a run takes by itself
+ *       among them: a hit 67 ns (IPv4) and 75 ns (IPv6), counters included (xdp/tests/lane/speed.rs).
  * RFCs: 1624 (checksums by deltas), 768, 8200 §8.1 and 9293 (what is whole), 1812 §5.3.1 (TTL).
  * Limits: everything that needs judgement is the worker's: SYN, FIN, RST, no ACK, fragments, options, extension
  *       headers, the last hop, what is longer than its way, what came by another way, what gets or loses a tag.
  *
- * A packet trusts a slot that the index named only if the slot is live in the generation that the index named, says
- * itself which packets it is of, and has the epoch in force. Whatever of it changes while the packet is here: a slot
- * that has ended rests for longer than this takes, so all that is read belongs to one flow. Fields are read behind the
- * slot's number, on which their addresses depend, and the index had it after they were written: that is order enough.
+ * A packet trusts a slot that the index names only if the slot itself says which packets it is of, and has the epoch in
+ * force. Whatever of it changes while the packet is here: a slot that has ended rests for longer than this takes, so all
+ * that is read belongs to one flow. Fields are read behind the slot's number, on which their addresses depend, and the
+ * index had it after they were written: that is order enough.
  *
  * Nothing is written to the packet before the redirect is certain. */
 #ifndef PENSTOCK_LANE_BPF_H
