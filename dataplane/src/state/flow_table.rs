@@ -13,7 +13,7 @@ use super::{
 use crate::{
     io::BATCH,
     lane::Counted,
-    pages,
+    pages::Table,
     prefetch::prefetch,
     table::{Transport, hash::fold},
     wire::Family,
@@ -53,10 +53,10 @@ pub struct Found {
 pub struct FlowTable<F: Family> {
     seed: [u64; 4],
     index: Index,
-    records: Box<[Record<F>]>,
-    accounts: Box<[Account]>,
+    records: Table<Record<F>>,
+    accounts: Table<Account>,
     /// By flow: when to look at it again. Not later than it expires.
-    due: Box<[Millis]>,
+    due: Table<Millis>,
     /// Flows that are there.
     len: usize,
     /// The first of the free places that have held a flow, which are a list; [`NO_PLACE`] if there is none.
@@ -94,9 +94,9 @@ impl<F: Family> FlowTable<F> {
         Self {
             seed,
             index: Index::new(capacity * 2),
-            records: pages::filled(Record::free(), capacity),
-            accounts: pages::filled(Account::EMPTY, capacity),
-            due: pages::filled(Millis::default(), capacity),
+            records: Table::filled(Record::free(), capacity),
+            accounts: Table::filled(Account::EMPTY, capacity),
+            due: Table::filled(Millis::default(), capacity),
             len: 0,
             free: NO_PLACE,
             reached: 0,
