@@ -57,7 +57,9 @@ impl<T: Copy> Table<T> {
 
     /// What the values take; see the module.
     fn layout(len: usize) -> Layout {
-        let Ok(values) = Layout::array::<T>(len) else { panic!("{len} values are more than memory has places") };
+        let Ok(values) = Layout::array::<T>(len) else {
+            panic!("{len} values are more than memory has places")
+        };
         let is_half_full = |bytes: usize| bytes % HUGE_PAGE >= HUGE_PAGE / 2;
         match values.align_to(HUGE_PAGE) {
             Ok(pages) if is_half_full(values.size()) => pages.pad_to_align(),

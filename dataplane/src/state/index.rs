@@ -8,7 +8,7 @@
 //! entries. Sized once, never grows.
 
 use super::Direction;
-use crate::{pages::Table, prefetch::prefetch};
+use crate::{pages::Table, prefetch::prefetch_at};
 
 const SLOTS: usize = 10;
 /// Slots made per hundred entries that may come: a load of at most 65 %.
@@ -141,7 +141,7 @@ impl Index {
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) -> u32 {
         let home = self.home(hash);
-        prefetch(&self.buckets[home]);
+        prefetch_at(&self.buckets, home);
         home as u32
     }
 
