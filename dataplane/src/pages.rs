@@ -4,36 +4,103 @@
 //! look-up at random would miss there before it misses in the cache. Of huge pages it is a hundred. They are asked for by
 //! `madvise` (transparent huge pages, `Documentation/admin-guide/mm/transhuge.rst`), which needs no reservation and no
 //! right; where the answer is no, the table is of ordinary pages and slower, and nothing else differs.
-#![expect(unsafe_code, reason = "advice about memory is given by pointer")]
+//!
+//! A table begins where a huge page does, and ends with a whole one where it fills at least half of it. What is left is
+//! of ordinary pages, as small tables are.
+#![expect(unsafe_code, reason = "memory of another alignment than its values', and advice about it")]
 
 use nix::sys::mman::{MmapAdvise, madvise};
-use std::ptr::NonNull;
+use std::{
+    alloc::{Layout, alloc, dealloc, handle_alloc_error},
+    fmt,
+    ops::{Deref, DerefMut},
+    ptr::NonNull,
+    slice,
+};
 
 const HUGE_PAGE: usize = 2 << 20;
 
-/// `len` times `value`. All of it is touched here.
-pub(crate) fn filled<T: Clone>(value: T, len: usize) -> Box<[T]> {
-    let mut memory = room(len);
-    memory.resize(len, value);
-    memory.into_boxed_slice()
+/// A slice of a fixed length, in memory of its own.
+pub(crate) struct Table<T: Copy> {
+    start: NonNull<T>,
+    len: usize,
 }
 
-/// An empty vector with room for exactly `len` values.
-pub(crate) fn room<T>(len: usize) -> Vec<T> {
-    let mut memory = Vec::with_capacity(len);
-    // Whole huge pages only: the advice must not reach into what other allocations share a page with.
-    let spare = memory.spare_capacity_mut().as_mut_ptr_range();
-    let start = (spare.start as usize).next_multiple_of(HUGE_PAGE);
-    let end = spare.end as usize / HUGE_PAGE * HUGE_PAGE;
-    if start < end
-        && let Some(at) = NonNull::new(spare.start.cast::<u8>().wrapping_add(start - spare.start as usize))
-    {
-        // SAFETY: the range is inside the vector's own memory, and this advice changes no byte of it.
-        if let Err(error) = unsafe { madvise(at.cast(), end - start, MmapAdvise::MADV_HUGEPAGE) } {
-            tracing::debug!(%error, bytes = end - start, "no huge pages for a table, using ordinary ones");
+// SAFETY: it owns its values, as a box does.
+unsafe impl<T: Copy + Send> Send for Table<T> {}
+// SAFETY: shared, it only lends them as a slice.
+unsafe impl<T: Copy + Sync> Sync for Table<T> {}
+
+impl<T: Copy> Table<T> {
+    /// `len` times `value`. All of it is touched here.
+    pub(crate) fn filled(value: T, len: usize) -> Self {
+        let layout = Self::layout(len);
+        if layout.size() == 0 {
+            return Self { start: NonNull::dangling(), len };
+        }
+        // SAFETY: the layout is of more than no bytes.
+        let Some(memory) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+        let bytes = layout.size() / HUGE_PAGE * HUGE_PAGE;
+        if bytes > 0 {
+            // SAFETY: these are whole pages of ours alone, and this advice changes no byte of them.
+            if let Err(error) = unsafe { madvise(memory.cast(), bytes, MmapAdvise::MADV_HUGEPAGE) } {
+                tracing::debug!(%error, bytes, "no huge pages for a table, using ordinary ones");
+            }
+        }
+        let start = memory.cast::<T>();
+        for place in 0..len {
+            // SAFETY: the layout has room for `len` values from its start on, which is aligned for them.
+            unsafe { start.add(place).write(value) };
+        }
+        Self { start, len }
+    }
+
+    /// What the values take; see the module.
+    fn layout(len: usize) -> Layout {
+        let Ok(values) = Layout::array::<T>(len) else {
+            panic!("{len} values are more than memory has places")
+        };
+        let is_half_full = |bytes: usize| bytes % HUGE_PAGE >= HUGE_PAGE / 2;
+        match values.align_to(HUGE_PAGE) {
+            Ok(pages) if is_half_full(values.size()) => pages.pad_to_align(),
+            Ok(pages) if values.size() >= HUGE_PAGE => pages,
+            _ => values,
         }
     }
-    memory
+}
+
+impl<T: Copy> Deref for Table<T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: there are so many, written when it was made, and nobody else's.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Copy> DerefMut for Table<T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `deref`; `&mut self` makes this the only slice.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Copy> Drop for Table<T> {
+    fn drop(&mut self) {
+        let layout = Self::layout(self.len);
+        if layout.size() > 0 {
+            // SAFETY: allocated with this layout. The values need no dropping, being `Copy`.
+            unsafe { dealloc(self.start.as_ptr().cast(), layout) };
+        }
+    }
+}
+
+impl<T: Copy> fmt::Debug for Table<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").field("len", &self.len).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]
@@ -42,12 +109,27 @@ mod tests {
 
     #[test]
     fn tables_are_filled_whatever_their_size() {
-        for len in [0, 1, 1000, HUGE_PAGE, 3 * HUGE_PAGE + 5] {
-            let table = filled(7u8, len);
+        for len in [0, 1, 1000, HUGE_PAGE / 2 - 1, HUGE_PAGE / 2, HUGE_PAGE, 3 * HUGE_PAGE + 5] {
+            let mut table = Table::filled(7u8, len);
             assert_eq!(table.len(), len);
             assert!(table.iter().all(|byte| *byte == 7));
+            table.fill(9);
+            assert!(table.iter().all(|byte| *byte == 9));
         }
-        let room = room::<u64>(HUGE_PAGE);
-        assert!(room.is_empty() && room.capacity() >= HUGE_PAGE);
+        assert_eq!(Table::filled((), 5).len(), 5);
+    }
+
+    #[test]
+    fn tables_begin_with_a_huge_page_where_they_fill_half_of_one() {
+        const LINES: usize = HUGE_PAGE / 64;
+        let layout = |lines| {
+            let layout = Table::<[u64; 8]>::layout(lines);
+            (layout.align() == HUGE_PAGE, layout.size() / 64)
+        };
+        assert_eq!(layout(LINES / 2 - 1), (false, LINES / 2 - 1));
+        assert_eq!(layout(LINES / 2), (true, LINES));
+        assert_eq!(layout(LINES), (true, LINES));
+        assert_eq!(layout(LINES + 1), (true, LINES + 1));
+        assert_eq!(layout(2 * LINES - 1), (true, 2 * LINES));
     }
 }

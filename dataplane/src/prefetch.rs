@@ -3,24 +3,37 @@
 
 const LINE_BYTES: usize = 64;
 
-/// Brings the lines of `value` from memory into the second cache. A hint: it never faults and changes nothing else.
+/// Brings the lines of `values[at]` from memory into the second cache, if there is such a place. A hint: it never faults and
+/// changes nothing else, so nobody asks whether there is.
 ///
 /// Not into the nearest one: that waits for a dozen or two of lines at a time, and what asks for more of them waits too.
 /// The second cache waits for more, and from there a line comes in a few nanoseconds.
 #[inline(always)]
-pub(crate) fn prefetch<T>(value: &T) {
-    let start = std::ptr::from_ref(value).cast::<u8>();
+pub(crate) fn prefetch_at<T>(values: &[T], at: usize) {
+    lines::<T, false>(values, at);
+}
+
+/// The same into the nearest cache, for what is about to be read.
+#[inline(always)]
+pub(crate) fn prefetch_near<T>(values: &[T], at: usize) {
+    lines::<T, true>(values, at);
+}
+
+#[inline(always)]
+fn lines<T, const NEAREST: bool>(values: &[T], at: usize) {
+    let start = values.as_ptr().wrapping_add(at).cast::<u8>();
     for line in 0..size_of::<T>().div_ceil(LINE_BYTES) {
-        prefetch_line::<false>(start.wrapping_add(line * LINE_BYTES));
+        prefetch_line::<NEAREST>(start.wrapping_add(line * LINE_BYTES));
     }
 }
 
-/// Brings the first `bytes` of a frame, at least one and at most a line's more, into the nearest cache.
+/// Brings the first `bytes` of a frame into the nearest cache: as many lines as they take where a frame begins with one, as
+/// those of drivers do.
 #[inline(always)]
 pub(crate) fn prefetch_start(frame: &[u8], bytes: usize) {
-    let start = frame.as_ptr();
-    prefetch_line::<true>(start);
-    prefetch_line::<true>(start.wrapping_add(bytes - 1));
+    for line in 0..bytes.div_ceil(LINE_BYTES) {
+        prefetch_line::<true>(frame.as_ptr().wrapping_add(line * LINE_BYTES));
+    }
 }
 
 #[inline(always)]

@@ -18,6 +18,7 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 use super::PortId;
+use crate::pages::Table;
 
 /// The most packets in one batch.
 pub const BATCH: usize = 64;
@@ -130,10 +131,10 @@ impl FrameRegion {
     /// `frames` frames of `frame_size` bytes (rounded up to a power of two, at least a cache line) on the heap.
     pub fn heap(frames: usize, frame_size: usize) -> FrameRegion {
         let frame_size = frame_size.next_power_of_two().max(size_of::<CacheLine>());
-        // A vector, not a box: moving a box would claim sole access to bytes that frames point at.
-        let mut lines = vec![CacheLine([0; 64]); frames * frame_size / size_of::<CacheLine>()];
+        // Not a box: moving one would claim sole access to bytes that frames point at.
+        let mut lines = Table::filled(CacheLine([0; 64]), frames * frame_size / size_of::<CacheLine>());
         let start = NonNull::new(lines.as_mut_ptr().cast()).unwrap_or(NonNull::dangling());
-        // SAFETY: the vector has these bytes, initialised, on the heap, and is moved into the region untouched.
+        // SAFETY: the table has these bytes, initialised, on the heap, and is moved into the region untouched.
         unsafe { FrameRegion::over(start, frames, frame_size, Box::new(lines)) }
     }
 

@@ -257,11 +257,11 @@ impl<F: Family> Promoted<F> {
                 return Err(WhyNot::NotEstablished);
             }
         }
-        let NextHop { link: Some(out), .. } = tables.next_hop(record.next_hop) else {
+        let NextHop { link: Some(out), .. } = tables.next_hop(record.next_hop()) else {
             return Err(WhyNot::WayUnknown);
         };
-        let back = &last_hops.get(record.last_hop).ok_or(WhyNot::WayUnknown)?.link;
-        if self.lane.hops.next(record.next_hop).is_none() {
+        let back = &last_hops.get(record.last_hop()).ok_or(WhyNot::WayUnknown)?.link;
+        if self.lane.hops.next(record.next_hop()).is_none() {
             return Err(WhyNot::NoPlace);
         }
         if ![out.port, back.port].into_iter().all(|port| self.lane.usable.contains(port)) {
@@ -290,8 +290,8 @@ impl<F: Family> Promoted<F> {
         back: &WayBack<'_>,
         tables: &Tables<F>,
     ) -> Option<[Entry<F>; 2]> {
-        let out = self.lane.hops.next(record.next_hop)?;
-        let back = self.ready(record.last_hop, back)?;
+        let out = self.lane.hops.next(record.next_hop())?;
+        let back = self.ready(record.last_hop(), back)?;
         let epoch = self.epoch(record.tuple(Direction::Forward).transport, tables);
         let entry = |direction: Direction, hop, came_by| Entry {
             arrives: record.tuple(direction),

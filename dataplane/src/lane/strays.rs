@@ -211,7 +211,7 @@ impl<F: Family> Promoted<F> {
 
     fn places(&mut self, record: &Record<F>, last_hops: &LastHops, tables: &Tables<F>) -> Option<[HopId; 2]> {
         let back = self.look(record, last_hops, tables).ok()?;
-        Some([self.lane.hops.next(record.next_hop)?, self.ready(record.last_hop, &back)?])
+        Some([self.lane.hops.next(record.next_hop())?, self.ready(record.last_hop(), &back)?])
     }
 
     fn end_stray(&mut self, pair: PairId, now: Millis) {

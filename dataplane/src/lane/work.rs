@@ -145,7 +145,7 @@ impl<F: Family> Promoted<F> {
 
     /// Takes a flow that goes on out of the lane.
     pub(super) fn demote(&mut self, table: &mut FlowTable<F>, id: FlowId) {
-        if let Some(last_hop) = table.record(id).map(|record| record.last_hop) {
+        if let Some(last_hop) = table.record(id).map(|record| record.last_hop()) {
             self.demote_from(table, id, last_hop, self.clock.now());
         }
     }

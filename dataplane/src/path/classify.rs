@@ -53,13 +53,14 @@ fn plain<F: Family>(frames: &[Frame], from: usize, half: &mut Half<F>) -> usize 
     let mut taken = 0;
     while taken < most {
         let frame = &frames[taken];
-        prefetch_start(frames.get(taken + PREFETCH_AHEAD).unwrap_or(frame), size_of::<F::PlainHead>());
-        let Some(Plain { ends, is_udp, flags, ip_bytes }) = F::plain(frame) else { break };
-        let transport = select_unpredictable(is_udp, Transport::Udp, Transport::Tcp);
-        let hash = flows.table.hash_of(ends, transport);
+        if let Some(ahead) = frames.get(taken + PREFETCH_AHEAD) {
+            prefetch_start(ahead, size_of::<F::PlainHead>());
+        }
+        let Some(Plain { ends, protocol, flags, ip_bytes }) = F::plain(frame) else { break };
+        let hash = flows.table.hash_of(ends, protocol);
         let bucket = flows.table.prefetch_bucket(hash);
         let index = (from + taken) as u8;
-        room[taken] = Arrival { hash, bucket, ip_bytes, index, flags, transport, unusual: None };
+        room[taken] = Arrival { hash, bucket, ip_bytes, index, flags, protocol, number: 0 };
         taken += 1;
     }
     arrivals.queue.take(taken);

@@ -17,11 +17,11 @@ use super::{
 use crate::{
     io::{Frame, PortId},
     state::{
-        Direction, Entry, FlowState, Found, LastHop, Record, SctpEvent, SctpState, TcpEvent, TcpState,
-        Timeouts, Transition, Tuple, reset_is_in_window,
+        Direction, Entry, FlowState, Found, Inbound, LastHop, Record, SctpEvent, SctpState, TcpEvent,
+        TcpState, Timeouts, Transition, Tuple, reset_is_in_window,
     },
     table::{Link, NextHop, Tables, Transport, VipMatch},
-    wire::{Family, Tcp, TcpFlags, VlanTags},
+    wire::{Family, IpProtocol, Tcp, TcpFlags, VlanTags},
 };
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(super) struct Looks<'p, F: Family> {
     /// Its ends.
     pub(super) ends: &'p F::Ends,
     /// Its protocol.
-    pub(super) transport: Transport,
+    pub(super) protocol: IpProtocol,
     /// TCP's flags; empty for the others.
     pub(super) flags: TcpFlags,
     /// Its TTL or hop limit.
@@ -56,7 +56,10 @@ pub(super) struct Known<'s, F: Family> {
     /// The flows by number.
     pub(super) records: &'s mut [Record<F>],
     /// Where clients' packets come from.
-    pub(super) last_hops: &'s [LastHop],
+    pub(super) inbound: &'s [Inbound],
+    /// By [`Direction`]: all bits where that matters, else none. Read from memory: of anything it can compute the compiler
+    /// makes a branch.
+    pub(super) from_client: [u64; 2],
     /// See [`Tables::udp_epoch`].
     pub(super) udp_epoch: u16,
 }
@@ -71,12 +74,13 @@ pub(super) fn steady<'t, F: Family>(
 ) -> Option<Steady<'t, F>> {
     let flow = known.records.get_mut(looks.likely.flow() as usize)?;
     let direction = looks.likely.direction();
-    if !flow.is_of(direction, looks.ends, looks.transport) {
+    let Looks { ends, protocol, flags, .. } = *looks;
+    if !flow.is_settled_of(direction, ends, protocol, flags, known.udp_epoch) {
         return None;
     }
-    let last_hop = known.last_hops.get(flow.last_hop.place())?;
-    let is_moved = last_hop.difference(frame, looks.port, looks.vlan) & direction.forward_mask() != 0;
-    if is_moved || !is_settled(flow, direction, looks.flags, known.udp_epoch) || looks.hop_limit <= 1 {
+    let inbound = known.inbound.get(flow.last_hop().place())?;
+    let moved = inbound.difference(frame, looks.port, looks.vlan) & known.from_client[direction as usize];
+    if moved != 0 || looks.hop_limit <= 1 {
         return None;
     }
     Some(Steady { flow, direction })
@@ -96,7 +100,9 @@ pub(super) fn track<'t, F: Family>(
     if let Some(counted) = &counted {
         flow.catch_up_acked(counted.acked);
     }
-    let next = match is_settled(flow, direction, packet.flags, stage.tables.udp_epoch) {
+    let protocol = packet.tuple.transport.protocol();
+    // Of a later fragment it says no where that takes TCP's flags, which it does not have.
+    let next = match flow.is_settled(direction, protocol, packet.flags, stage.tables.udp_epoch) {
         true => Next::Same,
         false => transition(flow, direction, packet, frame, stage.now.since(created), stage.tables),
     };
@@ -109,28 +115,28 @@ pub(super) fn track<'t, F: Family>(
         Next::Invalid(reason) => return Err(Refused::Drop(reason)),
     }
     let last_hops = &mut stage.flows.last_hops;
-    let last_hop = flow.last_hop;
+    let last_hop = flow.last_hop();
     let (link, mtu) = match direction {
         Direction::Forward => {
-            let way = way_out(packet, stage.tables.next_hop(flow.next_hop))?;
+            let way = way_out(packet, stage.tables.next_hop(flow.next_hop()))?;
             let way_back = packet.layout.way_back(frame);
             // A client's router may change in the middle of a connection, and is followed. Another gateway is no router of
             // its: it relays what came to it because it announces the address now (`relay`), while answers still leave
             // by the way known. Learning the way from first packets alone would do without a list of gateways, but the
             // end of a router would then be the end of every connection through it.
             if way_back.is_between_hosts() && !stage.tables.peers.have(way_back.destination) {
-                last_hops.note(&mut flow.last_hop, way_back);
+                flow.set_last_hop(last_hops.note(last_hop, way_back));
             }
             way
         }
         Direction::Reply => {
-            let Some(LastHop { link, .. }) = last_hops.get(flow.last_hop) else { return Ok(None) };
+            let Some(LastHop { link, .. }) = last_hops.get(last_hop) else { return Ok(None) };
             let mtu = stage.tables.port_mtu(link.port);
             check_limits(packet, mtu)?;
             (link, mtu)
         }
     };
-    let is_moved = flow.last_hop != last_hop;
+    let is_moved = flow.last_hop() != last_hop;
     let was_unsettled = flow.udp_epoch != stage.tables.udp_epoch;
     flow.udp_epoch = stage.tables.udp_epoch;
     if packet.part != Part::Later {
@@ -195,13 +201,6 @@ enum Next {
     Reopen,
     Retired,
     Invalid(DropReason),
-}
-
-/// Whether a packet leaves its flow as it is, as nearly all do; decided without asking for the protocol. Of a later
-/// fragment it says no where that takes TCP's flags, which it does not have.
-#[inline(always)]
-fn is_settled<F: Family>(flow: &Record<F>, direction: Direction, flags: TcpFlags, udp_epoch: u16) -> bool {
-    flow.state().is_steady(direction, flags) & (flow.udp_epoch == udp_epoch)
 }
 
 /// What a packet makes of its flow.

@@ -36,8 +36,8 @@ pub(super) fn translate<F: Family>(
             .unwrap_or_else(|| nobodys(stage, packet, DropReason::IcmpUnrelated));
     };
     let link = match found.direction {
-        Direction::Forward => stage.tables.next_hop(flow.next_hop).link,
-        Direction::Reply => stage.flows.last_hops.get(flow.last_hop).map(|hop| hop.link),
+        Direction::Forward => stage.tables.next_hop(flow.next_hop()).link,
+        Direction::Reply => stage.flows.last_hops.get(flow.last_hop()).map(|hop| hop.link),
     };
     let Some(link) = link else { return Verdict::Drop(DropReason::NextHop) };
     if packet.hop_limit <= 1 {

@@ -11,15 +11,14 @@ use crate::{
 };
 
 /// How many packets the second phase is ahead, and looks up at a time.
-pub(super) const AHEAD: usize = 16;
+pub(super) const AHEAD: usize = 32;
 
 /// First phase, for packets that are not plain: fills in [`Packet::hash`](super::Packet::hash).
 #[cold]
 #[inline(never)]
 pub(super) fn unusual<F: Family>(table: &FlowTable<F>, arrivals: &mut Arrivals<F>) {
     for arrival in arrivals.queue.iter_mut() {
-        let number = arrival.unusual.map(usize::from);
-        if let Some(packet) = number.and_then(|number| arrivals.unusual.get_mut(number)) {
+        if let Some(packet) = arrival.unusual().and_then(|number| arrivals.unusual.get_mut(number)) {
             packet.hash = table.hash(&packet.tuple);
             arrival.hash = packet.hash;
             arrival.bucket = table.prefetch_bucket(packet.hash);

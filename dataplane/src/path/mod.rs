@@ -168,8 +168,6 @@ struct Stage<'a, F: Family> {
     echoes: &'a mut TokenBucket,
     counters: &'a mut Counters,
     now: Millis,
-    /// What fits through every port that clients are behind.
-    least_port_mtu: u16,
 }
 
 impl Path {
@@ -201,10 +199,10 @@ impl Path {
         if !v6.arrivals.fragments.is_empty() {
             fragment::batch(config, &snapshot.v6, v6, frames, free_places, now, verdicts);
         }
-        run(config, v4, &snapshot.v4, [replies, echoes], counters, now, frames, verdicts);
-        run(config, v6, &snapshot.v6, [replies, echoes], counters, now, frames, verdicts);
+        let mut forwarded = run(config, v4, &snapshot.v4, [replies, echoes], counters, now, frames, verdicts);
+        forwarded += run(config, v6, &snapshot.v6, [replies, echoes], counters, now, frames, verdicts);
         let verdicts = &verdicts[..frames.len()];
-        counters.count(verdicts);
+        counters.count(verdicts, forwarded);
         verdicts
     }
 
@@ -302,7 +300,7 @@ impl Path {
     }
 }
 
-/// The stages for the packets of one family.
+/// The stages for the packets of one family. How many of them went the short way.
 #[expect(clippy::too_many_arguments, reason = "the borrows of a Path, taken apart")]
 fn run<F: Family>(
     config: &PathConfig,
@@ -313,21 +311,21 @@ fn run<F: Family>(
     now: Millis,
     frames: &mut [Frame],
     verdicts: &mut [Verdict; BATCH],
-) {
+) -> usize {
     let arrivals = &mut half.arrivals;
     if arrivals.queue.is_empty() && arrivals.icmp.is_empty() {
-        return;
+        return 0;
     }
     if !arrivals.unusual.is_empty() {
         lookup::unusual(&half.flows.table, arrivals);
     }
     steer::batch(&config.steering, tables, &half.flows.table, frames, arrivals, verdicts);
     let Arrivals { queue, unusual, icmp, .. } = arrivals;
-    let least_port_mtu = tables.port_mtus.iter().copied().min().unwrap_or(u16::MAX);
     half.ways.follow(&tables.next_hops);
+    half.flows.last_hops.fit(&tables.port_mtus);
     let (flows, ways) = (&mut half.flows, half.ways.all());
-    let mut stage = Stage { config, tables, flows, ways, replies, echoes, counters, now, least_port_mtu };
-    forward_batch(&mut stage, queue, unusual, frames, verdicts);
+    let mut stage = Stage { config, tables, flows, ways, replies, echoes, counters, now };
+    let forwarded = forward_batch(&mut stage, queue, unusual, frames, verdicts);
     for packet in icmp.iter() {
         let at = usize::from(packet.index);
         let frame = &mut frames[at];
@@ -340,25 +338,28 @@ fn run<F: Family>(
     queue.clear();
     unusual.clear();
     icmp.clear();
+    forwarded
 }
 
-/// The packets of a batch in their order. The look-up is a block of packets ahead.
+/// The packets of a batch in their order. The look-up is a block of packets ahead. How many went the short way.
 fn forward_batch<F: Family>(
     stage: &mut Stage<'_, F>,
     mut queue: &[Arrival],
     unusual: &[Packet<F>],
     frames: &mut [Frame],
     verdicts: &mut [Verdict; BATCH],
-) {
+) -> usize {
+    let mut forwarded = 0;
     let mut likely = [Entry::default(); lookup::AHEAD];
     lookup::likely(&stage.flows.table, queue, &mut likely);
     while !queue.is_empty() {
         let (block, later) = queue.split_at(queue.len().min(lookup::AHEAD));
         let block_likely = likely;
         lookup::likely(&stage.flows.table, later, &mut likely);
-        forward_block(stage, block, &block_likely, unusual, frames, verdicts);
+        forwarded += forward_block(stage, block, &block_likely, unusual, frames, verdicts);
         queue = later;
     }
+    forwarded
 }
 
 /// A block of packets, in their order.
@@ -369,9 +370,11 @@ fn forward_block<F: Family>(
     unusual: &[Packet<F>],
     frames: &mut [Frame],
     verdicts: &mut [Verdict; BATCH],
-) {
+) -> usize {
+    let mut in_short = 0;
     while !block.is_empty() {
         let plain::Ended { forwarded, full } = plain::run(Road::of(stage), block, likely, frames, verdicts);
+        in_short += forwarded;
         (block, likely) = (&block[forwarded..], &likely[forwarded..]);
         if let Some((flow, direction)) = full {
             stage.flows.table.settle(flow, direction);
@@ -381,6 +384,7 @@ fn forward_block<F: Family>(
             (block, likely) = (&block[1..], &likely[1..]);
         }
     }
+    in_short
 }
 
 /// One packet of a flow, known or new.
@@ -409,23 +413,25 @@ fn forward_steady<F: Family>(
     if packet.part == Part::Later {
         return None;
     }
-    let (tables, now, most) = (stage.tables, stage.now, stage.least_port_mtu);
-    let mut known = Road::of(stage).known;
+    let (tables, now) = (stage.tables, stage.now);
+    let (mut known, last_hops) = Road::with_hops(stage);
     let (ends, ip_bytes) = (packet.tuple.ends(), packet.layout.ip_bytes());
     let looks = Looks {
         likely,
         ends: &ends,
-        transport: packet.tuple.transport,
+        protocol: packet.tuple.transport.protocol(),
         flags: packet.flags,
         hop_limit: packet.hop_limit,
         port: frame.port(),
         vlan: packet.layout.vlan,
     };
-    let last_hops = known.last_hops;
     let Steady { flow, direction } = conntrack::steady(&mut known, &looks, frame)?;
     let (link, mtu) = match direction {
-        Direction::Forward => conntrack::way_out(packet, tables.next_hop(flow.next_hop)).ok()?,
-        Direction::Reply => (&last_hops.get(flow.last_hop.place())?.link, most),
+        Direction::Forward => conntrack::way_out(packet, tables.next_hop(flow.next_hop())).ok()?,
+        Direction::Reply => {
+            let link = &last_hops.get(flow.last_hop())?.link;
+            (link, tables.port_mtu(link.port))
+        }
     };
     if ip_bytes > mtu {
         return None;
@@ -451,6 +457,10 @@ fn forward_with_care<F: Family>(
         && let Some(translation) = conntrack::track(stage, packet, frame, found)?
     {
         return Ok(send(packet, frame, &translation));
+    }
+    // Of a plain one nobody has asked yet, and no flow has another.
+    if !F::is_unicast_source(packet.tuple.source) {
+        return Err(Refused::Drop(DropReason::Martian));
     }
     if let Some(relayed) = relay::packet(stage, packet, frame) {
         return Ok(relayed);

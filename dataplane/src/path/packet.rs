@@ -5,7 +5,7 @@ use crate::{
     io::{BATCH, Frame},
     state::Tuple,
     table::{Link, Transport},
-    wire::{Ethernet, Family, NetworkHeader, TcpFlags, VlanTags, acknowledgement},
+    wire::{Ethernet, Family, IpProtocol, NetworkHeader, TcpFlags, VlanTags, acknowledgement},
 };
 use arrayvec::ArrayVec;
 use std::ops::{Deref, DerefMut};
@@ -60,10 +60,10 @@ pub(super) struct Arrival {
     pub(super) index: u8,
     /// TCP's flags; empty for the others.
     pub(super) flags: TcpFlags,
-    /// Its protocol.
-    pub(super) transport: Transport,
-    /// Its place among [`Arrivals::unusual`], if it is not plain.
-    pub(super) unusual: Option<u8>,
+    /// Its protocol: TCP or UDP. [`UNUSUAL`](Self::UNUSUAL) if it is not plain.
+    pub(super) protocol: IpProtocol,
+    /// If it is not plain, its place among [`Arrivals::unusual`].
+    pub(super) number: u8,
 }
 
 /// Which part of a datagram a packet is.
@@ -137,8 +137,8 @@ impl<F: Family> Arrivals<F> {
             ip_bytes: packet.layout.ip_bytes(),
             index: packet.index,
             flags: packet.flags,
-            transport: packet.tuple.transport,
-            unusual: Some(self.unusual.len() as u8),
+            protocol: Arrival::UNUSUAL,
+            number: self.unusual.len() as u8,
         });
         self.unusual.push(packet);
     }
@@ -219,14 +219,29 @@ impl Arrival {
         ip_bytes: 0,
         index: 0,
         flags: TcpFlags(0),
-        transport: Transport::Tcp,
-        unusual: None,
+        protocol: IpProtocol::TCP,
+        number: 0,
     };
+
+    /// Stands for the protocol of a packet that is not plain: no flow has this one, so that it is no known flow's packet to
+    /// those who know only plain ones.
+    pub(super) const UNUSUAL: IpProtocol = IpProtocol::HOP_BY_HOP;
+
+    /// If it is not plain, its place among [`Arrivals::unusual`].
+    #[inline]
+    pub(super) fn unusual(&self) -> Option<usize> {
+        (self.protocol == Self::UNUSUAL).then_some(usize::from(self.number))
+    }
+
+    /// The protocol of a plain one.
+    fn transport(&self) -> Transport {
+        if self.protocol == IpProtocol::UDP { Transport::Udp } else { Transport::Tcp }
+    }
 
     /// All about this packet. `unusual` are the packets of its batch that are not plain. `None`: its frame is another's.
     pub(super) fn packet<F: Family>(&self, unusual: &[Packet<F>], frame: &[u8]) -> Option<Packet<F>> {
-        if let Some(number) = self.unusual {
-            return unusual.get(usize::from(number)).copied();
+        if let Some(number) = self.unusual() {
+            return unusual.get(number).copied();
         }
         let head = F::plain_head(frame)?;
         Some(Packet {
@@ -237,16 +252,16 @@ impl Arrival {
             flags: self.flags,
             acknowledgement: acknowledgement(F::plain_upper(head), self.flags),
             layout: Layout::of_plain::<F>(self.ip_bytes),
-            tuple: Tuple::between(F::ends(head), self.transport),
+            tuple: Tuple::between(F::ends(head), self.transport()),
             hash: self.hash,
         })
     }
 
     /// Its tuple.
     pub(super) fn tuple<F: Family>(&self, unusual: &[Packet<F>], frame: &[u8]) -> Option<Tuple<F>> {
-        match self.unusual {
-            Some(number) => unusual.get(usize::from(number)).map(|packet| packet.tuple),
-            None => Some(Tuple::between(F::ends(F::plain_head(frame)?), self.transport)),
+        match self.unusual() {
+            Some(number) => unusual.get(number).map(|packet| packet.tuple),
+            None => Some(Tuple::between(F::ends(F::plain_head(frame)?), self.transport())),
         }
     }
 }

@@ -12,15 +12,15 @@ use super::{
     packet::Arrival,
 };
 use crate::{
-    io::{BATCH, Frame},
-    prefetch::prefetch_start,
-    state::{Direction, Entry, FlowId, Millis, Way},
-    table::Transport,
-    wire::{Family, VlanTags, acknowledgement},
+    io::{BATCH, Frame, PortId},
+    prefetch::{prefetch_near, prefetch_start},
+    state::{Direction, Entry, FlowId, Flows, LastHops, Millis, Record, Way},
+    wire::{Family, IpProtocol, VlanTags, acknowledgement},
 };
 
-/// How many frames ahead of the one being forwarded the headers are asked for again: frames start at like offsets, so
-/// those of a batch push each other out of the nearest cache.
+/// How many packets ahead of the one being forwarded its headers are asked for again, since frames start at like offsets, so
+/// that those of a batch push each other out of the nearest cache; and its flow, which the look-up has brought no further than
+/// into the second one.
 const PREFETCH_AHEAD: usize = 4;
 
 /// What packets of known flows are forwarded by, borrowed for a run of them.
@@ -29,8 +29,6 @@ pub(super) struct Road<'s, F: Family> {
     pub(super) known: Known<'s, F>,
     /// By [`Direction`]: the ways to backends, and back to clients.
     ways: [&'s [Way]; 2],
-    /// By [`Direction`]: what fits through any port in front of those.
-    most: [u16; 2],
     /// The time.
     now: Millis,
 }
@@ -38,14 +36,16 @@ pub(super) struct Road<'s, F: Family> {
 impl<'s, F: Family> Road<'s, F> {
     /// The road of a stage.
     pub(super) fn of(stage: &'s mut Stage<'_, F>) -> Self {
-        let Stage { flows, tables, ways, least_port_mtu, now, .. } = stage;
-        let records = flows.table.records_mut();
-        Self {
-            known: Known { records, last_hops: flows.last_hops.all(), udp_epoch: tables.udp_epoch },
-            ways: [ways, flows.last_hops.ways()],
-            most: [u16::MAX, *least_port_mtu],
-            now: *now,
-        }
+        let (ways, now) = (stage.ways, stage.now);
+        let (known, last_hops) = Self::with_hops(stage);
+        Self { known, ways: [ways, last_hops.ways()], now }
+    }
+
+    /// What it knows flows by, and the ways back to clients.
+    pub(super) fn with_hops(stage: &'s mut Stage<'_, F>) -> (Known<'s, F>, &'s LastHops) {
+        let Flows { table, last_hops, .. } = stage.flows;
+        let (inbound, udp_epoch) = (last_hops.inbound(), stage.tables.udp_epoch);
+        (Known { records: table.records_mut(), inbound, from_client: [u64::MAX, 0], udp_epoch }, last_hops)
     }
 }
 
@@ -67,58 +67,65 @@ pub(super) fn run<F: Family>(
     verdicts: &mut [Verdict; BATCH],
 ) -> Ended {
     let mut forwarded = 0;
-    for (arrival, likely) in arrivals.iter().zip(likely) {
+    for (turn, (arrival, flow)) in arrivals.iter().zip(likely).enumerate() {
         let at = usize::from(arrival.index);
         if let Some(ahead) = frames.get(at + PREFETCH_AHEAD) {
             prefetch_start(ahead, size_of::<F::PlainHead>());
         }
+        if let Some(ahead) = likely.get(turn + PREFETCH_AHEAD) {
+            prefetch_near(road.known.records, ahead.flow() as usize);
+        }
         let Some(frame) = frames.get_mut(at) else { break };
-        let Some(Sent { verdict, is_full }) = one(&mut road, arrival, *likely, frame) else { break };
-        verdicts[at % BATCH] = verdict;
+        let Some(Sent { flow: record, direction, acknowledged, port }) =
+            one(&mut road.known, &road.ways, arrival, *flow, frame)
+        else {
+            break;
+        };
+        verdicts[at % BATCH] = Verdict::Forward(port);
         forwarded += 1;
-        if is_full {
-            return Ended { forwarded, full: Some((FlowId::of(*likely), likely.direction())) };
+        if record.note(direction, acknowledged, road.now, arrival.ip_bytes) {
+            return Ended { forwarded, full: Some((FlowId::of(*flow), direction)) };
         }
     }
     Ended { forwarded, full: None }
 }
 
-/// What became of a packet.
-struct Sent {
-    verdict: Verdict,
-    is_full: bool,
+/// A packet that is ready to leave, and to be noted in its flow.
+struct Sent<'r, F: Family> {
+    flow: &'r mut Record<F>,
+    direction: Direction,
+    acknowledged: u32,
+    port: PortId,
 }
 
-/// Forwards a packet. `None`: it is another kind, and nothing has happened.
+/// Translates and addresses a packet. `None`: it is another kind, and nothing has happened.
 #[inline(always)]
-fn one<F: Family>(
-    road: &mut Road<'_, F>,
+fn one<'r, F: Family>(
+    known: &'r mut Known<'_, F>,
+    ways: &[&[Way]; 2],
     arrival: &Arrival,
     likely: Entry,
     frame: &mut Frame,
-) -> Option<Sent> {
-    let Arrival { ip_bytes, flags, transport, unusual: None, .. } = *arrival else { return None };
+) -> Option<Sent<'r, F>> {
+    let Arrival { ip_bytes, flags, protocol, .. } = *arrival;
     let port = frame.port();
-    let now = road.now;
     let head = F::plain_head_mut(frame)?;
     let looks = Looks {
         likely,
         ends: F::ends(head),
-        transport,
+        protocol,
         flags,
         hop_limit: F::plain_hop_limit(head),
         port,
         vlan: VlanTags::NONE,
     };
-    let Steady { flow, direction } = conntrack::steady(&mut road.known, &looks, head.as_ref())?;
-    let number = direction.select(flow.next_hop.0 as usize, flow.last_hop.place());
-    let way = road.ways[direction as usize].get(number)?;
-    if ip_bytes > way.mtu || ip_bytes > road.most[direction as usize] {
+    let Steady { flow, direction } = conntrack::steady(known, &looks, head.as_ref())?;
+    let way = ways[direction as usize].get(flow.hop(direction))?;
+    if ip_bytes > way.mtu {
         return None;
     }
-    let acknowledged = acknowledgement(F::plain_upper(head), flags);
-    F::translate_plain(head, transport == Transport::Udp, flow.leaving(direction));
-    let is_full = flow.note(direction, acknowledged, now, ip_bytes);
+    F::translate_plain(head, protocol == IpProtocol::UDP, flow.leaving(direction));
     way.address(head.as_mut());
-    Some(Sent { verdict: Verdict::Forward(way.port), is_full })
+    let acknowledged = acknowledgement(F::plain_upper(head), flags);
+    Some(Sent { flow, direction, acknowledged, port: way.port })
 }

@@ -38,11 +38,19 @@ pub enum FlowState {
 pub struct StateCode(u8);
 
 impl StateCode {
-    /// Whether a packet of this direction, and for TCP with these flags, leaves the state as it is, whatever the time
-    /// and whatever else is in the packet. In doubt it says no. One test for all protocols.
+    /// Whether a packet of this direction, and for TCP with these flags, leaves the state with this number as it is, whatever
+    /// the time and whatever else is in the packet. In doubt it says no; of what is no state's number, too. One test for all
+    /// protocols.
     #[inline(always)]
-    pub fn is_steady(self, direction: Direction, flags: TcpFlags) -> bool {
-        STEADY[usize::from(flags.0) % STEADY.len()][direction as usize] >> self.0 & 1 != 0
+    pub fn is_steady(number: u32, direction: Direction, flags: TcpFlags) -> bool {
+        let steady = STEADY[usize::from(flags.0)][direction as usize];
+        number < u32::BITS && steady >> number & 1 != 0
+    }
+
+    /// Its number.
+    #[inline(always)]
+    pub fn number(self) -> u8 {
+        self.0
     }
 
     /// The state.
@@ -116,10 +124,10 @@ impl FlowState {
     }
 }
 
-/// By TCP's flags without ECN's, and direction: a bit for each state that stays as it is. UDP has no flags, and its age
+/// By TCP's flags, of which ECN's make no difference, and direction: a bit for each state that stays as it is. UDP has no flags, and its age
 /// matters until it is a stream; SCTP's events are in its chunks.
-const STEADY: [[u32; 2]; 64] = {
-    let mut steady = [[0; 2]; 64];
+const STEADY: [[u32; 2]; 256] = {
+    let mut steady = [[0; 2]; 256];
     let mut at = 0;
     while at < 2 * steady.len() {
         let (flags, direction) = (at / 2, at % 2);
@@ -132,9 +140,6 @@ const STEADY: [[u32; 2]; 64] = {
     steady
 };
 
-/// By [`Direction`]: all bits, or none.
-static FORWARD_MASK: [u64; 2] = [u64::MAX, 0];
-
 impl Direction {
     /// The opposite one.
     #[inline(always)]
@@ -143,12 +148,6 @@ impl Direction {
             Self::Forward => Self::Reply,
             Self::Reply => Self::Forward,
         }
-    }
-
-    /// All bits if it is forward, else none. Read from memory: of anything it can compute the compiler makes a branch.
-    #[inline(always)]
-    pub fn forward_mask(self) -> u64 {
-        FORWARD_MASK[self as usize]
     }
 
     /// The one that is of this direction, without a branch: which way a packet goes is as good as random.

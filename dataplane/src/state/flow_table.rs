@@ -13,10 +13,10 @@ use super::{
 use crate::{
     io::BATCH,
     lane::Counted,
-    pages,
-    prefetch::prefetch,
-    table::{Transport, hash::fold},
-    wire::Family,
+    pages::Table,
+    prefetch::prefetch_at,
+    table::hash::fold,
+    wire::{Family, IpProtocol},
 };
 use arrayvec::ArrayVec;
 use std::num::NonZeroU8;
@@ -53,10 +53,10 @@ pub struct Found {
 pub struct FlowTable<F: Family> {
     seed: [u64; 4],
     index: Index,
-    records: Box<[Record<F>]>,
-    accounts: Box<[Account]>,
+    records: Table<Record<F>>,
+    accounts: Table<Account>,
     /// By flow: when to look at it again. Not later than it expires.
-    due: Box<[Millis]>,
+    due: Table<Millis>,
     /// Flows that are there.
     len: usize,
     /// The first of the free places that have held a flow, which are a list; [`NO_PLACE`] if there is none.
@@ -94,9 +94,9 @@ impl<F: Family> FlowTable<F> {
         Self {
             seed,
             index: Index::new(capacity * 2),
-            records: pages::filled(Record::free(), capacity),
-            accounts: pages::filled(Account::EMPTY, capacity),
-            due: pages::filled(Millis::default(), capacity),
+            records: Table::filled(Record::free(), capacity),
+            accounts: Table::filled(Account::EMPTY, capacity),
+            due: Table::filled(Millis::default(), capacity),
             len: 0,
             free: NO_PLACE,
             reached: 0,
@@ -131,17 +131,17 @@ impl<F: Family> FlowTable<F> {
     /// The hash of a tuple in this table.
     #[inline(always)]
     pub fn hash(&self, tuple: &Tuple<F>) -> u64 {
-        self.hash_of(&tuple.ends(), tuple.transport)
+        self.hash_of(&tuple.ends(), tuple.transport.protocol())
     }
 
     /// The same, of the ends as a packet has them.
     #[inline(always)]
-    pub fn hash_of(&self, ends: &F::Ends, transport: Transport) -> u64 {
+    pub fn hash_of(&self, ends: &F::Ends, protocol: IpProtocol) -> u64 {
         let (addresses, ports) = F::words(ends, |[a, b, c, d]| {
             fold(a ^ self.seed[0], b ^ self.seed[1])
                 ^ fold(c ^ self.seed[2], d ^ self.seed[3]).rotate_left(17)
         });
-        let ports = u64::from(ports) | (transport as u64) << 32;
+        let ports = u64::from(ports) | u64::from(protocol.0) << 32;
         let mixed = fold(addresses ^ self.seed[0], ports ^ self.seed[1]);
         fold(mixed ^ self.seed[2], self.seed[3] | 1)
     }
@@ -162,7 +162,7 @@ impl<F: Family> FlowTable<F> {
     #[inline(always)]
     pub fn prefetch_flow_of(&self, bucket: u32, hash: u64) -> Entry {
         let likely = self.index.likely(bucket, hash);
-        prefetch(&self.records[likely.flow() as usize]);
+        prefetch_at(&self.records, likely.flow() as usize);
         likely
     }
 
@@ -182,7 +182,11 @@ impl<F: Family> FlowTable<F> {
     /// Whether packets with this tuple are what `entry` names.
     #[inline]
     pub fn holds(&self, entry: Entry, tuple: &Tuple<F>) -> bool {
-        self.records[entry.flow() as usize].is_of(entry.direction(), &tuple.ends(), tuple.transport)
+        self.records[entry.flow() as usize].is_of(
+            entry.direction(),
+            &tuple.ends(),
+            tuple.transport.protocol(),
+        )
     }
 
     /// A live flow.

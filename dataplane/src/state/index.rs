@@ -8,7 +8,7 @@
 //! entries. Sized once, never grows.
 
 use super::Direction;
-use crate::{pages, prefetch::prefetch};
+use crate::{pages::Table, prefetch::prefetch_at};
 
 const SLOTS: usize = 10;
 /// Slots made per hundred entries that may come: a load of at most 65 %.
@@ -105,14 +105,14 @@ mod simd {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Index {
-    buckets: Box<[Bucket]>,
+    buckets: Table<Bucket>,
 }
 
 impl Index {
     /// An index for `entries` entries.
     pub(super) fn new(entries: usize) -> Self {
         let buckets = (entries * SLOTS_PER_HUNDRED / 100).div_ceil(SLOTS).max(2);
-        Self { buckets: pages::filled(Bucket::EMPTY, buckets) }
+        Self { buckets: Table::filled(Bucket::EMPTY, buckets) }
     }
 
     /// The bytes it takes.
@@ -141,7 +141,7 @@ impl Index {
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) -> u32 {
         let home = self.home(hash);
-        prefetch(&self.buckets[home]);
+        prefetch_at(&self.buckets, home);
         home as u32
     }
 

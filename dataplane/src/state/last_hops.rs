@@ -4,7 +4,7 @@
 //! link. Each flow of a client is a user of its last hop; one without users is forgotten, and its number used again.
 //!
 //! In: links, as packets arrive. Out: numbers, and what they stand for. A hit costs one indexed load; a new flow a hash
-//! look-up. Memory: about 180 bytes for each of at most [`LastHops::MOST`] hops, taken at the start.
+//! look-up. Memory: about 200 bytes for each of at most [`LastHops::MOST`] hops, taken at the start.
 
 use super::Way;
 use crate::{
@@ -14,15 +14,18 @@ use crate::{
 };
 use hashbrown::{DefaultHashBuilder, HashMap};
 
+/// Ports that room is taken for at the start: all there can be.
+const PORTS: usize = u8::MAX as usize + 1;
+
 /// The number of a last hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LastHopId(u16);
+pub struct LastHopId(pub(super) u32);
 
 impl LastHopId {
     /// Its place among all of them: below [`LastHops::MOST`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn place(self) -> usize {
-        usize::from(self.0)
+        self.0 as usize
     }
 }
 
@@ -31,29 +34,42 @@ impl LastHopId {
 pub struct LastHop {
     /// The way.
     pub link: Link,
-    /// The link-layer addresses of frames that come this way, as they have them.
-    arrival: [u8; ADDRESSES],
     users: u32,
+}
+
+/// What frames that come from a last hop look like.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(32))]
+pub struct Inbound {
+    /// As they have them.
+    addresses: [u8; ADDRESSES],
+    port: u32,
+    vlan: VlanTags,
 }
 
 /// Both addresses of an Ethernet header.
 const ADDRESSES: usize = 2 * size_of::<EtherAddr>();
 
-impl LastHop {
-    fn new(link: Link) -> Self {
-        let mut arrival = [0; ADDRESSES];
-        let (to_us, from_there) = arrival.split_at_mut(size_of::<EtherAddr>());
+impl Inbound {
+    fn of(link: &Link) -> Self {
+        let mut addresses = [0; ADDRESSES];
+        let (to_us, from_there) = addresses.split_at_mut(size_of::<EtherAddr>());
         to_us.copy_from_slice(&link.source.0);
         from_there.copy_from_slice(&link.destination.0);
-        Self { link, arrival, users: 0 }
+        Self { addresses, port: u32::from(link.port.0), vlan: link.vlan }
     }
 
     /// Zero if a frame with these tags came this way. A number, and no branch: the answer is asked for in one of two
     /// directions only.
     #[inline(always)]
     pub fn difference(&self, frame: &[u8], port: PortId, vlan: VlanTags) -> u64 {
-        let addresses = frame.first_chunk::<ADDRESSES>().is_none_or(|addresses| *addresses != self.arrival);
-        u64::from(addresses) | vlan.difference(self.link.vlan) | u64::from(port.0 ^ self.link.port.0)
+        let Some(addresses) = frame.first_chunk::<ADDRESSES>() else { return u64::MAX };
+        let [high, low] = [addresses, &self.addresses].map(|addresses| {
+            let [a, b, c, d, e, f, g, h, rest @ ..] = *addresses;
+            (u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from(u32::from_ne_bytes(rest)))
+        });
+        let addresses = (high.0 ^ low.0) | (high.1 ^ low.1);
+        addresses | vlan.difference(self.vlan) | u64::from(self.port ^ u32::from(port.0))
     }
 }
 
@@ -61,7 +77,10 @@ impl LastHop {
 #[derive(Debug)]
 pub struct LastHops {
     hops: Vec<LastHop>,
+    inbound: Vec<Inbound>,
     ways: Vec<Way>,
+    /// What fits through the ports, as the ways have it.
+    port_mtus: Vec<u16>,
     free: Vec<LastHopId>,
     ids: HashMap<Link, LastHopId>,
     most: usize,
@@ -78,7 +97,9 @@ impl LastHops {
         let most = flows.saturating_add(1).min(Self::MOST);
         Self {
             hops: Vec::with_capacity(most),
+            inbound: Vec::with_capacity(most),
             ways: Vec::with_capacity(most),
+            port_mtus: Vec::with_capacity(PORTS),
             free: Vec::with_capacity(most),
             // Twice the room it needs: then it never grows, whatever comes and goes.
             ids: HashMap::with_capacity_and_hasher(2 * most, DefaultHashBuilder::default()),
@@ -87,22 +108,39 @@ impl LastHops {
         }
     }
 
-    /// All last hops by their [`place`](LastHopId::place)s, those without users too.
+    /// What frames from them look like, by their [`place`](LastHopId::place)s; of those without users too.
     #[inline]
-    pub(crate) fn all(&self) -> &[LastHop] {
-        &self.hops
+    pub(crate) fn inbound(&self) -> &[Inbound] {
+        &self.inbound
     }
 
-    /// The ways to them, by the same places. What fits there is not asked here.
+    /// The ways to them, by the same places.
     #[inline]
     pub(crate) fn ways(&self) -> &[Way] {
         &self.ways
     }
 
+    /// From now on so much fits through the ports.
+    #[inline]
+    pub(crate) fn fit(&mut self, port_mtus: &[u16]) {
+        if self.port_mtus != port_mtus {
+            self.refit(port_mtus);
+        }
+    }
+
+    #[cold]
+    fn refit(&mut self, port_mtus: &[u16]) {
+        self.port_mtus.clear();
+        self.port_mtus.extend_from_slice(port_mtus);
+        for (way, hop) in self.ways.iter_mut().zip(&self.hops) {
+            *way = way_to(&hop.link, port_mtus);
+        }
+    }
+
     /// The last hop with this number, which has a user.
     #[inline(always)]
     pub fn get(&self, id: LastHopId) -> Option<&LastHop> {
-        self.hops.get(usize::from(id.0))
+        self.hops.get(id.place())
     }
 
     /// The number of this way, which gets one more user. `None`: there are too many.
@@ -116,22 +154,25 @@ impl LastHops {
             },
         };
         self.latest = id;
-        self.hops[usize::from(id.0)].users += 1;
+        self.hops[id.place()].users += 1;
         Some(id)
     }
 
     fn add(&mut self, link: Link) -> Option<LastHopId> {
-        let (hop, way) = (LastHop::new(link), Way::by(&link, u16::MAX));
+        let hop = LastHop { link, users: 0 };
+        let (came, way) = (Inbound::of(&link), way_to(&link, &self.port_mtus));
         let id = match self.free.pop() {
             Some(id) => {
-                self.hops[usize::from(id.0)] = hop;
-                self.ways[usize::from(id.0)] = way;
+                self.hops[id.place()] = hop;
+                self.inbound[id.place()] = came;
+                self.ways[id.place()] = way;
                 id
             }
             None if self.hops.len() < self.most => {
                 self.hops.push(hop);
+                self.inbound.push(came);
                 self.ways.push(way);
-                LastHopId((self.hops.len() - 1) as u16)
+                LastHopId((self.hops.len() - 1) as u32)
             }
             None => return None,
         };
@@ -140,24 +181,30 @@ impl LastHops {
     }
 
     /// A user of `id` comes this way now. Where that cannot be kept, it stays with its old one.
-    pub fn note(&mut self, id: &mut LastHopId, link: Link) {
-        if self.get(*id).is_some_and(|hop| hop.link == link) {
-            return;
+    #[must_use]
+    pub fn note(&mut self, id: LastHopId, link: Link) -> LastHopId {
+        if self.get(id).is_some_and(|hop| hop.link == link) {
+            return id;
         }
-        if let Some(new) = self.acquire(link) {
-            self.release(std::mem::replace(id, new));
-        }
+        let Some(new) = self.acquire(link) else { return id };
+        self.release(id);
+        new
     }
 
     /// One user less.
     pub fn release(&mut self, id: LastHopId) {
-        let Some(hop) = self.hops.get_mut(usize::from(id.0)) else { return };
+        let Some(hop) = self.hops.get_mut(id.place()) else { return };
         hop.users = hop.users.saturating_sub(1);
         if hop.users == 0 {
             self.ids.remove(&hop.link);
             self.free.push(id);
         }
     }
+}
+
+/// The way by this link. Through a port that nothing is known of everything fits.
+fn way_to(link: &Link, port_mtus: &[u16]) -> Way {
+    Way::by(link, port_mtus.get(usize::from(link.port.0)).copied().unwrap_or(u16::MAX))
 }
 
 #[cfg(test)]
@@ -207,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_frame_is_of_the_way_that_leads_back_to_its_sender() {
-        let hop = LastHop::new(link(5));
+        let hop = Inbound::of(&link(5));
         let difference = |frame: &crate::io::Frame, vlan| hop.difference(frame, frame.port(), vlan);
         let mut io = MemoryIo::new(1, 1);
         let mut frame = io.allocate().unwrap();

@@ -30,7 +30,7 @@ pub use fragments::{
     Datagram, Datagrams, Fate, First, Fragments, FreePlaces, HELD, PATIENCE, Place, Waiting,
 };
 pub use index::Entry;
-pub use last_hops::{LastHop, LastHopId, LastHops};
+pub use last_hops::{Inbound, LastHop, LastHopId, LastHops};
 pub use record::Record;
 pub use sctp::{SctpEvent, SctpState};
 pub use snat::{SnatPorts, SnatUse};

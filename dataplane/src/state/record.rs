@@ -11,7 +11,7 @@ use super::{Deltas, Direction, Flow, LastHopId, Millis, StateCode, Traffic, Tupl
 use crate::{
     lane::{Counted, FlowLane},
     table::{BackendId, NextHopId, ServiceId, Transport},
-    wire::{Family, Leaving},
+    wire::{Family, IpProtocol, Leaving, TcpFlags},
 };
 use std::num::NonZeroU8;
 
@@ -36,20 +36,18 @@ pub struct Record<F: Family> {
     recent: [u32; 2],
     /// When its last packet came, in either direction. In a free place, the next free place.
     pub last_seen: Millis,
-    /// The way to the backend.
-    pub next_hop: NextHopId,
-    /// The way back to the client: where its last packet came from.
-    pub last_hop: LastHopId,
+    /// By [`Direction`], the number of the way out: to the backend, and back to the client, where its last packet came from.
+    hops: [u32; 2],
     /// UDP: [`Tables::udp_epoch`](crate::table::Tables::udp_epoch) when its backend was last found serving.
     pub udp_epoch: u16,
+    /// A [`Transport`]'s, or [`NONE`].
+    protocol: IpProtocol,
     /// State. Changed by [`FlowTable::set_state`](super::FlowTable::set_state) alone.
     pub(super) state: StateCode,
-    /// A [`Transport`] by its number, or [`NONE`].
-    transport: u8,
 }
 
-/// Marks a free place, which no packet's tuple is equal to.
-const NONE: u8 = u8::MAX;
+/// Marks a free place: no packet that has a tuple is of this protocol (RFC 5237 reserves it).
+const NONE: IpProtocol = IpProtocol(u8::MAX);
 
 /// Bits of [`Record::recent`] that count bytes.
 const BYTES: u32 = 24;
@@ -68,11 +66,10 @@ impl<F: Family> Record<F> {
             acked: flow.acked,
             recent: [0; 2],
             last_seen: flow.last_seen,
-            next_hop: flow.next_hop,
-            last_hop: flow.last_hop,
+            hops: [flow.next_hop.0, flow.last_hop.0],
             udp_epoch: flow.udp_epoch,
+            protocol: flow.original.transport.protocol(),
             state: flow.state,
-            transport: flow.original.transport as u8,
         }
     }
 
@@ -84,17 +81,16 @@ impl<F: Family> Record<F> {
             acked: [0; 2],
             recent: [0; 2],
             last_seen: Millis::default(),
-            next_hop: NextHopId(0),
-            last_hop: LastHopId::default(),
+            hops: [0; 2],
             udp_epoch: 0,
+            protocol: NONE,
             state: StateCode::default(),
-            transport: NONE,
         }
     }
 
     /// Marks the place as free, with the next free one behind it.
     pub(super) fn release(&mut self, next_free: u32) {
-        self.transport = NONE;
+        self.protocol = NONE;
         self.last_seen = Millis(next_free);
     }
 
@@ -106,19 +102,80 @@ impl<F: Family> Record<F> {
     /// Whether no flow is here.
     #[inline]
     pub(super) fn is_free(&self) -> bool {
-        self.transport == NONE
+        self.protocol == NONE
     }
 
     /// Whether a flow is here whose packets of this direction arrive with these ends.
     #[inline(always)]
-    pub(crate) fn is_of(&self, direction: Direction, ends: &F::Ends, transport: Transport) -> bool {
-        self.sides[direction as usize].ends == *ends && self.transport == transport as u8
+    pub(crate) fn is_of(&self, direction: Direction, ends: &F::Ends, protocol: IpProtocol) -> bool {
+        F::are_same(&self.sides[direction as usize].ends, ends) && self.protocol == protocol
+    }
+
+    /// Whether a flow is here whose packets of this direction arrive with these ends, and one of this protocol and, if it is TCP,
+    /// with these flags leaves the flow as it is, as nearly all do.
+    #[inline(always)]
+    pub(crate) fn is_settled_of(
+        &self,
+        direction: Direction,
+        ends: &F::Ends,
+        protocol: IpProtocol,
+        flags: TcpFlags,
+        udp_epoch: u16,
+    ) -> bool {
+        F::are_same(&self.sides[direction as usize].ends, ends)
+            && self.is_settled(direction, protocol, flags, udp_epoch)
+    }
+
+    /// Whether the flow is of this protocol, and a packet of this direction and, if it is TCP, with these flags leaves it as it
+    /// is. In doubt it says no. Protocol, epoch and state are one word, and compared as one.
+    #[inline(always)]
+    pub(crate) fn is_settled(
+        &self,
+        direction: Direction,
+        protocol: IpProtocol,
+        flags: TcpFlags,
+        udp_epoch: u16,
+    ) -> bool {
+        let word = |epoch: u16, protocol: IpProtocol, state: u8| {
+            u32::from(epoch) | u32::from(protocol.0) << 16 | u32::from(state) << 24
+        };
+        let difference =
+            word(self.udp_epoch, self.protocol, self.state.number()) ^ word(udp_epoch, protocol, 0);
+        StateCode::is_steady(difference.rotate_left(8), direction, flags)
     }
 
     /// The tuple of arriving packets of this direction.
     #[inline]
     pub fn tuple(&self, direction: Direction) -> Tuple<F> {
-        Tuple::between(&self.sides[direction as usize].ends, Transport::numbered(self.transport))
+        Tuple::between(&self.sides[direction as usize].ends, self.transport())
+    }
+
+    fn transport(&self) -> Transport {
+        Transport::from_protocol(self.protocol).unwrap_or(Transport::Tcp)
+    }
+
+    /// The number of the way out for packets of this direction.
+    #[inline(always)]
+    pub fn hop(&self, direction: Direction) -> usize {
+        self.hops[direction as usize] as usize
+    }
+
+    /// The way to the backend.
+    #[inline]
+    pub fn next_hop(&self) -> NextHopId {
+        NextHopId(self.hops[Direction::Forward as usize])
+    }
+
+    /// The way back to the client: where its last packet came from.
+    #[inline(always)]
+    pub fn last_hop(&self) -> LastHopId {
+        LastHopId(self.hops[Direction::Reply as usize])
+    }
+
+    /// Another way back to the client.
+    #[inline]
+    pub fn set_last_hop(&mut self, last_hop: LastHopId) {
+        self.hops[Direction::Reply as usize] = last_hop.0;
     }
 
     /// The tuple that a packet of this direction leaves with.
@@ -269,18 +326,18 @@ impl Account {
                 bytes: self.bytes[direction] + u64::from(recent & ((1 << BYTES) - 1)),
             }
         };
-        let Record { acked, last_seen, next_hop, last_hop, udp_epoch, state, .. } = *record;
+        let Record { acked, last_seen, udp_epoch, state, .. } = *record;
         Flow {
             original: record.tuple(Direction::Forward),
             reply: record.tuple(Direction::Reply),
             state,
             deltas: [record.deltas(Direction::Forward), record.deltas(Direction::Reply)],
-            next_hop,
+            next_hop: record.next_hop(),
             backend: self.backend,
             service: self.service,
             acked,
             udp_epoch,
-            last_hop,
+            last_hop: record.last_hop(),
             created: self.created,
             last_seen,
             traffic: [traffic(0), traffic(1)],

@@ -48,18 +48,6 @@ impl Transport {
         }
     }
 
-    /// The one whose number this is, as a cast gives it; of other numbers TCP.
-    #[inline]
-    pub(crate) fn numbered(number: u8) -> Self {
-        const UDP: u8 = Transport::Udp as u8;
-        const SCTP: u8 = Transport::Sctp as u8;
-        match number {
-            UDP => Self::Udp,
-            SCTP => Self::Sctp,
-            _ => Self::Tcp,
-        }
-    }
-
     /// Its IP protocol number.
     #[inline]
     pub fn protocol(self) -> IpProtocol {

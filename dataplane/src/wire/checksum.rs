@@ -149,10 +149,10 @@ impl Checksum {
         u16::from_be(self.0)
     }
 
-    /// Whether the stored bits, in the byte order of the machine, are this number; none is above 0xFFFF.
+    /// Whether it is zero as it is stored.
     #[inline(always)]
-    pub(super) const fn is_number(self, bits: u32) -> bool {
-        self.0 as u32 == bits
+    pub(super) const fn is_zero(self) -> bool {
+        self.0 == 0
     }
 
     /// RFC 1624 equation 3: HC' = ~(~HC + ~m + m').

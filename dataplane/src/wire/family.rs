@@ -85,6 +85,8 @@ pub trait Family: sealed::Sealed + Copy + Eq + Hash + Debug + Send + Sync + 'sta
     fn plain_upper(head: &Self::PlainHead) -> &[u8; Tcp::MIN_HEADER];
     /// Gives a plain packet, which has a hop left, what it leaves with, takes a hop, and repairs its checksums.
     fn translate_plain(head: &mut Self::PlainHead, is_udp: bool, leaving: Leaving<'_, Self>);
+    /// Whether both are the same, by few and long words, and without a call.
+    fn are_same(a: &Self::Ends, b: &Self::Ends) -> bool;
     /// The ends with these addresses and ports, of which the source's is the first.
     fn join(addresses: [Self::Addr; 2], ports: [u16; 2]) -> Self::Ends;
     /// The addresses and ports of both ends.

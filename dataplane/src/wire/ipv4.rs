@@ -154,19 +154,16 @@ impl Family for V4 {
         let ip_bytes = be16(header, field::TOTAL_LENGTH);
         // Near 64 KiB it is a small number again.
         let end = ip_bytes.wrapping_add(plain::ETHERNET as u16);
-        let [first, ..] = header[field::SOURCE..] else { return None };
-        let is_host = first.wrapping_sub(1) < 223 && first != 127;
         if flags & (field::MORE_FRAGMENTS | field::OFFSET) != 0
             || !Sum::of_header(header).folds_to_nothing()
             || usize::from(end) > frame.len()
-            || !is_host
         {
             return None;
         }
         let len = i32::from(end) - (plain::ETHERNET + field::LEN) as i32;
-        let plain::Transport { is_udp, flags: tcp_flags } =
-            plain::transport(l4.first_chunk()?, header[field::PROTOCOL], len)?;
-        Some(Plain { ends: Self::ends(head), is_udp, flags: tcp_flags, ip_bytes })
+        let protocol = IpProtocol(header[field::PROTOCOL]);
+        let flags = plain::transport(l4.first_chunk()?, protocol, len)?;
+        Some(Plain { ends: Self::ends(head), protocol, flags, ip_bytes })
     }
 
     #[inline(always)]
@@ -211,6 +208,11 @@ impl Family for V4 {
         header[field::TTL] = header[field::TTL].wrapping_sub(1);
         Checksum::read(header, field::CHECKSUM).apply(header_delta).write(header, field::CHECKSUM);
         apply_checksum(l4, is_udp, transport);
+    }
+
+    #[inline(always)]
+    fn are_same(a: &Self::Ends, b: &Self::Ends) -> bool {
+        a == b
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@
 //! Refused: jumbograms (RFC 2675), packets of more than 65,535 bytes in all, and routing headers with segments left,
 //! whose destination address is not the one the checksum covers. ESP, mobility and unknown headers end the walk.
 
+use std::hint::cold_path;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::bytes::{array, be16, be32, part, put, short};
@@ -217,18 +218,19 @@ impl Family for V6 {
         let len = be16(header, field::PAYLOAD_LENGTH);
         // Near 64 KiB it is a small number again.
         let end = len.wrapping_add((plain::ETHERNET + field::LEN) as u16);
-        // Among the sources that are no host's only multicast ones begin with anything but eight zeros.
-        let network = u64::from_ne_bytes(array(header, field::SOURCE));
-        let is_host = network != 0 && header[field::SOURCE] != 0xff;
-        if usize::from(end) > frame.len() || end < len || !is_host {
+        if usize::from(end) > frame.len() || end < len {
             return None;
         }
-        let plain::Transport { is_udp, flags } =
-            plain::transport(l4.first_chunk()?, header[field::NEXT_HEADER], i32::from(len))?;
-        if is_udp & Udp::lacks_checksum::<V6>(l4) {
-            return None;
+        let protocol = IpProtocol(header[field::NEXT_HEADER]);
+        let flags = plain::transport(l4.first_chunk()?, protocol, i32::from(len))?;
+        // Asked in this order: that is seldom so of a segment, either.
+        if Udp::lacks_checksum::<V6>(l4) {
+            cold_path();
+            if protocol == IpProtocol::UDP {
+                return None;
+            }
         }
-        Some(Plain { ends: Self::ends(head), is_udp, flags, ip_bytes: end - plain::ETHERNET as u16 })
+        Some(Plain { ends: Self::ends(head), protocol, flags, ip_bytes: end - plain::ETHERNET as u16 })
     }
 
     #[inline(always)]
@@ -272,6 +274,14 @@ impl Family for V6 {
         let Some((header, l4)) = l3.split_first_chunk_mut::<{ field::LEN }>() else { return };
         header[field::HOP_LIMIT] = header[field::HOP_LIMIT].wrapping_sub(1);
         apply_checksum(l4, is_udp, transport);
+    }
+
+    #[inline(always)]
+    fn are_same(a: &Self::Ends, b: &Self::Ends) -> bool {
+        let address = |ends: &Self::Ends, at| u128::from_ne_bytes(array(ends, at));
+        let ports = |ends: &Self::Ends| u128::from(u32::from_ne_bytes(array(ends, 2 * ADDRESS)));
+        let addresses = (address(a, 0) ^ address(b, 0)) | (address(a, ADDRESS) ^ address(b, ADDRESS));
+        addresses | (ports(a) ^ ports(b)) == 0
     }
 
     #[inline(always)]

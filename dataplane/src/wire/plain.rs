@@ -15,10 +15,10 @@ use std::hint::select_unpredictable;
 /// What the path wants to know of any plain packet. The rest it asks for when it needs it ([`Family::plain_head`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plain<'f, F: Family> {
-    /// Addresses and ports. The source is a host.
+    /// Addresses and ports. Whether the source is a host nobody has asked.
     pub ends: &'f F::Ends,
-    /// Whether it is UDP, else TCP.
-    pub is_udp: bool,
+    /// TCP or UDP.
+    pub protocol: IpProtocol,
     /// TCP's flags; none for UDP.
     pub flags: TcpFlags,
     /// The bytes of IP.
@@ -48,26 +48,18 @@ static LEAST: [u8; 256] = {
     least
 };
 
-/// What a TCP or UDP header says but for its ports.
-pub(super) struct Transport {
-    pub(super) is_udp: bool,
-    pub(super) flags: TcpFlags,
-}
-
-/// Reads the first bytes of a TCP or UDP header, of `len` bytes with what follows, if there are any. `None`: it is
-/// neither, or contradicts itself. Both have a word with the length that must fit: TCP's data offset, beside its flags,
-/// and UDP's length.
+/// Reads the first bytes of a TCP or UDP header, of `len` bytes with what follows, if there are any: TCP's flags, for UDP
+/// none. `None`: it is neither, or contradicts itself. Both say how long something is that must fit: TCP's header, and UDP's
+/// datagram.
 #[inline(always)]
-pub(super) fn transport(head: &[u8; TRANSPORT], protocol: u8, len: i32) -> Option<Transport> {
-    let least = i32::from(LEAST[usize::from(protocol)]);
-    let is_udp = protocol == IpProtocol::UDP.0;
-    let select = |udp: i32, tcp: i32| select_unpredictable(is_udp, udp, tcp);
-    let word = select(i32::from(be16(head, Udp::LENGTH)), i32::from(be16(head, Tcp::DATA_OFFSET)));
-    let stated = select(word, word >> 10 & 0x3c);
-    if stated < least || stated > len {
+pub(super) fn transport(head: &[u8; TRANSPORT], protocol: IpProtocol, len: i32) -> Option<TcpFlags> {
+    let is_udp = protocol == IpProtocol::UDP;
+    let tcp_header = i32::from(head[Tcp::DATA_OFFSET] >> 4) * 4;
+    let stated = select_unpredictable(is_udp, i32::from(be16(head, Udp::LENGTH)), tcp_header);
+    if stated < i32::from(LEAST[usize::from(protocol.0)]) || stated > len {
         return None;
     }
-    Some(Transport { is_udp, flags: TcpFlags(select(0, word) as u8) })
+    Some(TcpFlags(select_unpredictable(is_udp, 0, head[Tcp::FLAGS])))
 }
 
 /// What a segment with these flags acknowledges, or 0; of a datagram, which has none, 0.

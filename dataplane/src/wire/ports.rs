@@ -5,7 +5,7 @@
 
 use super::bytes::{be16, be32};
 use super::{Checksum, Delta, Tcp, TcpFlags, Udp};
-use std::hint::select_unpredictable;
+use std::hint::{cold_path, select_unpredictable};
 
 mod field {
     pub(super) const SOURCE: usize = 0;
@@ -36,14 +36,16 @@ pub fn apply_checksum(l4: &mut [u8], is_udp: bool, delta: Delta) {
         return;
     }
     let stored = Checksum::read(l4, at);
-    // UDP without a checksum (RFC 768); to TCP zero means zero, and what is compared with is no checksum at all.
-    let none = u32::from(is_udp).wrapping_sub(1);
-    let is_none = |checksum: Checksum| checksum.is_number(none);
-    if is_none(stored) {
-        return;
+    let mut written = stored.apply(delta);
+    if stored.is_zero() | written.is_zero() {
+        cold_path();
+        // To TCP zero is a number, to UDP that there is no checksum (RFC 768).
+        match is_udp {
+            true if stored.is_zero() => return,
+            true => written = Udp::ZERO_CHECKSUM,
+            false => {}
+        }
     }
-    let computed = stored.apply(delta);
-    let written = if is_none(computed) { Udp::ZERO_CHECKSUM } else { computed };
     written.write(l4, at);
 }
 

@@ -143,6 +143,7 @@ impl<'a> Tcp<'a> {
     pub const MIN_HEADER: usize = field::LEN;
     pub(super) const CHECKSUM: usize = field::CHECKSUM;
     pub(super) const DATA_OFFSET: usize = field::DATA_OFFSET;
+    pub(super) const FLAGS: usize = field::FLAGS;
     pub(super) const ACKNOWLEDGEMENT: usize = field::ACKNOWLEDGEMENT;
 
     /// Checks a segment.
