@@ -86,6 +86,28 @@ pub fn misses<F: Numbered>(scene: &mut Scene<F>, time: Duration) -> Timing {
     timing
 }
 
+/// Ends all flows but some busy ones, which have packets meanwhile: a batch before each turn of the expiry hand. What the
+/// turns took, in their order. `examine` and `most` are as [`Path::expire`](penstock_dataplane::path::Path::expire) takes them.
+pub fn expiry_turns<F: Numbered>(
+    scene: &mut Scene<F>,
+    busy: usize,
+    examine: usize,
+    most: usize,
+) -> Vec<Duration> {
+    scene.let_idle(busy);
+    let mut turns = Vec::with_capacity(1 << 16);
+    while F::flows(&scene.path).table.len() > busy && turns.len() < turns.capacity() {
+        let batch = turns.len() % (RING / BATCH);
+        if batch == 0 {
+            scene.refill();
+        }
+        scene.process_batch(batch);
+        turns.push(timed(|| scene.path.expire(scene.now, examine, most)).0);
+    }
+    scene.check();
+    turns
+}
+
 /// Rounds of look-ups in a table of known flows, tuples of both directions in random order, per look-up: by three phases,
 /// and with a read of the record that was found, as a packet does. (The account beside it is asked for by listings alone.)
 pub fn look_ups<F: Family>(table: &FlowTable<F>, time: Duration) -> Timing {

@@ -112,19 +112,26 @@ impl<F: Numbered> Scene<F> {
     /// Lets every flow be answered, and then have one more packet: after that no packet changes its state.
     fn establish(&mut self) {
         for port in [PortId(1), PortId(0)] {
-            let due: Vec<Tuple<F>> =
-                self.tuples.iter().filter(|(_, from)| *from == port).map(|(tuple, _)| *tuple).collect();
-            due.chunks(RING).for_each(|tuples| self.send(tuples, port));
+            let due: Vec<_> = self.tuples.iter().filter(|(_, from)| *from == port).copied().collect();
+            self.process_one_each(&due);
         }
     }
 
-    /// A packet of each of these, at most [`RING`], comes to this port and is processed.
-    pub fn send(&mut self, tuples: &[Tuple<F>], port: PortId) {
-        for (frame, tuple) in self.frames.iter_mut().zip(tuples) {
-            frame.set_port(port);
-            packets::write(frame, tuple, TcpFlags::ACK);
+    /// Has one packet of each of these tuples.
+    fn process_one_each(&mut self, tuples: &[(Tuple<F>, PortId)]) {
+        for tuples in tuples.chunks(RING) {
+            for (frame, (tuple, port)) in self.frames.iter_mut().zip(tuples) {
+                frame.set_port(*port);
+                packets::write(frame, tuple, TcpFlags::ACK);
+            }
+            self.process_first(tuples.len());
         }
-        self.process_first(tuples.len().min(RING));
+    }
+
+    /// A packet of each of these comes to this port and is processed.
+    pub fn send(&mut self, tuples: &[Tuple<F>], port: PortId) {
+        let tuples: Vec<_> = tuples.iter().map(|tuple| (*tuple, port)).collect();
+        self.process_one_each(&tuples);
     }
 
     /// The flows, as their clients send.
@@ -207,6 +214,21 @@ impl<F: Numbered> Scene<F> {
         }
     }
 
+    /// Lets a day pass for all flows. From now on there are packets of at most `busy` of them only, which have one each at once;
+    /// the time of all others is over.
+    pub fn let_idle(&mut self, busy: usize) {
+        self.now = self.now.after(Timeouts::default().tcp_established + Duration::from_secs(1));
+        self.tuples.truncate(busy);
+        self.process_one_each(&self.tuples.clone());
+    }
+
+    /// Processes one batch of the ring.
+    pub fn process_batch(&mut self, number: usize) {
+        if let Some(batch) = self.frames.chunks_mut(BATCH).nth(number) {
+            std::hint::black_box(self.path.process(batch, &self.snapshot, self.now));
+        }
+    }
+
     /// Ends all half-open flows by letting their time pass.
     pub fn forget_new(&mut self) {
         self.now = self.now.after(Duration::from_secs(121));
@@ -240,9 +262,9 @@ fn fill<F: Numbered>(tables: &mut Tables<F>, shape: Shape) {
         vips.addresses.insert(vip, VipKind::LoadBalancerIp);
         for transport in [Transport::Tcp, Transport::Udp] {
             let id = ServiceId(services.len() as u32);
-            vips.tuples.insert((vip, transport, 80), Target { service: id, kind: VipKind::LoadBalancerIp });
+            vips.tuples.insert(vip, transport, 80, Target { service: id, kind: VipKind::LoadBalancerIp });
             let ring = Ring::build(backends(shape.backends, id.0 * shape.backends)).expect("backends");
-            let cluster = Endpoints::Ring(Arc::new(ring));
+            let cluster = Endpoints::Ring(ring);
             services.push(Some(Arc::new(Service {
                 id,
                 name: Arc::new(ServiceName {

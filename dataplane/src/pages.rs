@@ -32,6 +32,11 @@ unsafe impl<T: Copy + Send> Send for Table<T> {}
 unsafe impl<T: Copy + Sync> Sync for Table<T> {}
 
 impl<T: Copy> Table<T> {
+    /// Nothing.
+    pub(crate) const fn empty() -> Self {
+        Self { start: NonNull::dangling(), len: 0 }
+    }
+
     /// `len` times `value`. All of it is touched here.
     pub(crate) fn filled(value: T, len: usize) -> Self {
         let layout = Self::layout(len);
@@ -66,6 +71,15 @@ impl<T: Copy> Table<T> {
             Ok(pages) if values.size() >= HUGE_PAGE => pages,
             _ => values,
         }
+    }
+}
+
+impl<T: Copy> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        let Some(first) = self.first() else { return Self::empty() };
+        let mut copy = Self::filled(*first, self.len);
+        copy.copy_from_slice(self);
+        copy
     }
 }
 

@@ -13,6 +13,12 @@ pub(crate) fn prefetch_at<T>(values: &[T], at: usize) {
     lines::<T, false>(values, at);
 }
 
+/// The same of one value.
+#[inline(always)]
+pub(crate) fn prefetch<T>(value: &T) {
+    lines::<T, false>(std::slice::from_ref(value), 0);
+}
+
 /// The same into the nearest cache, for what is about to be read.
 #[inline(always)]
 pub(crate) fn prefetch_near<T>(values: &[T], at: usize) {

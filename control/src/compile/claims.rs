@@ -65,7 +65,10 @@ pub(super) fn claim<F: Family>(
                     continue;
                 }
                 // A Service may name one address twice; the first kind counts.
-                claimed.index.tuples.entry(tuple).or_insert(Target { service: *id, kind });
+                let tuples = &mut claimed.index.tuples;
+                if tuples.get(vip, port.transport, port.port).is_none() {
+                    tuples.insert(vip, port.transport, port.port, Target { service: *id, kind });
+                }
                 if host.contains(&vip) {
                     claimed.node_tuples.insert((port.transport, port.port));
                     claimed.node_vips.insert(vip);

@@ -123,10 +123,10 @@ fn endpoint_list<F: Family>(
 ) -> Endpoints<F> {
     let same = known.iter().find_map(|known| match known {
         // Both are sorted by address and port.
-        Endpoints::Ring(ring) if ring.backends() == backends => Some(Arc::clone(ring)),
+        Endpoints::Ring(ring) if ring.backends() == backends => Some(ring.clone()),
         _ => None,
     });
-    match same.or_else(|| Ring::build(backends).map(Arc::new)) {
+    match same.or_else(|| Ring::build(backends)) {
         Some(ring) => Endpoints::Ring(ring),
         None if has_any => Endpoints::Drop,
         None => Endpoints::Reject,

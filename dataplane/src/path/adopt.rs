@@ -93,7 +93,8 @@ fn decide<F: Family>(
         traffic: [Traffic::default(); 2],
         lane: FlowLane::default(),
     };
-    match flows.open(flow, last_hop, &config.timeouts) {
+    let hashes = flows.table.hashes(&original, &reply);
+    match flows.open(flow, hashes, last_hop, &config.timeouts) {
         Ok(id) => Fate::Adopted(id),
         Err(_) => Fate::Ended,
     }

@@ -5,7 +5,8 @@
 //! allocation, no locking (but for fragments), and reads no clock, so all of it is tested without a network.
 //!
 //! Stages, in order: classify (per packet), look up and steer (over the batch), then per packet track, rewrite and emit;
-//! a packet without a flow is selected a backend and opens one. Replies, ICMP, fragments and relays are beside the road.
+//! packets without a flow are selected backends together (`newcomers.rs`), and open one. Replies, ICMP, fragments and relays
+//! are beside the road.
 
 mod verdict;
 mod counters;
@@ -15,7 +16,9 @@ mod lookup;
 mod steer;
 mod conntrack;
 mod plain;
+mod masquerade;
 mod select;
+mod newcomers;
 mod open;
 mod rewrite;
 mod emit;
@@ -35,10 +38,11 @@ mod tests;
 pub use counters::Counters;
 pub use echo::{Echo, EchoPolicy};
 pub use explain::{Explanation, LaneAnswer, explain};
+pub use masquerade::{Masquerade, SourceClass};
 pub use packet::{Packet, Part};
 #[cfg(test)]
 pub(crate) use rewrite::flow_deltas;
-pub use select::{Decision, Masquerade, Refusal, Remembered, SourceClass, decide};
+pub use select::{Decision, Refusal, Remembered, decide};
 pub use split::pieces;
 pub use steer::Steering;
 pub use verdict::{DropReason, ReplyKind, Verdict};
@@ -55,6 +59,7 @@ use crate::{
 };
 use arrayvec::ArrayVec;
 use conntrack::{Looks, Steady};
+use newcomers::{Forecast, Newcomers};
 use packet::{Arrival, Arrivals, IcmpAbout};
 use plain::Road;
 use rewrite::Translation;
@@ -167,6 +172,8 @@ struct Stage<'a, F: Family> {
     replies: &'a mut TokenBucket,
     echoes: &'a mut TokenBucket,
     counters: &'a mut Counters,
+    /// Packets of the block without a flow, as far as they are decided.
+    newcomers: Newcomers<'a, F>,
     now: Millis,
 }
 
@@ -324,7 +331,8 @@ fn run<F: Family>(
     half.ways.follow(&tables.next_hops);
     half.flows.last_hops.fit(&tables.port_mtus);
     let (flows, ways) = (&mut half.flows, half.ways.all());
-    let mut stage = Stage { config, tables, flows, ways, replies, echoes, counters, now };
+    let newcomers = Newcomers::none();
+    let mut stage = Stage { config, tables, flows, ways, replies, echoes, counters, newcomers, now };
     let forwarded = forward_batch(&mut stage, queue, unusual, frames, verdicts);
     for packet in icmp.iter() {
         let at = usize::from(packet.index);
@@ -356,29 +364,40 @@ fn forward_batch<F: Family>(
         let (block, later) = queue.split_at(queue.len().min(lookup::AHEAD));
         let block_likely = likely;
         lookup::likely(&stage.flows.table, later, &mut likely);
-        forwarded += forward_block(stage, block, &block_likely, unusual, frames, verdicts);
+        forwarded +=
+            forward_block(stage, [block, later], [&block_likely, &likely], unusual, frames, verdicts);
         queue = later;
     }
     forwarded
 }
 
-/// A block of packets, in their order.
+/// A block of packets, in their order. Of what is `later` the flows are looked at, for the first ones.
 fn forward_block<F: Family>(
     stage: &mut Stage<'_, F>,
-    mut block: &[Arrival],
-    mut likely: &[Entry],
+    [mut block, later]: [&[Arrival]; 2],
+    [mut likely, later_likely]: [&[Entry]; 2],
     unusual: &[Packet<F>],
     frames: &mut [Frame],
     verdicts: &mut [Verdict; BATCH],
 ) -> usize {
     let mut in_short = 0;
-    while !block.is_empty() {
+    while let [arrival, ..] = block {
+        if let Some(forecast) = stage.newcomers.take(arrival.index) {
+            let at = usize::from(arrival.index);
+            verdicts[at] = forward_newcomer(stage, arrival, forecast, unusual, &mut frames[at]);
+            (block, likely) = (&block[1..], &likely[1..]);
+            continue;
+        }
         let plain::Ended { forwarded, full } = plain::run(Road::of(stage), block, likely, frames, verdicts);
         in_short += forwarded;
         (block, likely) = (&block[forwarded..], &likely[forwarded..]);
         if let Some((flow, direction)) = full {
             stage.flows.table.settle(flow, direction);
         } else if let ([arrival, ..], [flow, ..]) = (block, likely) {
+            if *flow == Entry::NONE && !stage.newcomers.include(block.len() + later.len()) {
+                newcomers::decide(stage, [block, later], [likely, later_likely], unusual, frames);
+                continue;
+            }
             let at = usize::from(arrival.index);
             verdicts[at] = forward(stage, arrival, *flow, unusual, &mut frames[at]);
             (block, likely) = (&block[1..], &likely[1..]);
@@ -400,7 +419,22 @@ fn forward<F: Family>(
     if let Some(verdict) = forward_steady(stage, packet, likely, frame) {
         return verdict;
     }
-    forward_with_care(stage, packet, frame).unwrap_or_else(|refused| refuse(stage, packet, frame, refused))
+    forward_with_care(stage, packet, frame, None)
+        .unwrap_or_else(|refused| refuse(stage, packet, frame, refused))
+}
+
+/// The same, where no flow is likely.
+#[inline(never)]
+fn forward_newcomer<'t, F: Family>(
+    stage: &mut Stage<'t, F>,
+    arrival: &Arrival,
+    forecast: Forecast<'t, F>,
+    unusual: &[Packet<F>],
+    frame: &mut Frame,
+) -> Verdict {
+    let Some(packet) = &arrival.packet(unusual, frame) else { return Verdict::Drop(DropReason::Malformed) };
+    forward_with_care(stage, packet, frame, Some(forecast))
+        .unwrap_or_else(|refused| refuse(stage, packet, frame, refused))
 }
 
 /// As [`plain::run`], for a packet that is not plain or leaves by another VLAN.
@@ -448,10 +482,11 @@ fn forward_steady<F: Family>(
 
 /// The same, where more may change than counters.
 #[inline(never)]
-fn forward_with_care<F: Family>(
-    stage: &mut Stage<'_, F>,
+fn forward_with_care<'t, F: Family>(
+    stage: &mut Stage<'t, F>,
     packet: &Packet<F>,
     frame: &mut Frame,
+    forecast: Option<Forecast<'t, F>>,
 ) -> Result<Verdict, Refused> {
     if let Some(found) = stage.flows.table.find(packet.hash, &packet.tuple)
         && let Some(translation) = conntrack::track(stage, packet, frame, found)?
@@ -465,7 +500,7 @@ fn forward_with_care<F: Family>(
     if let Some(relayed) = relay::packet(stage, packet, frame) {
         return Ok(relayed);
     }
-    open::open(stage, packet, frame)
+    open::open(stage, packet, frame, forecast)
 }
 
 /// Translated, and on its way.

@@ -5,23 +5,25 @@
 
 use super::{
     Answer, Decision, DropReason, Packet, Refusal, Refused, Stage, Verdict, conntrack, decide,
+    newcomers::Forecast,
     packet::Part,
     rewrite::{Translation, flow_deltas},
-    select::{Choice, Remembered},
+    select::{Admitted, Choice, Remembered},
     send,
 };
 use crate::{
     io::Frame,
     lane::FlowLane,
-    state::{Direction, Flow, LastHopId, OpenError, Traffic, Tuple},
-    table::NextHop,
+    state::{Direction, Flow, LastHopId, OpenError, Reply, SnatPorts, Traffic, Tuple, reply_tuple},
+    table::{NextHop, Tables},
     wire::Family,
 };
 
-pub(super) fn open<F: Family>(
-    stage: &mut Stage<'_, F>,
+pub(super) fn open<'t, F: Family>(
+    stage: &mut Stage<'t, F>,
     packet: &Packet<F>,
     frame: &mut Frame,
+    forecast: Option<Forecast<'t, F>>,
 ) -> Result<Verdict, Refused> {
     if packet.part == Part::Later {
         return Err(match stage.tables.is_ours(packet.tuple.destination) {
@@ -31,7 +33,13 @@ pub(super) fn open<F: Family>(
     }
     let way_back = packet.layout.way_back(frame);
     let remembered = Remembered { table: &stage.config.affinity, now: stage.now };
-    let choice = match decide(stage.tables, &packet.tuple, remembered) {
+    let decision = match &forecast {
+        Some(Forecast { admitted, .. }) => {
+            Decision::Serve(admitted.choose(stage.tables, packet.tuple.source, remembered))
+        }
+        None => decide(stage.tables, &packet.tuple, remembered),
+    };
+    let choice = match decision {
         Decision::NotAService => return Err(not_ours(stage, &packet.tuple)),
         Decision::Unallocated => return Err(Refused::Drop(DropReason::Unallocated)),
         _ if way_back.destination.is_multicast() || goes_round(stage, &packet.tuple) => {
@@ -50,13 +58,14 @@ pub(super) fn open<F: Family>(
     if stage.flows.lane.has_strays() {
         stage.flows.lane.claim(&packet.tuple, stage.now);
     }
-    let reply = reply_tuple(stage, packet, &choice, next_hop)?;
+    let first = forecast.and_then(|forecast| forecast.reply);
+    let reply = reply(stage, packet, &choice, next_hop, first)?;
     let first = Traffic { packets: 1, bytes: u64::from(packet.layout.ip_bytes()) };
     let flow = Flow {
         original: packet.tuple,
-        reply,
+        reply: reply.tuple,
         state: state.into(),
-        deltas: flow_deltas(&packet.tuple, &reply),
+        deltas: flow_deltas(&packet.tuple, &reply.tuple),
         next_hop: choice.backend.next_hop,
         backend: choice.backend.id,
         service: choice.service.id,
@@ -68,9 +77,13 @@ pub(super) fn open<F: Family>(
         traffic: [first, Traffic::default()],
         lane: FlowLane::default(),
     };
-    let translation =
-        Translation { tuple: reply.reversed(), deltas: flow.deltas[Direction::Forward as usize], link, mtu };
-    stage.flows.open(flow, way_back, &stage.config.timeouts)?;
+    let translation = Translation {
+        tuple: reply.tuple.reversed(),
+        deltas: flow.deltas[Direction::Forward as usize],
+        link,
+        mtu,
+    };
+    stage.flows.open(flow, [packet.hash, reply.hash], way_back, &stage.config.timeouts)?;
     stage.counters.flows_opened += 1;
     choice.remember(packet.tuple.source, remembered);
     Ok(send(packet, frame, &translation))
@@ -94,28 +107,54 @@ fn not_ours<F: Family>(stage: &Stage<'_, F>, tuple: &Tuple<F>) -> Refused {
     Refused::Pass
 }
 
-/// The tuple that the backend's answers will carry.
-fn reply_tuple<F: Family>(
+/// What the backend's answers will carry.
+fn reply<F: Family>(
     stage: &Stage<'_, F>,
     packet: &Packet<F>,
     choice: &Choice<'_, F>,
     next_hop: &NextHop<F>,
-) -> Result<Tuple<F>, Refused> {
+    first: Option<Reply<F>>,
+) -> Result<Reply<F>, Refused> {
     let (flows, ports) = (&stage.flows, &stage.config.steering.ports);
     if !choice.masquerade.is_on() {
-        return Ok(flows.keep_client(&packet.tuple, &choice.backend)?);
+        return Ok(flows.keep_client(&packet.tuple, &choice.backend, choice.hash, first)?);
     }
-    let own = next_hop.source.as_slice();
-    let pool = &*stage.tables.snat_addresses;
-    let addresses = if pool.is_empty() { own } else { pool };
+    let addresses = snat_addresses(stage.tables, next_hop);
     if addresses.is_empty() {
         return Err(Refused::Drop(DropReason::NoSnatAddress));
     }
-    let vips = &stage.tables.vips;
-    let claimed = |addr, port| vips.serves(addr, packet.tuple.transport, port);
-    let come_home =
-        stage.config.steering.replies(stage.tables, &choice.backend, packet.tuple.transport, next_hop);
-    Ok(flows.masquerade(ports, addresses, &packet.tuple, &choice.backend, claimed, come_home)?)
+    let (vips, transport) = (&stage.tables.vips, packet.tuple.transport);
+    let claimed = |addr, port| vips.serves(addr, transport, port);
+    let come_home = stage.config.steering.replies(stage.tables, &choice.backend, transport, next_hop);
+    let from = (transport, choice.hash);
+    Ok(flows.masquerade(ports, addresses, from, &choice.backend, claimed, come_home, first)?)
+}
+
+/// The same, as it nearly always is where replies come home by themselves, before it is asked whether that is free.
+#[inline]
+pub(super) fn first_reply<F: Family>(
+    tables: &Tables<F>,
+    ports: &SnatPorts,
+    tuple: &Tuple<F>,
+    admitted: &Admitted<'_, F>,
+) -> Option<Tuple<F>> {
+    let backend = admitted.backend();
+    let (addr, port) = if admitted.is_masqueraded(tables, tuple.source) {
+        let addresses = snat_addresses(tables, tables.next_hop(backend.next_hop));
+        let mut candidates = ports.candidates(addresses.len(), admitted.hash);
+        candidates.next().map(|(address, port)| (addresses[address], port))?
+    } else {
+        (tuple.source, tuple.source_port)
+    };
+    Some(reply_tuple(backend, tuple.transport, addr, port))
+}
+
+/// Our addresses for flows that go this way: the pool, or what the gateway itself would use.
+fn snat_addresses<'t, F: Family>(tables: &'t Tables<F>, next_hop: &'t NextHop<F>) -> &'t [F::Addr] {
+    match &*tables.snat_addresses {
+        [] => next_hop.source.as_slice(),
+        pool => pool,
+    }
 }
 
 impl From<Refusal> for Refused {

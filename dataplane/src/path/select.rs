@@ -2,10 +2,12 @@
 //!
 //! In: the tables and a tuple. Out: a [`Decision`] with every step of its reasoning, which the packet path acts on and
 //! `explain` prints: there is one code for both. Changes nothing, the affinity records included. Rules: `service-semantics.md` §3.5 (verdicts), §3.6 (source
-//! ranges), §3.7 (masquerading), §3.10 (affinity). Costs a hash look-up, a hash and two loads.
+//! ranges), §3.7 (masquerading), §3.10 (affinity). Costs a hash look-up, a hash, and four lines of memory of which each names
+//! the next: destination, Service, slot, backend.
 
+use super::masquerade::{Masquerade, SourceClass, classify_source, masquerade};
 use crate::{
-    state::{AffinityTable, Millis, Tuple},
+    state::{AffinityTable, Millis, Tuple, client_hash},
     table::{
         Backend, Endpoints, FlowHash, PinId, Ring, Service, Tables, Target, TrafficPolicy, VipKind, VipMatch,
     },
@@ -48,6 +50,8 @@ pub struct Choice<'t, F: Family> {
     pub list: TrafficPolicy,
     /// Its ring.
     pub ring: &'t Ring<F>,
+    /// The hash of the client's tuple, which the first SNAT candidate follows from ([`client_hash`]).
+    pub hash: u64,
     /// The slot of the ring.
     pub slot: usize,
     /// The backend: that of the slot, or the one on record.
@@ -87,69 +91,55 @@ pub enum Refusal {
     NoEndpoint,
 }
 
-/// Who sends (§3.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum SourceClass {
-    /// A pod, says the local detector.
-    Pod,
-    /// An address of this node.
-    Host,
-    /// Anybody else.
-    Outside,
-}
-
-/// Whether the source is translated too, and by which row of §3.7.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Masquerade {
-    /// The backend sees the client: a pod to a cluster IP (row 1).
-    NoPodToClusterIp,
-    /// The backend sees the client: no local detector is set (row 4).
-    NoDetector,
-    /// The backend sees the client: externalTrafficPolicy is Local (rows 6, 7).
-    NoExternalLocal,
-    /// Not from a local pod (row 2).
-    YesNotLocal,
-    /// masqueradeAll is set (row 3).
-    YesAll,
-    /// External traffic with policy Cluster (row 5).
-    YesExternalCluster,
-    /// External traffic from this node (row 8).
-    YesHost,
-    /// The client is the backend (row 9).
-    YesHairpin,
-}
-
-impl Masquerade {
-    /// Whether it is.
-    pub fn is_on(self) -> bool {
-        match self {
-            Self::NoPodToClusterIp | Self::NoDetector | Self::NoExternalLocal => false,
-            Self::YesNotLocal
-            | Self::YesAll
-            | Self::YesExternalCluster
-            | Self::YesHost
-            | Self::YesHairpin => true,
-        }
-    }
-}
-
 /// Decides for a new flow with this tuple.
 pub fn decide<'t, F: Family>(
     tables: &'t Tables<F>,
     tuple: &Tuple<F>,
     remembered: Remembered<'_>,
 ) -> Decision<'t, F> {
-    let Target { service, kind } =
-        match tables.vips.find(tuple.destination, tuple.transport, tuple.destination_port) {
-            VipMatch::Service(target) => target,
-            VipMatch::UnservedPort(kind) => return Decision::UnservedPort(kind),
-            VipMatch::None if tables.is_unallocated(tuple.destination) => return Decision::Unallocated,
-            VipMatch::None => return Decision::NotAService,
-        };
+    match target(tables, tuple).and_then(|target| admit(tables, tuple, target)) {
+        Ok(admitted) => Decision::Serve(admitted.choose(tables, tuple.source, remembered)),
+        Err(decision) => decision,
+    }
+}
+
+/// The first step of a decision: what the destination is. The steps are apart so that a batch of new flows can take each of
+/// them together (`newcomers.rs`).
+#[inline]
+pub(super) fn target<'t, F: Family>(tables: &Tables<F>, tuple: &Tuple<F>) -> Result<Target, Decision<'t, F>> {
+    match tables.vips.find(tuple.destination, tuple.transport, tuple.destination_port) {
+        VipMatch::Service(target) => Ok(target),
+        VipMatch::UnservedPort(kind) => Err(Decision::UnservedPort(kind)),
+        VipMatch::None if tables.is_unallocated(tuple.destination) => Err(Decision::Unallocated),
+        VipMatch::None => Err(Decision::NotAService),
+    }
+}
+
+/// A flow that its Service takes, before its backend is chosen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Admitted<'t, F: Family> {
+    service: &'t Service<F>,
+    ring: &'t Ring<F>,
+    /// The client's ([`client_hash`]).
+    pub(super) hash: u64,
+    slot: usize,
+    kind: VipKind,
+    source: SourceClass,
+    list: TrafficPolicy,
+}
+
+/// The second step: whether the Service takes the flow, and the slot of its ring that the flow falls into. Reads nothing
+/// but the Service.
+#[inline]
+pub(super) fn admit<'t, F: Family>(
+    tables: &'t Tables<F>,
+    tuple: &Tuple<F>,
+    Target { service, kind }: Target,
+) -> Result<Admitted<'t, F>, Decision<'t, F>> {
     let Some(service) = tables.service(service).map(AsRef::as_ref) else {
-        return Decision::UnservedPort(kind);
+        return Err(Decision::UnservedPort(kind));
     };
-    let refused = |refusal| Decision::Refused { service, kind, refusal };
+    let refused = |refusal| Err(Decision::Refused { service, kind, refusal });
     if kind == VipKind::LoadBalancerIp
         && let Some(ranges) = &service.source_ranges
         && !ranges.iter().any(|range| range.contains(tuple.source))
@@ -167,12 +157,56 @@ pub fn decide<'t, F: Family>(
         Endpoints::Drop => return refused(Refusal::NoLocalEndpoint),
         Endpoints::Reject => return refused(Refusal::NoEndpoint),
     };
-    let slot = ring.slot(selection_hash(service, tuple));
-    let recorded = recorded(service, tuple.source, ring, remembered);
-    let record = recorded.map(|(record, _)| record);
-    let backend = recorded.map_or_else(|| *ring.at(slot), |(_, backend)| backend);
-    let masquerade = masquerade(tables, service, kind, source, tuple.source == backend.addr);
-    Decision::Serve(Choice { service, kind, source, list, ring, slot, backend, record, masquerade })
+    let hash = client_hash(tuple);
+    // With ClientIP affinity all flows of a client fall into one slot, whichever gateway sees them.
+    let slot = ring.slot(match service.affinity {
+        Some(_) => FlowHash::of_client::<F>(tuple.source),
+        None => hash,
+    });
+    Ok(Admitted { service, ring, hash, slot, kind, source, list })
+}
+
+impl<'t, F: Family> Admitted<'t, F> {
+    /// The last step: the backend of the slot, or the one on record for this client, and whether it sees the client.
+    #[inline]
+    pub(super) fn choose(
+        &self,
+        tables: &Tables<F>,
+        client: F::Addr,
+        remembered: Remembered<'_>,
+    ) -> Choice<'t, F> {
+        let Self { service, ring, hash, slot, kind, source, list } = *self;
+        let recorded = recorded(service, client, ring, remembered);
+        let record = recorded.map(|(record, _)| record);
+        let backend = recorded.map_or_else(|| *ring.at(slot), |(_, backend)| backend);
+        let masquerade = masquerade(tables, service, kind, source, client == backend.addr);
+        Choice { service, kind, source, list, ring, hash, slot, backend, record, masquerade }
+    }
+
+    /// Asks for the slot.
+    #[inline]
+    pub(super) fn prefetch_slot(&self) {
+        self.ring.prefetch_slot(self.slot);
+    }
+
+    /// The backend of the slot, which is that of the flow if no record of its client says otherwise.
+    #[inline]
+    pub(super) fn backend(&self) -> &'t Backend<F> {
+        self.ring.at(self.slot)
+    }
+
+    /// Whether that sees our address.
+    #[inline]
+    pub(super) fn is_masqueraded(&self, tables: &Tables<F>, client: F::Addr) -> bool {
+        let hairpin = client == self.backend().addr;
+        masquerade(tables, self.service, self.kind, self.source, hairpin).is_on()
+    }
+
+    /// Whether it may be another, that a record names.
+    #[inline]
+    pub(super) fn has_affinity(&self) -> bool {
+        self.service.affinity.is_some()
+    }
 }
 
 /// Whether new flows with this tuple are masqueraded, whichever backend is chosen: hairpins may be where this says no.
@@ -187,18 +221,9 @@ pub(super) fn is_masqueraded<F: Family>(tables: &Tables<F>, tuple: &Tuple<F>) ->
         .is_some_and(|service| masquerade(tables, service, target.kind, source, false).is_on())
 }
 
-/// With ClientIP affinity all flows of a client fall into one slot, whichever gateway sees them.
-fn selection_hash<F: Family>(service: &Service<F>, tuple: &Tuple<F>) -> u64 {
-    match service.affinity {
-        Some(_) => FlowHash::of_client::<F>(tuple.source),
-        None => {
-            FlowHash::of_flow::<F>(tuple.source, tuple.source_port, tuple.destination, tuple.destination_port)
-        }
-    }
-}
-
 /// The backend a client is held to: of its records that are young enough and name a backend of the list, the first in
 /// order of the endpoints' texts (§3.10). A record as old as the timeout has expired.
+#[inline]
 fn recorded<F: Family>(
     service: &Service<F>,
     client: F::Addr,
@@ -206,6 +231,15 @@ fn recorded<F: Family>(
     remembered: Remembered<'_>,
 ) -> Option<(Recorded, Backend<F>)> {
     service.affinity?;
+    best_record(service, client, ring, remembered)
+}
+
+fn best_record<F: Family>(
+    service: &Service<F>,
+    client: F::Addr,
+    ring: &Ring<F>,
+    remembered: Remembered<'_>,
+) -> Option<(Recorded, Backend<F>)> {
     let mut best: Option<(u32, Recorded, Backend<F>)> = None;
     remembered.table.visit::<F>(service.id, client, |pin, used| {
         if is_alive(service, pin, used, remembered.now)
@@ -237,48 +271,11 @@ impl<F: Family> Choice<'_, F> {
     }
 }
 
-fn classify_source<F: Family>(tables: &Tables<F>, source: F::Addr) -> SourceClass {
-    let locality = &tables.locality;
-    if locality.host.contains(&source) {
-        SourceClass::Host
-    } else if locality.pods.is_some_and(|pods| pods.contains(source)) {
-        SourceClass::Pod
-    } else {
-        SourceClass::Outside
-    }
-}
-
 /// Which endpoint list serves: the policy's, but local sources of external traffic take the short cut (§3.5).
 fn list<F: Family>(service: &Service<F>, kind: VipKind, source: SourceClass) -> TrafficPolicy {
     match (kind, source) {
         (VipKind::ClusterIp, _) => service.internal_policy,
         (_, SourceClass::Pod | SourceClass::Host) => TrafficPolicy::Cluster,
         (_, SourceClass::Outside) => service.external_policy,
-    }
-}
-
-/// The rows of §3.7, in the order that decides.
-fn masquerade<F: Family>(
-    tables: &Tables<F>,
-    service: &Service<F>,
-    kind: VipKind,
-    source: SourceClass,
-    hairpin: bool,
-) -> Masquerade {
-    if hairpin {
-        return Masquerade::YesHairpin;
-    }
-    if kind == VipKind::ClusterIp {
-        return match (tables.locality.masquerade_all, tables.locality.pods, source) {
-            (true, _, _) => Masquerade::YesAll,
-            (false, None, _) => Masquerade::NoDetector,
-            (false, Some(_), SourceClass::Pod) => Masquerade::NoPodToClusterIp,
-            (false, Some(_), SourceClass::Host | SourceClass::Outside) => Masquerade::YesNotLocal,
-        };
-    }
-    match (service.external_policy, source) {
-        (TrafficPolicy::Cluster, _) => Masquerade::YesExternalCluster,
-        (TrafficPolicy::Local, SourceClass::Host) => Masquerade::YesHost,
-        (TrafficPolicy::Local, SourceClass::Pod | SourceClass::Outside) => Masquerade::NoExternalLocal,
     }
 }

@@ -491,7 +491,7 @@ pub(crate) fn backend<F: Net>(transport: Transport, number: usize) -> Backend<F>
 
 fn endpoints<F: Net>(transport: Transport, backends: &[usize]) -> Endpoints<F> {
     let backends = backends.iter().map(|number| backend(transport, *number)).collect();
-    Ring::build(backends).map_or(Endpoints::Reject, |ring| Endpoints::Ring(Arc::new(ring)))
+    Ring::build(backends).map_or(Endpoints::Reject, Endpoints::Ring)
 }
 
 fn make_tables<F: Net>(tables: &mut Tables<F>) {
@@ -505,7 +505,7 @@ fn make_tables<F: Net>(tables: &mut Tables<F>) {
             (EXTERNAL_IP, VipKind::ExternalIp),
         ] {
             let vip = F::addr(Network::Vips, host);
-            vips.tuples.insert((vip, transport, SERVICE_PORT), Target { service: id, kind });
+            vips.tuples.insert(vip, transport, SERVICE_PORT, Target { service: id, kind });
             vips.addresses.insert(vip, kind);
         }
         vips.node_ports.insert((transport, NODE_PORT), id);

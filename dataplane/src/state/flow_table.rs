@@ -2,7 +2,7 @@
 //!
 //! In: tuples. Out: records. A look-up costs one line of the [`Index`] and the lines of the [`Record`]; for a batch both
 //! are prefetched before they are read. Capacity is fixed at the start and all memory is touched then. Expiry is a
-//! hand that goes round over four bytes a flow ([`FlowTable::sweep`]): packets only write `last_seen`, and a flow is
+//! hand that goes round over four bytes a flow (`sweep.rs`): packets only write `last_seen`, and a flow is
 //! looked at again when the time noted for it has come.
 //!
 //! The hash is seeded, so that nobody outside can aim at one bucket.
@@ -14,7 +14,7 @@ use crate::{
     io::BATCH,
     lane::Counted,
     pages::Table,
-    prefetch::prefetch_at,
+    prefetch::{prefetch, prefetch_at},
     table::hash::fold,
     wire::{Family, IpProtocol},
 };
@@ -23,7 +23,7 @@ use std::num::NonZeroU8;
 
 /// The number of a flow in its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FlowId(u32);
+pub struct FlowId(pub(super) u32);
 
 impl FlowId {
     /// The flow that an entry names.
@@ -52,18 +52,18 @@ pub struct Found {
 #[derive(Debug)]
 pub struct FlowTable<F: Family> {
     seed: [u64; 4],
-    index: Index,
-    records: Table<Record<F>>,
+    pub(super) index: Index,
+    pub(super) records: Table<Record<F>>,
     accounts: Table<Account>,
     /// By flow: when to look at it again. Not later than it expires.
-    due: Table<Millis>,
+    pub(super) due: Table<Millis>,
     /// Flows that are there.
     len: usize,
     /// The first of the free places that have held a flow, which are a list; [`NO_PLACE`] if there is none.
     free: u32,
     /// Places from here on have never held a flow.
-    reached: usize,
-    sweep_hand: usize,
+    pub(super) reached: usize,
+    pub(super) sweep_hand: usize,
     evict_hand: usize,
     /// How many packets of a direction make a flow busy, if that is asked.
     busy_after: Option<NonZeroU8>,
@@ -288,14 +288,25 @@ impl<F: Family> FlowTable<F> {
         }
     }
 
-    /// Adds a flow. `None`: the table is full. Both tuples must be new to the table.
-    pub fn insert(&mut self, flow: Flow<F>, timeouts: &Timeouts) -> Option<FlowId> {
+    /// The hashes of a flow's tuples, by [`Direction`].
+    #[inline]
+    pub fn hashes(&self, original: &Tuple<F>, reply: &Tuple<F>) -> [u64; 2] {
+        [self.hash(original), self.hash(reply)]
+    }
+
+    /// Adds a flow, whose tuples have these `hashes`. `None`: the table is full. Both tuples must be new to the table.
+    pub fn insert(
+        &mut self,
+        flow: Flow<F>,
+        [forward, reply]: [u64; 2],
+        timeouts: &Timeouts,
+    ) -> Option<FlowId> {
+        debug_assert_eq!([forward, reply], self.hashes(&flow.original, &flow.reply));
         let place = match self.free {
             NO_PLACE if self.reached == self.capacity() => return None,
             NO_PLACE => self.reached as u32,
             free => free,
         };
-        let (forward, reply) = (self.hash(&flow.original), self.hash(&flow.reply));
         if !self.index.insert(forward, Entry::new(place, Direction::Forward)) {
             return None;
         }
@@ -308,6 +319,7 @@ impl<F: Family> FlowTable<F> {
             NO_PLACE => self.reached += 1,
             _ => self.free = self.records[at].next_free(),
         }
+        self.prefetch_next();
         self.len += 1;
         self.due[at] = flow.last_seen.after(timeouts.of(flow.state.get()));
         self.records[at] = Record::new(&flow);
@@ -318,53 +330,40 @@ impl<F: Family> FlowTable<F> {
         Some(FlowId(place))
     }
 
+    /// Asks for the place that the next new flow takes.
+    #[inline]
+    fn prefetch_next(&self) {
+        let next = if self.free == NO_PLACE { self.reached } else { self.free as usize };
+        self.prefetch_place(next);
+        if let Some(due) = self.due.get(next) {
+            prefetch(due);
+        }
+    }
+
+    /// Asks for what is kept of the flow in a place.
+    #[inline]
+    pub(super) fn prefetch_place(&self, at: usize) {
+        if let (Some(record), Some(account)) = (self.records.get(at), self.accounts.get(at)) {
+            prefetch(record);
+            prefetch(account);
+        }
+    }
+
     /// Takes a flow out.
     pub fn remove(&mut self, id: FlowId) -> Option<Flow<F>> {
         let flow = self.get(id)?;
-        self.index.remove(self.hash(&flow.original), Entry::new(id.0, Direction::Forward));
-        self.index.remove(self.hash(&flow.reply), Entry::new(id.0, Direction::Reply));
-        self.records[id.0 as usize].release(self.free);
-        self.free = id.0;
-        self.len -= 1;
+        let hashes = self.hashes(&flow.original, &flow.reply);
+        self.unlink(id, hashes);
         Some(flow)
     }
 
-    /// Moves the expiry hand over up to `examine` places and takes out at most `most` flows whose time is over. `elsewhere`
-    /// tells what was counted of a flow where the table does not see it.
-    pub fn sweep(
-        &mut self,
-        now: Millis,
-        timeouts: &Timeouts,
-        examine: usize,
-        most: usize,
-        elsewhere: impl Fn(FlowId) -> Option<Counted>,
-        mut expired: impl FnMut(FlowId, Flow<F>),
-    ) {
-        let mut removed = 0;
-        for _ in 0..examine.min(self.capacity()) {
-            if removed == most {
-                return;
-            }
-            let at = self.sweep_hand;
-            self.sweep_hand = if at + 1 == self.capacity() { 0 } else { at + 1 };
-            if !now.reached(self.due[at]) {
-                continue;
-            }
-            let (id, record) = (FlowId(at as u32), &mut self.records[at]);
-            if record.is_free() {
-                continue;
-            }
-            if let Some(counted) = elsewhere(id) {
-                record.catch_up(&counted);
-            }
-            let end = record.last_seen.after(timeouts.of(record.state.get()));
-            if !now.reached(end) {
-                self.due[at] = end;
-            } else if let Some(flow) = self.remove(id) {
-                expired(id, flow);
-                removed += 1;
-            }
-        }
+    /// Forgets a live flow, whose tuples have these `hashes`.
+    pub(super) fn unlink(&mut self, id: FlowId, [forward, reply]: [u64; 2]) {
+        self.index.remove(forward, Entry::new(id.0, Direction::Forward));
+        self.index.remove(reply, Entry::new(id.0, Direction::Reply));
+        self.records[id.0 as usize].release(self.free);
+        self.free = id.0;
+        self.len -= 1;
     }
 
     /// Makes room in a full table: of the next 64 flows the one that may go first, half-open before

@@ -20,6 +20,15 @@ pub enum OpenError {
     LastHopsFull,
 }
 
+/// What the answers of a new flow look like, and their hash in the flow table.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply<F: Family> {
+    /// Backend to us, or to the client.
+    pub tuple: Tuple<F>,
+    /// See [`FlowTable::hash`].
+    pub hash: u64,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Flows<F: Family> {
@@ -46,59 +55,88 @@ impl<F: Family> Flows<F> {
         }
     }
 
-    /// The reply tuple of a masqueraded flow: the first free (address, port) of ours to this backend that is not
-    /// `claimed` for something else; rather one whose replies `come_home`, where that is known.
+    /// The answers of a masqueraded flow: to the first free (address, port) of ours to this backend that is not `claimed`
+    /// for something else; rather to one whose replies `come_home`, where that is known. `hash` is [`client_hash`]'s, and
+    /// `first` what the first candidate makes, if that is known.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "all that a choice of a port depends on")]
     pub fn masquerade(
         &self,
         ports: &SnatPorts,
         addresses: &[F::Addr],
-        original: &Tuple<F>,
+        (transport, hash): (Transport, u64),
         backend: &Backend<F>,
         claimed: impl Fn(F::Addr, u16) -> bool,
         come_home: Option<impl FnMut(F::Addr, u16) -> bool>,
-    ) -> Result<Tuple<F>, OpenError> {
-        if addresses.iter().all(|address| self.used.of(backend.id, *address) >= ports.count()) {
-            return Err(OpenError::SnatExhausted);
+        first: Option<Reply<F>>,
+    ) -> Result<Reply<F>, OpenError> {
+        if let Some(first) = first
+            && come_home.is_none()
+            && self.is_free(&first)
+            && !claimed(first.tuple.destination, first.tuple.destination_port)
+        {
+            return Ok(first);
         }
-        let hash = client_hash(original);
         let candidates =
             || ports.candidates(addresses.len(), hash).map(|(address, port)| (addresses[address], port));
-        let reply = |(address, port)| reply_tuple(backend, original.transport, address, port);
-        let is_usable =
-            |reply: &Tuple<F>| self.is_free(reply) && !claimed(reply.destination, reply.destination_port);
-        come_home
-            .and_then(|mut come_home| {
-                let near = candidates().take(ports.preferred());
-                near.filter(|(address, port)| come_home(*address, *port)).map(reply).find(is_usable)
+        let usable = |(address, port)| {
+            let reply = self.free(reply_tuple(backend, transport, address, port))?;
+            (!claimed(address, port)).then_some(reply)
+        };
+        let near = come_home.and_then(|mut come_home| {
+            let near = candidates().take(ports.preferred());
+            near.filter(|(address, port)| come_home(*address, *port)).find_map(usable)
+        });
+        // Nearly always the first will do. Before all the others are tried it is asked whether there is one.
+        near.or_else(|| candidates().next().and_then(usable))
+            .or_else(|| {
+                let is_used_up = |address: &F::Addr| self.used.of(backend.id, *address) >= ports.count();
+                if addresses.iter().all(is_used_up) { None } else { candidates().skip(1).find_map(usable) }
             })
-            .or_else(|| candidates().map(reply).find(is_usable))
             .ok_or(OpenError::SnatExhausted)
     }
 
-    /// The reply tuple of a flow that keeps the client's address. Its port is kept too, but where the client uses
-    /// it with the same backend through another VIP.
-    pub fn keep_client(&self, original: &Tuple<F>, backend: &Backend<F>) -> Result<Tuple<F>, OpenError> {
-        let reply = reply_tuple(backend, original.transport, original.source, original.source_port);
-        if self.is_free(&reply) {
-            return Ok(reply);
+    /// The answers of a flow that keeps the client's address. Its port is kept too, but where the client uses
+    /// it with the same backend through another VIP. `hash` and `first` are as for [`masquerade`](Self::masquerade).
+    #[inline]
+    pub fn keep_client(
+        &self,
+        original: &Tuple<F>,
+        backend: &Backend<F>,
+        hash: u64,
+        first: Option<Reply<F>>,
+    ) -> Result<Reply<F>, OpenError> {
+        if let Some(first) = first
+            && self.is_free(&first)
+        {
+            return Ok(first);
         }
-        SnatPorts::new(1024..=u16::MAX, 0, 1)
-            .candidates(1, client_hash(original))
-            .map(|(_, port)| reply_tuple(backend, original.transport, original.source, port))
-            .find(|reply| self.is_free(reply))
+        let reply = |port| self.free(reply_tuple(backend, original.transport, original.source, port));
+        reply(original.source_port)
+            .or_else(|| {
+                let ports = SnatPorts::new(1024..=u16::MAX, 0, 1);
+                ports.candidates(1, hash).find_map(|(_, port)| reply(port))
+            })
             .ok_or(OpenError::SnatExhausted)
+    }
+
+    /// This reply tuple, if no flow has it.
+    fn free(&self, tuple: Tuple<F>) -> Option<Reply<F>> {
+        let reply = Reply { tuple, hash: self.table.hash(&tuple) };
+        self.is_free(&reply).then_some(reply)
     }
 
     #[inline]
-    fn is_free(&self, reply: &Tuple<F>) -> bool {
-        self.table.find(self.table.hash(reply), reply).is_none() && !self.lane.has_stray(reply)
+    fn is_free(&self, Reply { tuple, hash }: &Reply<F>) -> bool {
+        self.table.find(*hash, tuple).is_none() && !self.lane.has_stray(tuple)
     }
 
-    /// Adds a flow that begins now, whose tuples are new and whose client is behind `client`, evicting one that may go if
-    /// the table is full.
+    /// Adds a flow that begins now, whose tuples are new and have these `hashes`, and whose client is behind `client`,
+    /// evicting one that may go if the table is full.
     pub fn open(
         &mut self,
         mut flow: Flow<F>,
+        hashes: [u64; 2],
         client: Link,
         timeouts: &Timeouts,
     ) -> Result<FlowId, OpenError> {
@@ -108,7 +146,7 @@ impl<F: Family> Flows<F> {
             self.released(id, &evicted, flow.created);
         }
         flow.last_hop = self.last_hops.acquire(client).ok_or(OpenError::LastHopsFull)?;
-        let Some(id) = self.table.insert(flow, timeouts) else {
+        let Some(id) = self.table.insert(flow, hashes, timeouts) else {
             self.last_hops.release(flow.last_hop);
             return Err(OpenError::TableFull);
         };
@@ -192,6 +230,7 @@ fn release<F: Family>(
 }
 
 /// The hash that decides the first SNAT candidate: of the client's tuple, so that a peer gateway tries the same.
+#[inline]
 pub fn client_hash<F: Family>(original: &Tuple<F>) -> u64 {
     FlowHash::of_flow::<F>(
         original.source,
@@ -201,7 +240,14 @@ pub fn client_hash<F: Family>(original: &Tuple<F>) -> u64 {
     )
 }
 
-fn reply_tuple<F: Family>(backend: &Backend<F>, transport: Transport, to: F::Addr, port: u16) -> Tuple<F> {
+/// The tuple of a backend's answers to this address and port.
+#[inline]
+pub fn reply_tuple<F: Family>(
+    backend: &Backend<F>,
+    transport: Transport,
+    to: F::Addr,
+    port: u16,
+) -> Tuple<F> {
     Tuple {
         source: backend.addr,
         destination: to,

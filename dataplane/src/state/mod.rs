@@ -12,6 +12,7 @@ mod last_hops;
 mod record;
 mod index;
 mod flow_table;
+mod sweep;
 mod snat;
 mod flows;
 mod bucket;
@@ -25,7 +26,7 @@ pub use bucket::TokenBucket;
 pub use clock::Millis;
 pub use flow::{Deltas, Direction, Flow, FlowState, StateCode, Traffic};
 pub use flow_table::{FlowId, FlowTable, Found};
-pub use flows::{Flows, OpenError, client_hash};
+pub use flows::{Flows, OpenError, Reply, client_hash, reply_tuple};
 pub use fragments::{
     Datagram, Datagrams, Fate, First, Fragments, FreePlaces, HELD, PATIENCE, Place, Waiting,
 };

@@ -64,10 +64,12 @@ impl SnatPorts {
         let (count, workers, first) = (u64::from(self.count), self.workers, self.first);
         let all = addresses as u64 * count;
         let mut at = if all == 0 { 0 } else { hash % all };
-        (0..all).map(move |_| {
-            let candidate = ((at / count) as usize, first + (at % count) as u16 * workers);
-            at = (at + STRIDE) % all;
-            candidate
+        // Nearly always the first will do: what it takes to find the second is not done before.
+        (0..all).map(move |number| {
+            if number > 0 {
+                at = (at + STRIDE) % all;
+            }
+            ((at / count) as usize, first + (at % count) as u16 * workers)
         })
     }
 }

@@ -13,7 +13,8 @@ use super::{
     Backend,
     hash::{stable_hash, words},
 };
-use crate::wire::Family;
+use crate::{prefetch::prefetch, wire::Family};
+use std::sync::Arc;
 
 /// Ring sizes: primes about two apart. The paper's own sizes, 65537 and 655373, are the last two.
 const SIZES: [u32; 12] = [127, 251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65537, 131_071, 655_373];
@@ -31,11 +32,14 @@ pub fn ring_size(backends: usize) -> u32 {
     SIZES.into_iter().find(|size| *size as usize >= wanted).unwrap_or(SIZES[SIZES.len() - 1])
 }
 
-/// A Maglev ring and the backends its slots name. Never empty.
+/// A Maglev ring and the backends its slots name. Never empty. A copy is cheap, and shares both.
+///
+/// It lies in what has it, a Service, so that a new flow goes from there to its slot and on to its backend, and over nothing
+/// else: of many Services each step is a line of memory that is in no cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ring<F: Family> {
-    backends: Box<[Backend<F>]>,
-    slots: Box<[u16]>,
+    backends: Arc<[Backend<F>]>,
+    slots: Arc<[u16]>,
 }
 
 impl<F: Family> Ring<F> {
@@ -55,7 +59,7 @@ impl<F: Family> Ring<F> {
             return None;
         }
         let slots = populate(&backends, size);
-        Some(Self { backends: backends.into_boxed_slice(), slots })
+        Some(Self { backends: backends.into(), slots })
     }
 
     /// The backend of the slot that `hash` falls into.
@@ -75,6 +79,17 @@ impl<F: Family> Ring<F> {
     pub fn slot(&self, hash: u64) -> usize {
         // The high half times the size, halved again: uniform like a modulo, without the division.
         (((hash >> 32) * self.slots.len() as u64) >> 32) as usize
+    }
+
+    /// Asks for a slot.
+    #[inline]
+    pub(crate) fn prefetch_slot(&self, slot: usize) {
+        prefetch(&self.slots[slot.min(self.slots.len() - 1)]);
+    }
+
+    /// Whether both are the same ring, which costs no look inside.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.slots, &other.slots)
     }
 
     /// Its backends, in order of address and port.
@@ -111,9 +126,10 @@ struct Walk {
 ///
 /// The last slots would cost most: of the M ln M steps half are spent on the last √M slots, where a walk has to go far for
 /// a free one. There the free slots are known and few, and how far each of them is on a walk is a multiplication.
-fn populate<F: Family>(backends: &[Backend<F>], size: u32) -> Box<[u16]> {
+fn populate<F: Family>(backends: &[Backend<F>], size: u32) -> Arc<[u16]> {
     let mut walks: Vec<Walk> = backends.iter().map(|backend| walk(backend, size)).collect();
-    let mut slots = vec![EMPTY; size as usize].into_boxed_slice();
+    let mut shared: Arc<[u16]> = std::iter::repeat_n(EMPTY, size as usize).collect();
+    let slots = Arc::make_mut(&mut shared);
     let mut turn = 0;
     for _ in size.isqrt()..size {
         let Walk { mut next, skip } = walks[turn];
@@ -132,7 +148,7 @@ fn populate<F: Family>(backends: &[Backend<F>], size: u32) -> Box<[u16]> {
         walks[turn].next = Walk { next, ..walks[turn] }.after(size);
         turn = if turn + 1 < walks.len() { turn + 1 } else { 0 };
     }
-    slots
+    shared
 }
 
 fn walk<F: Family>(backend: &Backend<F>, size: u32) -> Walk {

@@ -9,6 +9,7 @@ mod maglev;
 mod pins;
 mod service;
 mod vip;
+mod destinations;
 mod next_hop;
 mod peers;
 mod toeplitz;
@@ -17,6 +18,7 @@ mod pages;
 mod snapshot;
 pub mod publish;
 
+pub use destinations::Destinations;
 pub use hash::{FlowHash, stable_hash};
 pub use maglev::{Ring, ring_size};
 pub use name::{BackendId, NextHopId, PinId, ServiceId, ServiceName, Transport};

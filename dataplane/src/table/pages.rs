@@ -3,6 +3,7 @@
 //! A change of one row copies its page and the list of pages, not the table: of 100,000 rows 256 rows and 400 pointers.
 //! Reading costs what it costs in a `Arc<Vec<T>>`: two pointers to follow, of which the first is always in the cache.
 
+use crate::prefetch::prefetch;
 use std::{
     ops::Index,
     sync::{
@@ -70,6 +71,14 @@ impl<T> Pages<T> {
     #[inline]
     pub fn get(&self, number: usize) -> Option<&T> {
         self.pages.get(number / ROWS)?.rows.get(number % ROWS)
+    }
+
+    /// Asks for the row with this number.
+    #[inline]
+    pub(crate) fn prefetch(&self, number: usize) {
+        if let Some(row) = self.get(number) {
+            prefetch(row);
+        }
     }
 
     /// All rows, in order.

@@ -21,7 +21,7 @@ pub struct Backend<F: Family> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoints<F: Family> {
     /// There are endpoints.
-    Ring(Arc<Ring<F>>),
+    Ring(Ring<F>),
     /// None in this list, though the Service has some elsewhere: silence, so that the client tries again.
     Drop,
     /// The Service has none anywhere: the client is told.
@@ -41,28 +41,30 @@ pub enum TrafficPolicy {
 /// Addresses with ports, sorted.
 pub type Sockets<F> = Arc<[(<F as Family>::Addr, u16)]>;
 
-/// One Service port of one family.
+/// One Service port of one family. What most new flows read is in its first line of memory, and the rest of what any
+/// reads in the second.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C, align(64))]
 pub struct Service<F: Family> {
-    /// Its stable number.
-    pub id: ServiceId,
-    /// What people call it.
-    pub name: Arc<ServiceName>,
     /// The cluster list of §3.4.
     pub cluster: Endpoints<F>,
-    /// The local list of §3.4.
-    pub local: Endpoints<F>,
+    /// ClientIP affinity and its timeout.
+    pub affinity: Option<Duration>,
+    /// Its stable number.
+    pub id: ServiceId,
     /// Which list cluster-IP traffic uses.
     pub internal_policy: TrafficPolicy,
     /// Which list external traffic uses.
     pub external_policy: TrafficPolicy,
-    /// ClientIP affinity and its timeout.
-    pub affinity: Option<Duration>,
+    /// The local list of §3.4.
+    pub local: Endpoints<F>,
+    /// `loadBalancerSourceRanges` of this family: sources that may use the load-balancer IPs. `None` is everybody.
+    pub source_ranges: Option<Arc<[Prefix<F>]>>,
+    /// What people call it.
+    pub name: Arc<ServiceName>,
     /// With affinity, the backends of both lists: records of others are void.
     pub pins: Arc<Pins<F>>,
     /// UDP only: where those endpoints listen, in order, that flows may stay with; others' flows are decided anew
     /// (§3.12). `None`: every flow may stay, because the protocol is another one or no endpoint serves.
     pub serving: Option<Sockets<F>>,
-    /// `loadBalancerSourceRanges` of this family: sources that may use the load-balancer IPs. `None` is everybody.
-    pub source_ranges: Option<Arc<[Prefix<F>]>>,
 }

@@ -4,7 +4,7 @@
 //! could match: an external IP may be a node's own address. A VIP's other ports are ours as well: the classifier sends
 //! them all here, and they are rejected.
 
-use super::{ServiceId, Transport};
+use super::{Destinations, ServiceId, Transport};
 use crate::wire::Family;
 use hashbrown::{HashMap, HashSet};
 
@@ -45,7 +45,7 @@ pub enum VipMatch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VipIndex<F: Family> {
     /// VIP tuples.
-    pub tuples: HashMap<(F::Addr, Transport, u16), Target>,
+    pub tuples: Destinations<F>,
     /// Every VIP, by the first kind that claimed it.
     pub addresses: HashMap<F::Addr, VipKind>,
     /// VIPs that are gone, but that flows may still be using: their packets come to us, and go to the owner of the flow.
@@ -59,7 +59,7 @@ pub struct VipIndex<F: Family> {
 impl<F: Family> Default for VipIndex<F> {
     fn default() -> Self {
         Self {
-            tuples: HashMap::new(),
+            tuples: Destinations::default(),
             addresses: HashMap::new(),
             departed: HashSet::new(),
             node_ports: HashMap::new(),
@@ -77,7 +77,7 @@ impl<F: Family> VipIndex<F> {
     /// Whether a Service is served here: packets to it are clients', whatever else the address is used for.
     #[inline]
     pub fn serves(&self, addr: F::Addr, transport: Transport, port: u16) -> bool {
-        matches!(self.find(addr, transport, port), VipMatch::Service(_))
+        self.target(addr, transport, port).is_some()
     }
 
     /// Whether everything that is sent to this address comes to us.
@@ -89,14 +89,20 @@ impl<F: Family> VipIndex<F> {
     /// What a new flow to this destination is for.
     #[inline]
     pub fn find(&self, addr: F::Addr, transport: Transport, port: u16) -> VipMatch {
-        if let Some(target) = self.tuples.get(&(addr, transport, port)) {
-            return VipMatch::Service(*target);
+        match self.target(addr, transport, port) {
+            Some(target) => VipMatch::Service(target),
+            None => self.addresses.get(&addr).map_or(VipMatch::None, |kind| VipMatch::UnservedPort(*kind)),
         }
-        if let Some(service) = self.node_ports.get(&(transport, port))
-            && self.node_addresses.contains(&addr)
-        {
-            return VipMatch::Service(Target { service: *service, kind: VipKind::NodePort });
+    }
+
+    /// The Service port that is served here.
+    #[inline]
+    fn target(&self, addr: F::Addr, transport: Transport, port: u16) -> Option<Target> {
+        if let Some(target) = self.tuples.get(addr, transport, port) {
+            return Some(target);
         }
-        self.addresses.get(&addr).map_or(VipMatch::None, |kind| VipMatch::UnservedPort(*kind))
+        let service = *self.node_ports.get(&(transport, port))?;
+        let is_node = self.node_addresses.contains(&addr);
+        is_node.then_some(Target { service, kind: VipKind::NodePort })
     }
 }

@@ -75,7 +75,7 @@ fn plain(snapshot: &Snapshot) -> BTreeMap<String, String> {
 
 fn add_plain<F: Family>(tables: &Tables<F>, all: &mut BTreeMap<String, String>) {
     let name = |id| tables.service(id).map(|service| service.name.to_string());
-    for (tuple, target) in &tables.vips.tuples {
+    for (tuple, target) in tables.vips.tuples.iter() {
         all.insert(format!("{tuple:?}"), format!("{:?} {:?}", target.kind, name(target.service)));
     }
     for (port, service) in &tables.vips.node_ports {

@@ -96,7 +96,7 @@ impl<F: Family> Pair<F> {
             return;
         }
         let is_full = self.model.len() == self.table.capacity();
-        let id = self.table.insert(new, &self.timeouts);
+        let id = self.table.insert(new, self.table.hashes(&new.original, &new.reply), &self.timeouts);
         assert_eq!(id.is_none(), is_full, "it refuses only when it is full");
         if id.is_some() {
             self.model.insert(new.original, new);

@@ -67,8 +67,8 @@ pub(super) fn view(snapshot: &Snapshot) -> ServicesView {
 
 fn of_family<F: Family>(tables: &Tables<F>) -> Vec<ServiceView> {
     let mut addresses: BTreeMap<ServiceId, Vec<AddressView>> = BTreeMap::new();
-    for ((addr, _, port), target) in &tables.vips.tuples {
-        let address = AddressView { kind: target.kind, address: Some(F::to_ip(*addr)), port: *port };
+    for ((addr, _, port), target) in tables.vips.tuples.iter() {
+        let address = AddressView { kind: target.kind, address: Some(F::to_ip(addr)), port };
         addresses.entry(target.service).or_default().push(address);
     }
     for ((_, port), service) in &tables.vips.node_ports {

@@ -36,7 +36,7 @@ fn plain<F: Family>(tables: &Tables<F>) -> Plain {
         other => format!("{other:?}"),
     };
     let mut tuples = BTreeMap::new();
-    for (tuple, target) in &tables.vips.tuples {
+    for (tuple, target) in tables.vips.tuples.iter() {
         tuples.insert(format!("{tuple:?}"), format!("{:?} {}", target.kind, name(target.service)));
     }
     for (tuple, service) in &tables.vips.node_ports {

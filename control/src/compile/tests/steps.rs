@@ -20,9 +20,9 @@ fn endpoints(numbers: &[u8]) -> String {
     numbers.iter().map(|n| format!("{{addresses: [10.0.0.{n}]}}, ")).collect()
 }
 
-fn ring(compiled: &Compiled, vip: &str) -> Arc<Ring<V4>> {
+fn ring(compiled: &Compiled, vip: &str) -> Ring<V4> {
     match &serving::<V4>(&compiled.snapshot.v4, vip, 80).unwrap().cluster {
-        Endpoints::Ring(ring) => Arc::clone(ring),
+        Endpoints::Ring(ring) => ring.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -35,7 +35,7 @@ fn a_change_of_one_service_leaves_the_others_alone() {
     let before = world.compile();
     world.slice("w", "web", &endpoints(&[1, 2, 5]), PORT);
     let after = world.compile();
-    assert!(Arc::ptr_eq(&ring(&before, "10.96.0.2"), &ring(&after, "10.96.0.2")));
+    assert!(ring(&before, "10.96.0.2").is_same(&ring(&after, "10.96.0.2")));
     assert!(Arc::ptr_eq(&before.snapshot.v4.vips, &after.snapshot.v4.vips));
     assert!(before.snapshot.v6.services.is_same(&after.snapshot.v6.services));
     assert_eq!(ring(&after, "10.96.0.1").backends().len(), 3);
@@ -71,7 +71,7 @@ fn both_lists_are_one_ring_where_they_are_the_same() {
     let compiled = world.compile();
     let service = serving::<V4>(&compiled.snapshot.v4, "10.96.0.1", 80).unwrap();
     match (&service.cluster, &service.local) {
-        (Endpoints::Ring(cluster), Endpoints::Ring(local)) => assert!(Arc::ptr_eq(cluster, local)),
+        (Endpoints::Ring(cluster), Endpoints::Ring(local)) => assert!(cluster.is_same(local)),
         other => panic!("{other:?}"),
     }
 }

@@ -15,6 +15,7 @@ both_families! {
     a_flow_evicted_within_a_batch,
     verdicts_are_in_the_order_of_the_frames,
     a_whole_batch_of_new_flows,
+    new_flows_go_together_where_each_goes_alone,
 }
 
 fn packet<F: Net>(tuple: Tuple<F>, flags: TcpFlags) -> (PortId, Vec<u8>) {
@@ -99,6 +100,29 @@ fn verdicts_are_in_the_order_of_the_frames<F: Net>() {
         ]
     );
     world.moved("flows forwarded+2 malformed not_ip opened received+6 reply_forbidden tcp_reset");
+}
+
+/// The steps that new flows take together decide what each would have got by itself, twins and strangers between them.
+fn new_flows_go_together_where_each_goes_alone<F: Net>() {
+    let (mut together, mut alone) = (World::<F>::new(), World::<F>::new());
+    let mut packets = Vec::new();
+    for number in 0..BATCH as u32 {
+        let mut tuple = tuple(&mut together, number * 3 / 4);
+        match number % 7 {
+            1 => tuple.destination = F::addr(Network::Vips, CLUSTER_IP),
+            2 => tuple.destination = F::addr(Network::Vips, EXTERNAL_IP),
+            3 => (tuple.destination, tuple.destination_port) = (F::addr(Network::Node, NODE), NODE_PORT),
+            4 => tuple.destination_port = 81,
+            5 => tuple.destination = F::addr(Network::Clients, 200),
+            _ => {}
+        }
+        packets.push(packet(tuple, SYN));
+    }
+    let outcomes = together.send_unchecked(&packets);
+    for (number, (packet, together)) in packets.into_iter().zip(outcomes).enumerate() {
+        let alone = alone.send_unchecked(&[packet]).remove(0);
+        assert_eq!((together.verdict, together.frame), (alone.verdict, alone.frame), "packet {number}");
+    }
 }
 
 fn a_whole_batch_of_new_flows<F: Net>() {

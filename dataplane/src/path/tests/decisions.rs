@@ -295,8 +295,8 @@ fn an_external_ip_that_is_a_node_address_leaves_node_ports_alone<F: Net>() {
     world.tables(|tables| {
         let vips = Arc::make_mut(&mut tables.vips);
         let external = F::addr(Network::Vips, EXTERNAL_IP);
-        let target = vips.tuples[&(external, Transport::Tcp, SERVICE_PORT)];
-        vips.tuples.insert((node, Transport::Tcp, SERVICE_PORT), target);
+        let target = vips.tuples.get(external, Transport::Tcp, SERVICE_PORT).unwrap();
+        vips.tuples.insert(node, Transport::Tcp, SERVICE_PORT, target);
         vips.addresses.insert(node, VipKind::ExternalIp);
     });
     world.client(0).to(node, SERVICE_PORT).syn().expect_at_backend();

@@ -63,7 +63,8 @@ fn a_promotion_is_cheap() {
             traffic: [Traffic::default(); 2],
             lane: crate::lane::FlowLane::default(),
         };
-        flows.open(flow, Spec::<V4>::new(original, ACK).link, &Timeouts::default()).unwrap()
+        let hashes = flows.table.hashes(&flow.original, &flow.reply);
+        flows.open(flow, hashes, Spec::<V4>::new(original, ACK).link, &Timeouts::default()).unwrap()
     };
     let ids: Vec<_> = (0..FLOWS).map(open).collect();
     let mut elapsed = Duration::ZERO;

@@ -78,8 +78,9 @@ fn a_client_port_that_clashes_is_replaced_and_costs_no_snat_port<F: Net>() {
     let other = F::addr(Network::Vips, 50);
     world.tables(|tables| {
         let vips = Arc::make_mut(&mut tables.vips);
-        let target = vips.tuples[&(F::addr(Network::Vips, CLUSTER_IP), Transport::Tcp, SERVICE_PORT)];
-        vips.tuples.insert((other, Transport::Tcp, SERVICE_PORT), target);
+        let target =
+            vips.tuples.get(F::addr(Network::Vips, CLUSTER_IP), Transport::Tcp, SERVICE_PORT).unwrap();
+        vips.tuples.insert(other, Transport::Tcp, SERVICE_PORT, target);
         vips.addresses.insert(other, VipKind::ClusterIp);
     });
     let first = world.client(0).vip(CLUSTER_IP).connect().expect_client_kept().who();

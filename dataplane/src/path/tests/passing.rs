@@ -1,7 +1,7 @@
 //! What is not ours after all goes back to the kernel as it came.
 
 use super::super::{DropReason, world::*};
-use crate::table::TrafficPolicy;
+use crate::table::{Destinations, TrafficPolicy};
 use std::{collections::HashSet, sync::Arc};
 
 both_families!(
@@ -54,7 +54,7 @@ fn depart<F: Net>(world: &mut World<F>) {
         let vips = Arc::make_mut(&mut tables.vips);
         vips.departed = vips.addresses.keys().copied().collect::<HashSet<_>>().into_iter().collect();
         vips.addresses.clear();
-        vips.tuples.clear();
+        vips.tuples = Destinations::default();
         tables.services = Default::default();
     });
 }

@@ -6,7 +6,7 @@
 use super::super::{Verdict, world::*};
 use crate::{
     io::PortId,
-    table::{Hashed, HashedFields, Rss, RssPorts, Snapshot, TrafficPolicy},
+    table::{Destinations, Hashed, HashedFields, Rss, RssPorts, Snapshot, TrafficPolicy},
     wire::{SctpChunk, V4, V6},
 };
 use proptest::{collection::vec, prelude::*};
@@ -205,7 +205,7 @@ fn a_flow_stays_with_who_has_it<F: Net>() {
     go_on(&mut world, "nothing has changed");
     world.service(|service| service.external_policy = TrafficPolicy::Local);
     go_on(&mut world, "new flows would keep the client");
-    world.tables(|tables| Arc::make_mut(&mut tables.vips).tuples.clear());
+    world.tables(|tables| Arc::make_mut(&mut tables.vips).tuples = Destinations::default());
     go_on(&mut world, "the Service is gone");
     tell(&mut world.snapshot, [&clients, &backends], [false, false]);
     go_on(&mut world, "the NIC tells no more");

@@ -1,7 +1,7 @@
 //! UDP flows whose backend serves no more (§3.12).
 
 use super::super::world::*;
-use crate::table::{Target, Transport, VipKind};
+use crate::table::{Destinations, Target, Transport, VipKind};
 use std::sync::Arc;
 
 both_families!(
@@ -87,7 +87,7 @@ fn node_port_flows_are_repaired<F: Net>() {
 fn flows_of_a_gone_service_stay<F: Net>() {
     let (mut world, who) = settled::<F>();
     world.tables(|tables| {
-        Arc::make_mut(&mut tables.vips).tuples.clear();
+        Arc::make_mut(&mut tables.vips).tuples = Destinations::default();
         Arc::make_mut(&mut tables.vips).addresses.clear();
         tables.udp_epoch += 1;
     });
@@ -110,12 +110,11 @@ fn all_services_are_looked_at<F: Net>() {
         service.id = id;
         let backend = backend::<F>(Transport::Udp, 5);
         service.serving = Some([(backend.addr, backend.port)].into());
-        service.cluster =
-            crate::table::Endpoints::Ring(Arc::new(crate::table::Ring::build(vec![backend]).unwrap()));
+        service.cluster = crate::table::Endpoints::Ring(crate::table::Ring::build(vec![backend]).unwrap());
         tables.services.set([(id.0 as usize, Some(Arc::new(service)))], &None);
         let vip = F::addr(Network::Vips, LB_IP);
         let target = Target { service: id, kind: VipKind::LoadBalancerIp };
-        Arc::make_mut(&mut tables.vips).tuples.insert((vip, Transport::Udp, SERVICE_PORT), target);
+        Arc::make_mut(&mut tables.vips).tuples.insert(vip, Transport::Udp, SERVICE_PORT, target);
     });
     world.resume(&who).datagram().expect_at(0);
     // A change of any UDP Service's slices makes it look at all of them.
@@ -129,15 +128,15 @@ fn a_node_port_number_elsewhere_is_left_alone<F: Net>() {
     let mut world = World::<F>::new();
     world.set_backends(&[0]);
     let vip = F::addr(Network::Vips, LB_IP);
+    let mut before = Destinations::default();
     world.tables(|tables| {
         let vips = Arc::make_mut(&mut tables.vips);
-        let target = vips.tuples[&(vip, Transport::Udp, SERVICE_PORT)];
-        vips.tuples.insert((vip, Transport::Udp, NODE_PORT), target);
+        before = vips.tuples.clone();
+        let target = vips.tuples.get(vip, Transport::Udp, SERVICE_PORT).unwrap();
+        vips.tuples.insert(vip, Transport::Udp, NODE_PORT, target);
     });
     let who = world.client(0).to(vip, NODE_PORT).datagram().expect_at(0).who();
-    world.tables(|tables| {
-        Arc::make_mut(&mut tables.vips).tuples.remove(&(vip, Transport::Udp, NODE_PORT));
-    });
+    world.tables(|tables| Arc::make_mut(&mut tables.vips).tuples = before);
     // The NodePort's backends are others now, and its flows are decided anew; this one has not been to a node address.
     world.set_backends(&[1]);
     world.set_serving(&[1]);

@@ -69,10 +69,10 @@ fn a_node_address_that_is_a_vip_still_gets_its_answers<F: Net>() {
     world.tables(|tables| {
         let vips = Arc::make_mut(&mut tables.vips);
         for transport in [crate::table::Transport::Tcp, crate::table::Transport::Udp] {
-            let target = vips.tuples[&(F::addr(Network::Vips, LB_IP), transport, SERVICE_PORT)];
-            vips.tuples.insert((node, transport, SERVICE_PORT), target);
+            let target = vips.tuples.get(F::addr(Network::Vips, LB_IP), transport, SERVICE_PORT).unwrap();
+            vips.tuples.insert(node, transport, SERVICE_PORT, target);
             // A served port within the SNAT range is the Service's.
-            vips.tuples.insert((node, transport, 61_234), target);
+            vips.tuples.insert(node, transport, 61_234, target);
         }
         vips.addresses.insert(node, VipKind::ExternalIp);
     });
