@@ -27,13 +27,17 @@ mod round_trips;
 mod systems;
 mod tcp_rr;
 mod traffic;
+mod way;
 
 use std::{io::Write, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 use penstock::netns::{Owner, require_root, sweep};
 
-use crate::{objects::Objects, plan::Plan, results::Results, systems::Systems};
+use crate::{objects::Objects, plan::Plan, results::Results, systems::Systems, way::Way};
+
+/// IPv6 is measured with so many flows to one Service alone.
+const FLOWS_V6: u64 = 1000;
 
 #[global_allocator]
 static ALLOCATOR: penstock_benches::alloc::Counting = penstock_benches::alloc::Counting;
@@ -90,12 +94,19 @@ fn compare(plan: &Plan, owner: &Owner, results: &mut Results) -> Result<()> {
         let services = *services;
         say(&format!("{services} Services"));
         objects.grow(services)?;
-        systems.wait_until_served(services)?;
+        systems.wait_until_served(Way::V4, services)?;
         if plan.has("forward") {
             for &flows in flows {
                 say(&format!("  forwarding, {flows} flows"));
-                forward::measure(&systems, services, flows, plan.rounds, results)?;
+                forward::measure(&systems, Way::V4, services, flows, plan.rounds, results)?;
             }
+        }
+        if plan.has("forward-v6") && number == 0 {
+            say("  forwarding, IPv6");
+            objects.add(Way::V6)?;
+            systems.wait_until_served(Way::V6, 1)?;
+            forward::measure(&systems, Way::V6, 1, FLOWS_V6, plan.rounds, results)?;
+            objects.remove(Way::V6)?;
         }
         if plan.has("lane") && number == 0 {
             say("  order of packets");

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use crate::{short, systems::Kind};
 
 /// What there is to measure: the first parts of names.
-const FIGURES: [&str; 7] =
-    ["flowtable", "forward", "tcp-rr", "tcp-rr-sockets", "first-packet", "change", "lane"];
+const FIGURES: [&str; 8] =
+    ["flowtable", "forward", "forward-v6", "lane", "tcp-rr", "tcp-rr-sockets", "first-packet", "change"];
 
 /// How much is measured.
 #[derive(Debug, Clone)]

@@ -16,6 +16,7 @@ use crate::{
     rounded, short,
     systems::{Kind, System, Systems},
     traffic::Load,
+    way::Way,
 };
 
 /// So many flows, and packets a second of all of them.
@@ -66,6 +67,7 @@ pub(crate) fn measure(systems: &mut Systems, rounds: usize, results: &mut Result
 
 fn run(system: &System, source: Ipv4Addr, flows: u64, rate: &str) -> Result<Run> {
     let load = Load {
+        way: Way::V4,
         services: 1,
         flows,
         sources: source.to_string(),
