@@ -10,6 +10,7 @@
 //!   kernel's sockets `round_trips`), the first packet of a flow (`first_packet`), the time from a change of an EndpointSlice until a flow shows it (`change`), DPDK's
 //!   hash beside our flow table (`hash`), and what a flow in the fast lane costs (`lane_cost`).
 
+mod after_idle;
 mod bed;
 mod change;
 mod cpu;
@@ -110,7 +111,7 @@ fn compare(plan: &Plan, owner: &Owner, results: &mut Results) -> Result<()> {
         }
         if plan.has("lane") && number == 0 {
             say("  order of packets");
-            reordering::measure(&mut systems, plan.rounds, results)?;
+            reordering::measure(&mut systems, plan.steady_rounds, results)?;
         }
         if plan.has("tcp-rr") {
             say("  requests and answers over TCP");
@@ -122,7 +123,11 @@ fn compare(plan: &Plan, owner: &Owner, results: &mut Results) -> Result<()> {
         }
         if plan.has("first-packet") {
             say("  first packets");
-            first_packet::measure(&mut systems, services, plan.rounds, results)?;
+            first_packet::measure(&mut systems, services, plan.steady_rounds, results)?;
+        }
+        if plan.has("after-idle") && number == 0 {
+            say("  packets after a pause");
+            after_idle::measure(&systems, plan.steady_rounds, results)?;
         }
         if plan.has("change") {
             say("  changes");
