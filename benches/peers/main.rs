@@ -99,14 +99,14 @@ fn compare(plan: &Plan, owner: &Owner, results: &mut Results) -> Result<()> {
         if plan.has("forward") {
             for &flows in flows {
                 say(&format!("  forwarding, {flows} flows"));
-                forward::measure(&systems, Way::V4, services, flows, plan.rounds, results)?;
+                forward::measure(&systems, Way::V4, services, flows, plan.rounds(number), results)?;
             }
         }
         if plan.has("forward-v6") && number == 0 {
             say("  forwarding, IPv6");
             objects.add(Way::V6)?;
             systems.wait_until_served(Way::V6, 1)?;
-            forward::measure(&systems, Way::V6, 1, FLOWS_V6, plan.rounds, results)?;
+            forward::measure(&systems, Way::V6, 1, FLOWS_V6, plan.steady_rounds, results)?;
             objects.remove(Way::V6)?;
         }
         if plan.has("lane") && number == 0 {
@@ -115,11 +115,11 @@ fn compare(plan: &Plan, owner: &Owner, results: &mut Results) -> Result<()> {
         }
         if plan.has("tcp-rr") {
             say("  requests and answers over TCP");
-            tcp_rr::measure(&mut systems, services, plan.rounds, results)?;
+            tcp_rr::measure(&mut systems, services, plan.rounds(number), results)?;
         }
         if plan.has("tcp-rr-sockets") {
             say("  the same by sockets");
-            round_trips::measure(&systems, services, plan.rounds, results)?;
+            round_trips::measure(&systems, services, plan.rounds(number), results)?;
         }
         if plan.has("first-packet") {
             say("  first packets");

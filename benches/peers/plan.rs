@@ -26,8 +26,9 @@ const FIGURES: [&str; 9] = [
 pub(crate) struct Plan {
     /// So many Services, with so many flows each.
     pub(crate) points: Vec<(usize, Vec<u64>)>,
-    pub(crate) rounds: usize,
-    /// Rounds of what differs little between them.
+    /// With the first number of Services.
+    rounds: usize,
+    /// Of the rest, and of what differs little between rounds.
     pub(crate) steady_rounds: usize,
     pub(crate) changes: usize,
     /// The systems that are compared.
@@ -98,6 +99,11 @@ impl Plan {
         }
         self.points.retain(|(_, flows)| !flows.is_empty());
         Ok(())
+    }
+
+    /// Rounds at a point of this number.
+    pub(crate) fn rounds(&self, point: usize) -> usize {
+        if point == 0 { self.rounds } else { self.steady_rounds }
     }
 
     /// Whether a figure is measured.
