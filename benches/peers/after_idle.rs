@@ -29,7 +29,7 @@ use crate::{
     way::Way,
 };
 
-const PACKETS: u64 = 40;
+const PACKETS: u64 = 30;
 const PER_SECOND: u32 = 20;
 /// Of a packet through ours.
 const TARGET_US: f64 = 100.0;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 const RATES: [&str; 5] = ["250k", "450k", "800k", "1.4M", "max"];
-const TIME: &str = "500ms";
+const TIME: &str = "400ms";
 
 /// A trial's result.
 #[derive(Debug, Clone, Copy, Default)]

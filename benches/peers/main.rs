@@ -97,9 +97,9 @@ fn compare(plan: &Plan, owner: &Owner, results: &mut Results) -> Result<()> {
         objects.grow(services)?;
         systems.wait_until_served(Way::V4, services)?;
         if plan.has("forward") {
-            for &flows in flows {
+            for (place, &flows) in flows.iter().enumerate() {
                 say(&format!("  forwarding, {flows} flows"));
-                forward::measure(&systems, Way::V4, services, flows, plan.rounds(number), results)?;
+                forward::measure(&systems, Way::V4, services, flows, plan.rounds(number + place), results)?;
             }
         }
         if plan.has("forward-v6") && number == 0 {

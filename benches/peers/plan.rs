@@ -26,9 +26,9 @@ const FIGURES: [&str; 9] = [
 pub(crate) struct Plan {
     /// So many Services, with so many flows each.
     pub(crate) points: Vec<(usize, Vec<u64>)>,
-    /// With the first number of Services.
+    /// With the first numbers of Services and flows.
     rounds: usize,
-    /// Of the rest, and of what differs little between rounds.
+    /// Of other numbers, and of what differs little between rounds.
     pub(crate) steady_rounds: usize,
     pub(crate) changes: usize,
     /// The systems that are compared.
@@ -74,7 +74,7 @@ impl Plan {
     fn quick(mut self) -> Plan {
         let points = vec![(1, vec![1000, 100_000]), (1000, vec![1000])];
         self.figures.retain(|figure| *figure != "tcp-rr-sockets");
-        Plan { points, rounds: 2, steady_rounds: 1, changes: 3, ..self }
+        Plan { points, rounds: 2, steady_rounds: 1, changes: 2, ..self }
     }
 
     /// Enough to see that it works.
@@ -101,9 +101,9 @@ impl Plan {
         Ok(())
     }
 
-    /// Rounds at a point of this number.
-    pub(crate) fn rounds(&self, point: usize) -> usize {
-        if point == 0 { self.rounds } else { self.steady_rounds }
+    /// Rounds at a point, so many after the first.
+    pub(crate) fn rounds(&self, place: usize) -> usize {
+        if place == 0 { self.rounds } else { self.steady_rounds }
     }
 
     /// Whether a figure is measured.
