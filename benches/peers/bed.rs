@@ -3,6 +3,7 @@
 //! ```text
 //!  generator gN ──── cN gateway bN ──── kN sink
 //!  10.1.0.2    10.1.0.1     10.2.0.1    10.2.0.2, and for the gateway also 10.2.0.11 … .14
+//!  fd00:1::2   fd00:1::1    fd00:2::1   fd00:2::2 and …::11 … ::14
 //! ```
 //! The gateway's packets are received by kernel threads (threaded NAPI) on processor 1, where its other threads are too,
 //! and the generator has processor 0: so a gateway has one core for all that it does. The sink drops in the softirq of
@@ -18,7 +19,7 @@ use nix::{
 };
 use penstock::netns::{Namespace, Owner, VethOptions, create_veth};
 
-use crate::say;
+use crate::{say, way::Way};
 
 /// Where the generator runs.
 pub(crate) const TESTER_CORE: usize = 0;
@@ -33,8 +34,8 @@ pub(crate) const BACKENDS: [Ipv4Addr; 4] = [
 ];
 /// The generator's own address.
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
-/// Where clients are, for the local detector not to find.
-pub(crate) const CLUSTER_CIDR: &str = "10.2.0.0/16";
+/// Where clients are not, for the local detector to tell.
+pub(crate) const CLUSTER_CIDRS: [&str; 2] = ["10.2.0.0/16", "fd00:2::/64"];
 
 /// A bed.
 pub(crate) struct Bed {
@@ -58,9 +59,20 @@ impl Bed {
         bed.gateway.ip(&format!("addr add 10.1.0.1/16 dev {client}"))?;
         bed.gateway.ip(&format!("addr add 10.2.0.1/16 dev {backend}"))?;
         bed.sink.ip(&format!("addr add 10.2.0.2/16 dev {sink}"))?;
+        for (namespace, interface, address) in [
+            (&bed.generator, &generator, "fd00:1::2"),
+            (&bed.gateway, &client, "fd00:1::1"),
+            (&bed.gateway, &backend, "fd00:2::1"),
+            (&bed.sink, &sink, "fd00:2::2"),
+        ] {
+            namespace.ip(&format!("addr add {address}/64 dev {interface} nodad"))?;
+        }
         let mac = bed.mac(4).map(|byte| format!("{byte:02x}")).join(":");
-        for address in [Ipv4Addr::new(10, 2, 0, 2)].into_iter().chain(BACKENDS) {
-            bed.gateway.ip(&format!("neigh add {address} lladdr {mac} dev {backend} nud permanent"))?;
+        for (way, next) in [(Way::V4, "10.2.0.2"), (Way::V6, "fd00:2::2")] {
+            let backends = way.backends().map(|address| address.to_string());
+            for address in backends.iter().map(String::as_str).chain([next]) {
+                bed.gateway.ip(&format!("neigh add {address} lladdr {mac} dev {backend} nud permanent"))?;
+            }
         }
         // What is answered by programs is the sink's: for them Services are reached by way of the gateway.
         for address in BACKENDS {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use penstock_pktgen::measure::LatencySummary;
 use serde_json::json;
 
-use crate::{median, results::Results, short, systems::Systems, traffic::Load};
+use crate::{median, results::Results, short, systems::Systems, traffic::Load, way::Way};
 
 const FLOWS: u64 = 2000;
 
@@ -25,6 +25,7 @@ pub(crate) fn measure(
         let source = Ipv4Addr::from_bits(Ipv4Addr::new(10, 1, 32, 0).to_bits() + systems.next_source);
         for (system, (first, tail, second)) in systems.all.iter().zip(&mut all) {
             let load = Load {
+                way: Way::V4,
                 services,
                 flows: FLOWS,
                 sources: source.to_string(),

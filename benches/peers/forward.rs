@@ -13,13 +13,13 @@ use crate::{
     median, programs,
     results::Results,
     rounded, short,
-    systems::{Kind, System, Systems},
+    systems::{System, Systems},
     traffic::Load,
+    way::Way,
 };
 
 const RATES: [&str; 5] = ["250k", "450k", "800k", "1.4M", "max"];
-const SOURCES: &str = "10.1.128.0/17";
-const TIME: &str = "500ms";
+const TIME: &str = "400ms";
 
 /// A trial's result.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,24 +29,27 @@ struct Best {
     cores: f64,
 }
 
-/// Measures all systems in turn.
+/// Measures all systems that are concerned, in turn.
 pub(crate) fn measure(
     systems: &Systems,
+    way: Way,
     services: usize,
     flows: u64,
     rounds: usize,
     results: &mut Results,
 ) -> Result<()> {
-    for system in systems.all.iter().filter(|system| system.kind.is_ours()) {
-        establish(system, services, flows)?;
+    let systems: Vec<_> = systems.all.iter().filter(|system| way.concerns(system.kind)).collect();
+    let load = load(way, services, flows);
+    for system in systems.iter().filter(|system| system.kind.is_ours()) {
+        establish(system, &load)?;
     }
-    let mut bests = vec![Vec::new(); systems.all.len()];
+    let mut bests = vec![Vec::new(); systems.len()];
     for _ in 0..rounds {
-        for (system, bests) in systems.all.iter().zip(&mut bests) {
-            trial(system, services, flows, "200k", "600ms")?;
+        for (system, bests) in systems.iter().zip(&mut bests) {
+            trial(system, &load, "200k", "600ms")?;
             let mut best = Best::default();
             for rate in RATES {
-                let trial = trial(system, services, flows, rate, TIME)?;
+                let trial = trial(system, &load, rate, TIME)?;
                 if trial.mpps > best.mpps {
                     best = trial;
                 }
@@ -54,17 +57,18 @@ pub(crate) fn measure(
             bests.push(best);
         }
     }
-    for (system, bests) in systems.all.iter().zip(&bests) {
+    for (system, bests) in systems.iter().zip(&bests) {
         let middle = |value: fn(&Best) -> f64| median(&mut bests.iter().map(value).collect::<Vec<_>>());
         let all: Vec<f64> = bests.iter().map(|best| rounded(best.mpps)).collect();
         let (mpps, cores) = (middle(|best| best.mpps), middle(|best| best.cores));
         let params = json!({
             "cpu_ns_per_packet": rounded(cores / mpps.max(1e-9) * 1e3),
             "cpu_cores": rounded(cores), "offered_mpps": rounded(middle(|best| best.offered_mpps)),
-            "rounds": all, "packet_bytes": 64, "protocol": "UDP", "services": services, "flows": flows,
-            "translation": system.kind.follows_services(),
+            "rounds": all, "packet_bytes": way.packet_bytes(), "protocol": "UDP", "services": services,
+            "flows": flows, "translation": system.kind.follows_services(),
         });
-        let name = name(system.kind, services, flows);
+        let name =
+            format!("{}/{}/{}/{}", way.figure(), system.kind.name(), short(services as u64), short(flows));
         results.add(name, rounded(mpps), "Mpps", params);
     }
     Ok(())
@@ -72,34 +76,30 @@ pub(crate) fn measure(
 
 /// Makes flows and has them answered, in both directions some packets each, for longer than it takes a UDP flow to be
 /// a stream (2 s, as in the kernel). New flows are first_packet's business.
-fn establish(system: &System, services: usize, flows: u64) -> Result<()> {
+fn establish(system: &System, load: &Load) -> Result<()> {
     let _answers = programs::reflect(&system.bed.sink, &system.bed.name('k'))?;
-    let seconds = 4 + flows / 25_000;
-    let load = Load { receive: false, ..load(services, flows, "150k", &format!("{seconds}s")) };
+    let duration = format!("{}s", 4 + load.flows / 25_000);
+    let load = Load { receive: false, rate: "150k".to_owned(), duration, ..load.clone() };
     load.run(&system.bed, |_| ())?;
     Ok(())
 }
 
-/// A figure's name.
-pub(crate) fn name(kind: Kind, services: usize, flows: u64) -> String {
-    format!("forward/{}/{}/{}", kind.name(), short(services as u64), short(flows))
-}
-
-fn load(services: usize, flows: u64, rate: &str, time: &str) -> Load {
+fn load(way: Way, services: usize, flows: u64) -> Load {
     Load {
+        way,
         services,
         flows,
-        sources: SOURCES.to_owned(),
-        rate: rate.to_owned(),
-        duration: time.to_owned(),
+        sources: way.sources().to_owned(),
+        rate: String::new(),
+        duration: String::new(),
         packets: None,
         receive: true,
         sample: 0,
     }
 }
 
-fn trial(system: &System, services: usize, flows: u64, rate: &str, time: &str) -> Result<Best> {
-    let load = load(services, flows, rate, time);
+fn trial(system: &System, load: &Load, rate: &str, time: &str) -> Result<Best> {
+    let load = Load { rate: rate.to_owned(), duration: time.to_owned(), ..load.clone() };
     // From the first look to the last: getting ready is not counted.
     let mut moments: (Option<Moment>, Option<Moment>) = (None, None);
     let outcome = load.run(&system.bed, |_| {

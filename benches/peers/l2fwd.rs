@@ -18,7 +18,7 @@ use penstock_dataplane::{
 use crate::bed::GATEWAY_CORE;
 
 /// As long as the appliance's workers sleep at most.
-const IDLE: Duration = Duration::from_millis(1);
+const IDLE: Duration = Duration::from_millis(20);
 const IN: PortId = PortId(0);
 const OUT: PortId = PortId(1);
 

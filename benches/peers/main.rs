@@ -10,6 +10,7 @@
 //!   kernel's sockets `round_trips`), the first packet of a flow (`first_packet`), the time from a change of an EndpointSlice until a flow shows it (`change`), DPDK's
 //!   hash beside our flow table (`hash`), and what a flow in the fast lane costs (`lane_cost`).
 
+mod after_idle;
 mod bed;
 mod change;
 mod cpu;
@@ -27,13 +28,17 @@ mod round_trips;
 mod systems;
 mod tcp_rr;
 mod traffic;
+mod way;
 
 use std::{io::Write, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 use penstock::netns::{Owner, require_root, sweep};
 
-use crate::{objects::Objects, plan::Plan, results::Results, systems::Systems};
+use crate::{objects::Objects, plan::Plan, results::Results, systems::Systems, way::Way};
+
+/// IPv6 is measured with so many flows to one Service alone.
+const FLOWS_V6: u64 = 1000;
 
 #[global_allocator]
 static ALLOCATOR: penstock_benches::alloc::Counting = penstock_benches::alloc::Counting;
@@ -90,28 +95,39 @@ fn compare(plan: &Plan, owner: &Owner, results: &mut Results) -> Result<()> {
         let services = *services;
         say(&format!("{services} Services"));
         objects.grow(services)?;
-        systems.wait_until_served(services)?;
+        systems.wait_until_served(Way::V4, services)?;
         if plan.has("forward") {
-            for &flows in flows {
+            for (place, &flows) in flows.iter().enumerate() {
                 say(&format!("  forwarding, {flows} flows"));
-                forward::measure(&systems, services, flows, plan.rounds, results)?;
+                forward::measure(&systems, Way::V4, services, flows, plan.rounds(number + place), results)?;
             }
+        }
+        if plan.has("forward-v6") && number == 0 {
+            say("  forwarding, IPv6");
+            objects.add(Way::V6)?;
+            systems.wait_until_served(Way::V6, 1)?;
+            forward::measure(&systems, Way::V6, 1, FLOWS_V6, plan.steady_rounds, results)?;
+            objects.remove(Way::V6)?;
         }
         if plan.has("lane") && number == 0 {
             say("  order of packets");
-            reordering::measure(&mut systems, plan.rounds, results)?;
+            reordering::measure(&mut systems, plan.steady_rounds, results)?;
         }
         if plan.has("tcp-rr") {
             say("  requests and answers over TCP");
-            tcp_rr::measure(&mut systems, services, plan.rounds, results)?;
+            tcp_rr::measure(&mut systems, services, plan.rounds(number), results)?;
         }
         if plan.has("tcp-rr-sockets") {
             say("  the same by sockets");
-            round_trips::measure(&systems, services, plan.rounds, results)?;
+            round_trips::measure(&systems, services, plan.rounds(number), results)?;
         }
         if plan.has("first-packet") {
             say("  first packets");
-            first_packet::measure(&mut systems, services, plan.rounds, results)?;
+            first_packet::measure(&mut systems, services, plan.steady_rounds, results)?;
+        }
+        if plan.has("after-idle") && number == 0 {
+            say("  packets after a pause");
+            after_idle::measure(&systems, plan.steady_rounds, results)?;
         }
         if plan.has("change") {
             say("  changes");

@@ -16,10 +16,11 @@ use crate::{
     rounded, short,
     systems::{Kind, System, Systems},
     traffic::Load,
+    way::Way,
 };
 
 /// So many flows, and packets a second of all of them.
-const POINTS: [(u64, &str); 3] = [(1, "10k"), (1, "100k"), (1000, "100k")];
+const POINTS: [(u64, &str); 2] = [(1, "100k"), (1000, "100k")];
 /// A packet a second: what makes a flow a stream, and not busy, after which it takes 8 packets of a direction.
 const PACKETS_BEFORE: u64 = 4;
 /// What may be lost or not looked at before the figure is worth nothing.
@@ -66,6 +67,7 @@ pub(crate) fn measure(systems: &mut Systems, rounds: usize, results: &mut Result
 
 fn run(system: &System, source: Ipv4Addr, flows: u64, rate: &str) -> Result<Run> {
     let load = Load {
+        way: Way::V4,
         services: 1,
         flows,
         sources: source.to_string(),

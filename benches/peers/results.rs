@@ -129,8 +129,11 @@ impl Results {
     /// Of a figure of ours: its ratios to the others' at the same point.
     fn ratios(&self, name: &str) -> Vec<Ratio> {
         let mut parts = name.splitn(3, '/');
-        let (Some(figure @ ("forward" | "tcp-rr" | "tcp-rr-sockets")), Some(system), Some(point)) =
-            (parts.next(), parts.next(), parts.next())
+        let (
+            Some(figure @ ("forward" | "forward-v6" | "tcp-rr" | "tcp-rr-sockets")),
+            Some(system),
+            Some(point),
+        ) = (parts.next(), parts.next(), parts.next())
         else {
             return Vec::new();
         };
@@ -169,7 +172,7 @@ impl Results {
             })
         });
         let cost = cheaper.filter(|_| cpu > 0.0).map(|cheaper| {
-            let most = (system == FAST_LANE).then_some(CPU_TARGET);
+            let most = ((figure, system) == ("forward", FAST_LANE)).then_some(CPU_TARGET);
             Ratio { what: "cpu", other: KUBE_PROXY, value: rounded(cpu / cheaper), least: None, most }
         });
         speed.chain(cost).collect()

@@ -12,10 +12,11 @@ use penstock::netns::{Child, Owner};
 use serde_json::{Value, json};
 
 use crate::{
-    bed::{Bed, CLUSTER_CIDR, GATEWAY_CORE},
+    bed::{Bed, CLUSTER_CIDRS, GATEWAY_CORE},
     objects::{NODE, Objects},
     programs::{self, Attached},
     traffic,
+    way::Way,
 };
 
 /// How long a system may take until it serves new objects. kube-proxy's iptables mode takes minutes for 10,000.
@@ -115,14 +116,18 @@ impl Systems {
         Ok(Systems { all, next_source: 0, _folder: folder })
     }
 
-    /// Waits until the last of `services` is served by each.
-    pub(crate) fn wait_until_served(&mut self, services: usize) -> Result<()> {
-        for system in &mut self.all {
+    /// Waits until all of `services` are served by each.
+    pub(crate) fn wait_until_served(&mut self, way: Way, services: usize) -> Result<()> {
+        for system in self.all.iter_mut().filter(|system| way.concerns(system.kind)) {
             let deadline = Instant::now() + PATIENCE;
-            while !traffic::reaches(&system.bed, services - 1)? {
+            while !traffic::reaches(&system.bed, way, services)? {
                 system.check()?;
                 if Instant::now() > deadline {
-                    bail!("{} does not serve {services} Services:\n{}", system.kind.name(), system.log());
+                    bail!(
+                        "{} does not serve {services} Services ({way}):\n{}",
+                        system.kind.name(),
+                        system.log()
+                    );
                 }
                 std::thread::sleep(Duration::from_millis(500));
             }
@@ -164,6 +169,7 @@ fn start(kind: Kind, bed: &Bed, objects: &mut Objects, folder: &Path) -> Result<
             bed.gateway.set_forwarding(true)?;
             // It knows no Services: to it their addresses are behind the sink.
             bed.gateway.ip("route add 10.96.0.0/12 via 10.2.0.2")?;
+            bed.gateway.ip(&format!("-6 route add {} via fd00:2::2", Way::V6.vip(0)))?;
             return Ok(None);
         }
         Kind::XdpRedirect => return Ok(None),
@@ -224,7 +230,7 @@ fn penstock_config(bed: &Bed, kubeconfig: &Path, socket: &Path) -> Value {
             {"name": bed.name('b'), "roles": ["backend"]},
         ],
         "workers": {"count": 1, "cores": [GATEWAY_CORE]},
-        "clusterCIDR": [CLUSTER_CIDR],
+        "clusterCIDR": CLUSTER_CIDRS,
         // 100,000 flows to 4 endpoints need more than one address's range of ports.
         "snat": {"ports": "1024-65535"},
         "socket": socket,
@@ -237,7 +243,7 @@ fn proxy_config(mode: &str, kubeconfig: &Path) -> Value {
     json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
         "clientConnection": {"kubeconfig": kubeconfig}, "hostnameOverride": NODE, "mode": mode,
-        "clusterCIDR": CLUSTER_CIDR, "nodePortAddresses": ["primary"], "iptables": sync, "nftables": sync,
+        "clusterCIDR": CLUSTER_CIDRS.join(","), "nodePortAddresses": ["primary"], "iptables": sync, "nftables": sync,
         // The table's size belongs to the machine's first namespace.
         "conntrack": {"maxPerCore": 0}, "healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",
     })

@@ -1,6 +1,6 @@
 //! What the generator sends: UDP flows from many sources to Services in turn.
 
-use std::{net::Ipv4Addr, sync::atomic::AtomicBool};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use anyhow::{Context, Result};
 use penstock_pktgen::{
@@ -10,7 +10,8 @@ use penstock_pktgen::{
 
 use crate::{
     bed::{Bed, TESTER_CORE},
-    objects::{PORT, address},
+    objects::PORT,
+    way::Way,
 };
 
 static GO_ON: AtomicBool = AtomicBool::new(false);
@@ -18,6 +19,8 @@ static GO_ON: AtomicBool = AtomicBool::new(false);
 /// A load.
 #[derive(Debug, Clone)]
 pub(crate) struct Load {
+    /// The kind of packets.
+    pub(crate) way: Way,
     /// Services that are called, the first ones.
     pub(crate) services: usize,
     /// Flows, from 10.1.128.0 on.
@@ -45,10 +48,10 @@ impl Load {
     }
 
     fn spec(&self, bed: &Bed) -> Result<Spec> {
-        let last = address(self.services - 1);
+        let (first, last) = (self.way.vip(0), self.way.vip(self.services - 1));
         let traffic = RawTraffic {
             source: Some(self.sources.clone()),
-            destination: Some(format!("{}-{last}", address(0))),
+            destination: Some(if first == last { first.to_string() } else { format!("{first}-{last}") }),
             destination_ports: Some(PORT.to_string()),
             flows: Some(self.flows.to_string()),
             ..RawTraffic::default()
@@ -57,6 +60,7 @@ impl Load {
             interface: Some(bed.name('g')),
             receive: self.receive.then(|| format!("{}:{}", bed.sink.name(), bed.name('k'))),
             destination_mac: Some(bed.mac(2).map(|byte| format!("{byte:02x}")).join(":")),
+            size: Some(self.way.packet_bytes().to_string()),
             traffic: vec![traffic],
             rate: Some(self.rate.clone()),
             duration: Some(self.duration.clone()),
@@ -70,18 +74,17 @@ impl Load {
     }
 }
 
-/// Whether Service `number` is served: a few packets to it arrive.
-pub(crate) fn reaches(bed: &Bed, number: usize) -> Result<bool> {
-    static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(1);
-    let turn = u32::from(NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-    // All Services up to it are called once, the last one by the last flow.
+/// Whether so many Services are served: a packet to each arrives.
+pub(crate) fn reaches(bed: &Bed, way: Way, services: usize) -> Result<bool> {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
     let load = Load {
-        services: number + 1,
-        flows: number as u64 + 1,
-        sources: Ipv4Addr::from_bits(Ipv4Addr::new(10, 1, 64, 0).to_bits() + turn % 4096).to_string(),
+        way,
+        services,
+        flows: services as u64,
+        sources: way.source(NEXT.fetch_add(1, Ordering::Relaxed)).to_string(),
         rate: "20k".to_owned(),
         duration: "2s".to_owned(),
-        packets: Some(number as u64 + 1),
+        packets: Some(services as u64),
         receive: true,
         sample: 0,
     };

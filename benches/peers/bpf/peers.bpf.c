@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR MIT) */
 /* Two programs for the comparison with peers, neither of which translates anything. */
 #include <linux/if_ether.h>
+#include <linux/in.h>
 
 #include "bpf.h"
 
 #define IPV4_BYTES 20
+#define IPV6_BYTES 40
 #define UDP_BYTES 8
 
 /* Where `forward` sends, and the link-layer addresses that frames leave with. */
@@ -57,13 +59,27 @@ static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)BPF_FUNC_redir
 SEC("xdp") int reflect(struct xdp_md *ctx)
 {
 	__u8 *data = (__u8 *)(long)ctx->data, *data_end = (__u8 *)(long)ctx->data_end;
-	__u8 *ip = data + sizeof(struct ethhdr), *udp = ip + IPV4_BYTES;
+	__u8 *ip = data + sizeof(struct ethhdr), *udp;
 
-	if (udp + UDP_BYTES > data_end || be16(((struct ethhdr *)data)->h_proto) != ETH_P_IP || ip[0] != 0x45 ||
-	    ip[9] != 17)
+	if (ip + IPV4_BYTES + UDP_BYTES > data_end)
 		return XDP_PASS;
+	switch (be16(((struct ethhdr *)data)->h_proto)) {
+	case ETH_P_IP:
+		udp = ip + IPV4_BYTES;
+		if (udp + UDP_BYTES > data_end || ip[0] != 0x45 || ip[9] != IPPROTO_UDP)
+			return XDP_PASS;
+		swap(ip + 12, ip + 16, 4);
+		break;
+	case ETH_P_IPV6:
+		udp = ip + IPV6_BYTES;
+		if (udp + UDP_BYTES > data_end || ip[6] != IPPROTO_UDP)
+			return XDP_PASS;
+		swap(ip + 8, ip + 24, 16);
+		break;
+	default:
+		return XDP_PASS;
+	}
 	swap(data, data + ETH_ALEN, ETH_ALEN);
-	swap(ip + 12, ip + 16, 4);
 	swap(udp, udp + 2, 2);
 	return bpf_redirect(ctx->ingress_ifindex, 0);
 }
