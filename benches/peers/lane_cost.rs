@@ -102,6 +102,7 @@ fn promotion<F: Numbered>(size: &LaneSize) -> Result<Vec<f64>> {
                 scene.send(batch, PortId(0));
                 taken += timed(|| scene.work_lanes()).0;
             }
+            maps.control.tend();
         }
         // The last of them, which did not fit into their batch's turn.
         taken += timed(|| scene.work_lanes()).0;

@@ -7,16 +7,17 @@
 //!
 //! In: tuples and slots of flows that are promoted, or no longer are. Out: entries, by one store each and without a
 //! system call. Workers put entries in at the same time, each by an exchange; what a worker has put in, it alone takes out.
+//! Not all buckets are in use at first, so that few flows are close to each other (`lane/grow.rs`).
 //!
 //! Limits: where a bucket is full, which is one in 300 when all slots are in use, the flow stays out of the lane.
 //! [`MOST_SLOTS`] slots.
 
-use super::{Memory, Slot, SlotId, hash::HashSecret};
+use super::{Memory, Notices, SlotId, hash::HashSecret};
 use crate::{state::Tuple, wire::Family};
 use std::sync::{
     Arc,
     atomic::{
-        AtomicU32,
+        AtomicBool, AtomicU32,
         Ordering::{Acquire, Relaxed, Release},
     },
 };
@@ -31,13 +32,30 @@ pub const MOST_SLOTS: u32 = (1 << NUMBER_BITS) - 1;
 /// `struct lane_bucket` of `lane.h`.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
-pub struct Bucket([AtomicU32; BUCKET_ENTRIES]);
+pub struct Bucket(pub(super) [AtomicU32; BUCKET_ENTRIES]);
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct Index {
-    buckets: Arc<Memory<Bucket>>,
+    pub(super) buckets: Arc<Memory<Bucket>>,
+    /// Where it is told how many of them are in use.
+    pub(super) notices: Arc<Memory<Notices>>,
+    pub(super) v6: bool,
     secret: HashSecret,
+    /// How many keys workers have put in and not taken out.
+    pub(super) used: Arc<AtomicU32>,
+    /// Whether one found no room.
+    pub(super) is_pressed: Arc<AtomicBool>,
+}
+
+/// Where the entries of a key are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) bucket: usize,
+    /// The one that is looked at first.
+    first: usize,
+    /// The bits of entries that are the key's own.
+    pub(super) tag: u32,
 }
 
 impl Index {
@@ -46,75 +64,84 @@ impl Index {
         slots.div_ceil(BUCKET_ENTRIES as u32 / 2).next_power_of_two()
     }
 
-    /// The index in this memory, of which there is a power of two.
-    pub(crate) fn new(buckets: Arc<Memory<Bucket>>, secret: HashSecret) -> Self {
+    /// The index of a family in this memory, which is a power of two of buckets, as it is found there.
+    pub(crate) fn new(
+        buckets: Arc<Memory<Bucket>>,
+        notices: Arc<Memory<Notices>>,
+        v6: bool,
+        secret: HashSecret,
+    ) -> Self {
         debug_assert!(buckets.len().is_power_of_two());
-        Self { buckets, secret }
+        let index = Self { buckets, notices, v6, secret, used: Arc::default(), is_pressed: Arc::default() };
+        index.used.store(index.len() as u32, Relaxed);
+        index.start();
+        index
     }
 
     /// One of our own, which no classifier sees, for so many slots: for tests and models.
     pub fn private(slots: u32) -> Self {
         let buckets = Memory::private(Self::buckets(slots) as usize);
-        Self::new(Arc::new(buckets), HashSecret::of(u64::from(slots)))
+        Self::new(Arc::new(buckets), Arc::new(Memory::private(1)), false, HashSecret::of(u64::from(slots)))
     }
 
-    /// Where a tuple's entries are, the first that is looked at, and the bits that are its own.
-    fn place<F: Family>(&self, tuple: &Tuple<F>) -> (&Bucket, usize, u32) {
+    /// The last bucket in use.
+    pub(super) fn last(&self) -> usize {
+        self.notices[0].last_bucket(self.v6) as usize
+    }
+
+    /// The place of a key, where this is the last bucket in use.
+    pub(super) fn place<F: Family>(&self, tuple: &Tuple<F>, last: usize) -> Place {
         let hash = self.secret.hash(tuple);
-        let bucket = hash as usize & (self.buckets.len() - 1);
-        (&self.buckets[bucket], (hash >> (NUMBER_BITS - 4)) as usize, hash & !MOST_SLOTS)
+        Place {
+            bucket: hash as usize & last & (self.buckets.len() - 1),
+            first: (hash >> (NUMBER_BITS - 4)) as usize,
+            tag: hash & !MOST_SLOTS,
+        }
+    }
+
+    /// Whether there is room for a key with this tuple now.
+    pub fn has_room<F: Family>(&self, tuple: &Tuple<F>) -> bool {
+        let has_room = self.buckets[self.place(tuple, self.last()).bucket].has(0);
+        if !has_room {
+            self.is_pressed.store(true, Relaxed);
+        }
+        has_room
     }
 
     /// Adds a slot of packets with this tuple; once, however often it is called. `false`: there is no room.
     #[must_use]
     pub fn insert<F: Family>(&self, tuple: &Tuple<F>, slot: SlotId) -> bool {
-        let (bucket, first, tag) = self.place(tuple);
-        let entry = (slot.0 + 1) | tag;
-        if bucket.0.iter().any(|found| found.load(Relaxed) == entry) {
+        let place = self.place(tuple, self.last());
+        let entry = place.entry(slot);
+        if self.buckets[place.bucket].has(entry) {
             return true;
         }
-        let is_put = |nth| bucket.entry(first, nth).compare_exchange(0, entry, Release, Relaxed).is_ok();
-        (0..BUCKET_ENTRIES).any(is_put)
+        let is_put = self.put(place, entry);
+        self.used.fetch_add(is_put.into(), Relaxed);
+        is_put
+    }
+
+    /// Puts an entry in a free place.
+    pub(super) fn put(&self, place: Place, entry: u32) -> bool {
+        let bucket = &self.buckets[place.bucket];
+        let mut places = (0..BUCKET_ENTRIES).map(|nth| bucket.entry(place.first, nth));
+        places.any(|free| free.compare_exchange(0, entry, Release, Relaxed).is_ok())
     }
 
     /// Takes a slot out of the entries of this tuple, if it is there.
     pub fn remove<F: Family>(&self, tuple: &Tuple<F>, slot: SlotId) {
-        let (bucket, _, tag) = self.place(tuple);
-        if let Some(found) = bucket.0.iter().find(|found| found.load(Relaxed) == (slot.0 + 1) | tag) {
-            found.store(0, Relaxed);
-        }
+        let place = self.place(tuple, self.last());
+        let is_out = self.buckets[place.bucket].take_out(place.entry(slot));
+        self.used.fetch_sub(is_out.into(), Relaxed);
     }
 
     /// The slots that packets with this tuple may be of, in the order in which the classifier looks at them.
     pub fn named<F: Family>(&self, tuple: &Tuple<F>) -> impl Iterator<Item = SlotId> {
-        let (bucket, first, tag) = self.place(tuple);
+        let Place { bucket, first, tag } = self.place(tuple, self.last());
         (0..BUCKET_ENTRIES).filter_map(move |nth| {
-            let number = (bucket.entry(first, nth).load(Acquire) ^ tag).wrapping_sub(1);
+            let number = (self.buckets[bucket].entry(first, nth).load(Acquire) ^ tag).wrapping_sub(1);
             (number < MOST_SLOTS).then_some(SlotId(number))
         })
-    }
-
-    /// Takes out every entry whose slot is nobody's, or is not of such packets. How many.
-    pub(crate) fn remove_dead<F: Family>(&self, slots: &Memory<Slot<F>>) -> usize {
-        let is_dead = |bucket: &Bucket, entry: u32| {
-            let slot = slots.get((entry & MOST_SLOTS).wrapping_sub(1) as usize);
-            let tuple = slot.and_then(Slot::read).map(|entry| entry.arrives);
-            tuple.is_none_or(|tuple| {
-                let (its, _, tag) = self.place(&tuple);
-                !std::ptr::eq(its, bucket) || tag != entry & !MOST_SLOTS
-            })
-        };
-        let mut removed = 0;
-        for bucket in self.buckets.iter() {
-            for place in &bucket.0 {
-                let entry = place.load(Relaxed);
-                if entry != 0 && is_dead(bucket, entry) {
-                    place.store(0, Relaxed);
-                    removed += 1;
-                }
-            }
-        }
-        removed
     }
 
     /// How many entries there are.
@@ -129,9 +156,24 @@ impl Index {
     }
 }
 
+impl Place {
+    pub(super) fn entry(&self, slot: SlotId) -> u32 {
+        (slot.0 + 1) | self.tag
+    }
+}
+
 impl Bucket {
     fn entry(&self, first: usize, nth: usize) -> &AtomicU32 {
         &self.0[(first ^ nth) % BUCKET_ENTRIES]
+    }
+
+    pub(super) fn has(&self, entry: u32) -> bool {
+        self.0.iter().any(|found| found.load(Relaxed) == entry)
+    }
+
+    /// Whether it was there, and is not any longer.
+    pub(super) fn take_out(&self, entry: u32) -> bool {
+        self.0.iter().any(|found| found.compare_exchange(entry, 0, Relaxed, Relaxed).is_ok())
     }
 }
 
@@ -171,6 +213,7 @@ mod tests {
     fn nearly_all_find_room_and_are_found<F: Family>(tuple: impl Fn(u32) -> Tuple<F>) {
         const SLOTS: u32 = 1 << 16;
         let index = Index::private(SLOTS);
+        index.set_in_use(index.buckets.len());
         let mut outside = HashSet::new();
         for number in 0..SLOTS {
             if !index.insert(&tuple(number), SlotId(number)) {

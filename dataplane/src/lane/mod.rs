@@ -13,11 +13,12 @@
 //! packet is ever rewritten by half of one flow and half of another; and a packet uses a slot only if the slot itself
 //! names the packet's tuple and the epoch in force ([`Epoch`]).
 //!
-//! Memory for a promoted IPv4 flow, both directions: two slots of 64 bytes, entries of the index of 16 to 32 bytes, and 12
+//! Memory for a promoted IPv4 flow, both directions: two slots of 64 bytes, entries of the index of up to 32 bytes, and 12
 //! bytes of its worker's; 4 bytes for each flow there may be.
 
 mod epoch;
 mod hop;
+mod grow;
 mod hash;
 mod index;
 mod memory;
@@ -38,6 +39,7 @@ mod strays;
 pub(crate) mod classifier;
 
 pub use epoch::{Epoch, Flushes};
+pub(crate) use grow::IndexKeeper;
 pub(crate) use hash::{HASHED_WORDS, HashSecret};
 pub(crate) use hop::clear_hops;
 pub use hop::{Hop, HopId, Hops};

@@ -20,7 +20,9 @@ pub struct Notices {
     /// The time, as the workers have it: not newer than the last turn of any of them, which is 20 ms ago at most while there
     /// is a worker at all.
     now: AtomicU32,
-    reserved: [AtomicU32; 11],
+    /// Of the index, by family: the buckets in use, less one.
+    last_buckets: [AtomicU32; 2],
+    reserved: [AtomicU32; 9],
     /// By port: the index of its interface, or 0.
     interfaces: [AtomicU32; PORTS],
 }
@@ -30,6 +32,7 @@ impl Default for Notices {
         Self {
             epochs: Default::default(),
             now: AtomicU32::default(),
+            last_buckets: Default::default(),
             reserved: Default::default(),
             interfaces: [const { AtomicU32::new(0) }; PORTS],
         }
@@ -45,6 +48,17 @@ impl Notices {
     /// Puts another in force.
     pub fn set_epoch(&self, v6: bool, transport: Transport, epoch: Epoch) {
         self.epochs[place(v6, transport)].store(epoch.0, Release);
+    }
+
+    /// The last bucket of a family's index that is in use.
+    #[inline]
+    pub(super) fn last_bucket(&self, v6: bool) -> u32 {
+        self.last_buckets[usize::from(v6)].load(Acquire)
+    }
+
+    /// From now on this is the last.
+    pub(super) fn set_last_bucket(&self, v6: bool, last: u32) {
+        self.last_buckets[usize::from(v6)].store(last, Release);
     }
 
     /// It is this late.

@@ -94,6 +94,8 @@ impl<F: Family> Promoted<F> {
             }
             match self.write(id, record, &back, tables) {
                 Some(()) => promoted += 1,
+                // Soon there is room.
+                None if self.lane.index.can_grow() => table.note_busy(id),
                 None => self.counters.refused_full += 1,
             }
         }
@@ -101,11 +103,18 @@ impl<F: Family> Promoted<F> {
         promoted
     }
 
-    /// A flow that is in the lane gets the epoch in force; or leaves, if it may be there no more.
+    /// A flow that is in the lane gets the epoch in force, and is in the index if it was not; or it leaves, if it may be
+    /// there no more.
     fn renew(&mut self, table: &mut FlowTable<F>, id: FlowId, may_stay: bool, tables: &Tables<F>) {
         let (Some(pair), Some(record)) = (self.pairs.of(id), table.record(id)) else { return };
         if may_stay {
             let transport = record.tuple(Direction::Forward).transport;
+            for (direction, slot) in
+                [Direction::Forward, Direction::Reply].into_iter().zip(self.lane.slots.ids(pair))
+            {
+                // Where there is no room, packets go on coming here.
+                let _ = self.lane.index.insert(&record.tuple(direction), slot);
+            }
             self.lane.slots.set_epoch(pair, self.epoch(transport, tables));
         } else {
             self.demote(table, id);
@@ -121,15 +130,19 @@ impl<F: Family> Promoted<F> {
         tables: &Tables<F>,
     ) -> Option<()> {
         let entries = self.entries(record, back, tables)?;
+        if !entries.iter().all(|entry| self.lane.index.has_room(&entry.arrives)) {
+            return None;
+        }
         let pair = self.pairs.take(id, self.clock.now())?;
-        if !self.put_in(&entries, self.lane.slots.ids(pair)) {
+        // What was counted between the end of the last flow and that of its last run.
+        self.book(pair, &self.lane.slots.seen(pair));
+        let slots = self.lane.slots.write(pair, &entries);
+        self.forget(pair);
+        if !self.put_in(&entries, slots) {
+            self.lane.slots.end(pair);
             self.pairs.end(id, self.clock.now());
             return None;
         }
-        // What was counted between the end of the last flow and that of its last run.
-        self.book(pair, &self.lane.slots.seen(pair));
-        self.lane.slots.write(pair, &entries);
-        self.forget(pair);
         Some(())
     }
 

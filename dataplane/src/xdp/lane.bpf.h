@@ -131,7 +131,7 @@ INLINE __u64 hash_two(__u32 one, __u32 other, int key)
 
 INLINE __u32 hash_end(__u64 sum)
 {
-	return sum * lane_hash_multiplier >> 32;
+	return (sum ^ sum >> 32) * lane_hash_multiplier >> 32;
 }
 
 INLINE __u32 hash4(const struct tuple4 *tuple, __u32 protocol)
@@ -146,6 +146,14 @@ INLINE __u32 hash6(const struct tuple6 *tuple, __u32 protocol)
 	for (int i = 0; i < 8; i += 2)
 		sum += hash_two(tuple->addresses[i], tuple->addresses[i + 1], 2 + i);
 	return hash_end(sum);
+}
+
+/* The bucket of a hash. */
+INLINE __u32 row_of(__u32 hash, int v6)
+{
+	const struct lane_notices *in_use = notices();
+
+	return in_use ? hash & READ_ONCE(in_use->last_buckets[v6]) : 0;
 }
 
 /* The number of the slot that an entry may name for this hash, from the first one looked at on; what is not below
@@ -295,7 +303,7 @@ INLINE void leave(struct xdp_md *ctx, const struct lane_packet *packet, __u32 po
 /* The slot of packets with this tuple, if it is in force. */
 INLINE struct lane_slot4 *find4(const struct tuple4 *tuple, const struct lane_packet *packet)
 {
-	__u32 hash = hash4(tuple, packet->protocol), row = hash & lane_last_bucket4, number;
+	__u32 hash = hash4(tuple, packet->protocol), row = row_of(hash, 0), number;
 	struct lane_bucket *bucket = bpf_map_lookup_elem(&lane_index4, &row);
 	struct lane_slot4 *slot;
 
@@ -323,7 +331,7 @@ INLINE int is_same6(const struct tuple6 *one, const struct tuple6 *other)
 
 INLINE struct lane_slot6 *find6(const struct tuple6 *tuple, const struct lane_packet *packet)
 {
-	__u32 hash = hash6(tuple, packet->protocol), row = hash & lane_last_bucket6, number;
+	__u32 hash = hash6(tuple, packet->protocol), row = row_of(hash, 1), number;
 	struct lane_bucket *bucket = bpf_map_lookup_elem(&lane_index6, &row);
 	struct lane_slot6 *slot;
 

@@ -10,9 +10,6 @@
 
 /* Set when loaded. Without the lane the verifier removes all of its code. */
 const volatile __u32 lane_is_on = 0;
-/* How many buckets the indices have, less one: a power of two less one. */
-const volatile __u32 lane_last_bucket4 = 0;
-const volatile __u32 lane_last_bucket6 = 0;
 
 /* The secret of the hash: lane/hash.rs says how it is used. */
 #define HASHED_WORDS 10
@@ -79,7 +76,8 @@ struct lane_hop {
 struct lane_notices {
 	__u32 epochs[4];         /* Those in force, by 2 * IPv6 + UDP. */
 	__u32 now;               /* The time, as the workers have it. */
-	__u32 reserved[11];
+	__u32 last_buckets[2];   /* Of the index, by IPv6: how many are in use, a power of two, less one. */
+	__u32 reserved[9];
 	__u32 interfaces[SLOTS]; /* By port: the index of its interface, if the lane may use it, or 0. */
 };
 

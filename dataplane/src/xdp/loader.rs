@@ -90,7 +90,7 @@ impl Classifier {
     pub fn load_with_lane(size: &LaneSize) -> Result<(Classifier, LaneMaps), ClassifierError> {
         let Some(folder) = &size.pin else {
             let secret = HashSecret::of(HashSecret::new_seed());
-            let globals = Globals::new(size, &secret);
+            let globals = Globals::new(&secret);
             let mut loader = EbpfLoader::new();
             globals.configure(&mut loader, size);
             let mut classifier = Self::load_object(&mut loader)?;
@@ -106,7 +106,7 @@ impl Classifier {
         let left = pins.take_what_is_left(new)?;
         let layout = left.unwrap_or(new);
         let secret = layout.secret();
-        let globals = Globals::new(size, &secret);
+        let globals = Globals::new(&secret);
         let mut loader = EbpfLoader::new();
         globals.configure(&mut loader, size);
         for name in pin::MAPS {

@@ -125,6 +125,7 @@ pub(super) async fn watch(appliance: Weak<super::Appliance>) {
 impl Inner {
     fn look(&mut self, now: Instant) {
         let Some(control) = self.control.as_mut().filter(|_| !self.waits) else { return };
+        control.tend();
         let counted = control.redirects().unwrap_or_else(|error| {
             tracing::debug!(%error, "redirects can't be counted");
             None

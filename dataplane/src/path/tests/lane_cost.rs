@@ -2,7 +2,7 @@
 
 use crate::{
     io::PortId,
-    lane::{FLOWS_A_TURN, Hops, Index, LaneSettings, Memory, Slots, UsablePorts, WorkerLane},
+    lane::{FLOWS_A_TURN, Hops, Index, IndexKeeper, LaneSettings, Memory, Slots, UsablePorts, WorkerLane},
     path::{rewrite::flow_deltas, world::*},
     state::{Flow, FlowState, Flows, LastHopId, Millis, TcpState, Timeouts, Traffic, Tuple},
     table::{BackendId, NextHopId, ServiceId, Transport},
@@ -23,9 +23,11 @@ fn a_promotion_is_cheap() {
     let usable = Arc::new(UsablePorts::default());
     [CLIENT_PORT, BACKEND_PORT].iter().for_each(|port: &PortId| usable.set(*port, true));
     let hops = Arc::new(Memory::private(Hops::places(1, 16) as usize));
+    let (slots, index) = (Arc::new(Memory::private(2 * FLOWS as usize)), Index::private(2 * FLOWS));
+    let mut keeper = IndexKeeper::new(index.clone(), Arc::clone(&slots));
     let lane = WorkerLane {
-        slots: Slots::share(Arc::new(Memory::private(2 * FLOWS as usize)), 0, 1),
-        index: Index::private(2 * FLOWS),
+        slots: Slots::share(slots, 0, 1),
+        index,
         notices: Arc::new(Memory::private(1)),
         hops: Hops::new(hops, 0, 1, 16),
         usable,
@@ -73,6 +75,7 @@ fn a_promotion_is_cheap() {
         let begun = Instant::now();
         flows.work_lane(&world.snapshot.v4, now, FLOWS_A_TURN);
         elapsed += begun.elapsed();
+        keeper.tend();
     }
     assert_eq!(flows.lane.counters().promoted, u64::from(FLOWS));
     let each = elapsed / FLOWS;

@@ -52,7 +52,7 @@ impl<F: Family> FastLane<F> {
         let ours = self.first_hop..self.first_hop + places;
         end_slots(&self.classifier.slots, &ours);
         clear_hops(&self.hops, ours);
-        self.classifier.index.remove_dead(&self.classifier.slots);
+        self.classifier.index.take_over(&self.classifier.slots);
         self.put_strangers_in();
     }
 }

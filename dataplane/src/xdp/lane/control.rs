@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     io::PortId,
-    lane::{Epoch, Hops, Memory, Notices, UsablePorts},
+    lane::{Epoch, Hops, IndexKeeper, Memory, Notices, UsablePorts},
     table::{NextHopId, Snapshot, Tables, Transport},
-    wire::Family,
+    wire::{Family, V4, V6},
     xdp::ClassifierError,
 };
 use aya::maps::{IterableMap, MapData, xdp::DevMap};
@@ -28,6 +28,7 @@ pub struct LaneControl {
     shared: Shared,
     ports: DevMap<MapData>,
     redirects: Option<Redirects>,
+    keepers: (IndexKeeper<V4>, IndexKeeper<V6>),
 }
 
 const PROTOCOLS: [Transport; 2] = [Transport::Tcp, Transport::Udp];
@@ -37,14 +38,14 @@ impl LaneControl {
         notices: Arc<Memory<Notices>>,
         ports: DevMap<MapData>,
         shared: Shared,
-        hops_v4: Hops,
-        hops_v6: Hops,
+        [hops_v4, hops_v6]: [Hops; 2],
+        keepers: (IndexKeeper<V4>, IndexKeeper<V6>),
     ) -> Result<Self, ClassifierError> {
         // TCP's changes with flushes alone.
         shared.flushes.set(notices[0].epoch(false, Transport::Tcp).flushes());
         let info = ports.map().info().map_err(|source| map_error("lane_ports", 0, source))?;
         let redirects = Redirects::start(info.id());
-        Ok(Self { hops_v4, hops_v6, notices, shared, ports, redirects })
+        Ok(Self { hops_v4, hops_v6, notices, shared, ports, redirects, keepers })
     }
 
     /// Takes over next hops that differ between two snapshots. To be called before the new one is published.
@@ -69,6 +70,12 @@ impl LaneControl {
     /// The epoch in force.
     pub fn epoch(&self, v6: bool, transport: Transport) -> Epoch {
         self.notices[0].epoch(v6, transport)
+    }
+
+    /// Sees to it that promoted flows find room. To be called some times a second.
+    pub fn tend(&mut self) {
+        self.keepers.0.tend();
+        self.keepers.1.tend();
     }
 
     /// Where promoted flows may go, as workers see it.

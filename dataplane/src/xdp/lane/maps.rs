@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{
     lane::{
-        Flushes, HASHED_WORDS, HashSecret, Hop, Hops, Index, Memory, Notices, Slot, Slots, UsablePorts,
-        WorkerLane, clear_hops, end_slots,
+        Flushes, HASHED_WORDS, HashSecret, Hop, Hops, Index, IndexKeeper, Memory, Notices, Slot, Slots,
+        UsablePorts, WorkerLane, clear_hops, end_slots,
     },
-    wire::{V4, V6},
+    wire::{Family as _, V4, V6},
     xdp::{ClassifierError, maps::take_map},
 };
 use aya::{
@@ -21,28 +21,19 @@ use std::{os::fd::AsFd, sync::Arc};
 /// What is set in the program when it is loaded: it switches the lane's code on.
 pub(in crate::xdp) struct Globals {
     is_on: u32,
-    last_buckets: [u32; 2],
     hash_keys: [u32; HASHED_WORDS],
     hash_multiplier: u64,
 }
 
 impl Globals {
-    pub(in crate::xdp) fn new(size: &LaneSize, secret: &HashSecret) -> Self {
-        Self {
-            is_on: 1,
-            last_buckets: [size.buckets::<V4>() - 1, size.buckets::<V6>() - 1],
-            hash_keys: secret.keys,
-            hash_multiplier: secret.multiplier,
-        }
+    pub(in crate::xdp) fn new(secret: &HashSecret) -> Self {
+        Self { is_on: 1, hash_keys: secret.keys, hash_multiplier: secret.multiplier }
     }
 
     /// Sets them, and sizes the maps.
     pub(in crate::xdp) fn configure<'a>(&'a self, loader: &mut EbpfLoader<'a>, size: &LaneSize) {
-        let [last4, last6] = &self.last_buckets;
         loader
             .override_global("lane_is_on", &self.is_on, true)
-            .override_global("lane_last_bucket4", last4, true)
-            .override_global("lane_last_bucket6", last6, true)
             .override_global("lane_hash_keys", &self.hash_keys, true)
             .override_global("lane_hash_multiplier", &self.hash_multiplier, true)
             .map_max_entries(V4::INDEX, size.buckets::<V4>())
@@ -75,11 +66,12 @@ impl LoadedMaps {
         size: &LaneSize,
         secret: &HashSecret,
     ) -> Result<Self, ClassifierError> {
+        let notices = mapped(object, "lane_notices", 1)?;
         Ok(Self {
-            v4: FamilyMaps::take(object, size, secret)?,
-            v6: FamilyMaps::take(object, size, secret)?,
+            v4: FamilyMaps::take(object, size, &notices, secret)?,
+            v6: FamilyMaps::take(object, size, &notices, secret)?,
             hops: mapped(object, "lane_hops", size.hops())?,
-            notices: mapped(object, "lane_notices", 1)?,
+            notices,
             ports: take_map(object, "lane_ports")?,
         })
     }
@@ -92,15 +84,23 @@ impl LoadedMaps {
         let ours = size.bank(bank);
         let ended = end_slots(&self.v4.slots, &ours) + end_slots(&self.v6.slots, &ours);
         clear_hops(&self.hops, ours);
-        let removed = self.v4.index.remove_dead(&self.v4.slots) + self.v6.index.remove_dead(&self.v6.slots);
+        let removed = self.v4.index.take_over(&self.v4.slots) + self.v6.index.take_over(&self.v6.slots);
         tracing::info!(ended, removed, "the fast lane goes on with the flows of an earlier process");
     }
 }
 
 impl<F: Placed> FamilyMaps<F> {
-    fn take(object: &mut Ebpf, size: &LaneSize, secret: &HashSecret) -> Result<Self, ClassifierError> {
+    fn take(
+        object: &mut Ebpf,
+        size: &LaneSize,
+        notices: &Arc<Memory<Notices>>,
+        secret: &HashSecret,
+    ) -> Result<Self, ClassifierError> {
         let buckets = mapped(object, F::INDEX, size.buckets::<F>())?;
-        Ok(Self { index: Index::new(buckets, *secret), slots: mapped(object, F::SLOTS, size.slots::<F>())? })
+        Ok(Self {
+            index: Index::new(buckets, Arc::clone(notices), F::ADDR_LEN == V6::ADDR_LEN, *secret),
+            slots: mapped(object, F::SLOTS, size.slots::<F>())?,
+        })
     }
 }
 
@@ -161,7 +161,9 @@ impl LaneMaps {
         let shared = Shared::default();
         let v4 = Family::new(v4, &hops, &notices, size, bank);
         let v6 = Family::new(v6, &hops, &notices, size, bank);
-        let control = LaneControl::new(notices, ports, shared.clone(), v4.hops.clone(), v6.hops.clone())?;
+        let keepers = (v4.keeper(), v6.keeper());
+        let hops = [v4.hops.clone(), v6.hops.clone()];
+        let control = LaneControl::new(notices, ports, shared.clone(), hops, keepers)?;
         Ok(Self { control, adopted, v4, v6, workers: size.workers, shared })
     }
 
@@ -187,6 +189,10 @@ impl<F: Placed> Family<F> {
         let start = size.first_hop::<F>(bank);
         let hops = Hops::new(Arc::clone(hops), start, size.workers.into(), size.next_hops);
         Self { index: maps.index, notices: Arc::clone(notices), slots: maps.slots, hops }
+    }
+
+    fn keeper(&self) -> IndexKeeper<F> {
+        IndexKeeper::new(self.index.clone(), Arc::clone(&self.slots))
     }
 
     fn worker(&self, worker: u16, workers: u16, shared: &Shared) -> WorkerLane<F> {
