@@ -5,5 +5,6 @@ mod clang;
 
 fn main() {
     let sources = ["peers/bpf/peers.bpf.c", "peers/bpf/tcp_rr.bpf.c"];
-    clang::build(&sources, &["../dataplane/src/xdp/bpf.h"], &["../dataplane/src/xdp"]);
+    let headers = ["../dataplane/src/xdp/bpf.h", "../dataplane/src/xdp/wire.h"];
+    clang::build(&sources, &headers, &["../dataplane/src/xdp"]);
 }

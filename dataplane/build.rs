@@ -5,7 +5,14 @@ mod clang;
 fn main() {
     clang::build(
         &["src/xdp/classifier.bpf.c", "src/xdp/redirects.bpf.c"],
-        &["src/xdp/bpf.h", "src/xdp/maps.h", "src/xdp/packet.h", "src/xdp/lane.h", "src/xdp/lane.bpf.h"],
+        &[
+            "src/xdp/bpf.h",
+            "src/xdp/wire.h",
+            "src/xdp/maps.h",
+            "src/xdp/packet.h",
+            "src/xdp/lane.h",
+            "src/xdp/lane.bpf.h",
+        ],
         &[],
     );
 }

@@ -3,11 +3,7 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 
-#include "bpf.h"
-
-#define IPV4_BYTES 20
-#define IPV6_BYTES 40
-#define UDP_BYTES 8
+#include "wire.h"
 
 /* Where `forward` sends, and the link-layer addresses that frames leave with. */
 struct way {
@@ -52,8 +48,6 @@ INLINE void swap(__u8 *one, __u8 *other, int bytes)
 	}
 }
 
-static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)BPF_FUNC_redirect;
-
 /* Sends every UDP packet back to where it came from: so flows are answered at any rate. No checksum changes by it. Not by
  * XDP_TX, for which a veth wakes its other end only if that has an XDP program. */
 SEC("xdp") int reflect(struct xdp_md *ctx)
@@ -61,7 +55,7 @@ SEC("xdp") int reflect(struct xdp_md *ctx)
 	__u8 *data = (__u8 *)(long)ctx->data, *data_end = (__u8 *)(long)ctx->data_end;
 	__u8 *ip = data + sizeof(struct ethhdr), *udp;
 
-	if (ip + IPV4_BYTES + UDP_BYTES > data_end)
+	if (ip > data_end)
 		return XDP_PASS;
 	switch (be16(((struct ethhdr *)data)->h_proto)) {
 	case ETH_P_IP:

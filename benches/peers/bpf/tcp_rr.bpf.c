@@ -9,11 +9,8 @@
  *
  * Limits: IPv4 and TCP without options; nothing is sent again, so a segment that is lost ends its connection's turns.
  * An interface's packets come to one processor at a time, so nothing here is atomic. */
-#include "bpf.h"
+#include "wire.h"
 
-#define ETHERNET_BYTES 14
-#define IPV4_BYTES 20
-#define TCP_BYTES 20
 #define PAYLOAD_BYTES 1
 #define TTL 64
 
@@ -96,8 +93,6 @@ struct tcp {
 	__u16 checksum, urgent;
 };
 
-static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)BPF_FUNC_redirect;
-
 /* A segment: headers without options, and a byte of payload or none. */
 struct segment {
 	__u8 *macs;
@@ -106,23 +101,6 @@ struct segment {
 	__u8 payload;
 	__u8 payload_bytes;
 };
-
-INLINE __u16 fold(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
-
-/* Both headers are five words of 32 bits, and one's complement sums of 32 bits fold to those of 16 (RFC 1071 §2). */
-INLINE __u64 sum_of(const void *header)
-{
-	const __u32 *words = header;
-
-	return (__u64)words[0] + words[1] + words[2] + words[3] + words[4];
-}
 
 INLINE __u16 tcp_sum(const struct segment *s)
 {

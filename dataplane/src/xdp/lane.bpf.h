@@ -26,6 +26,7 @@
 #include "bpf.h"
 #include "lane.h"
 #include "packet.h"
+#include "wire.h"
 
 #define TAG_LEN sizeof(struct vlan_tag)
 #define TYPE_LEN sizeof(__be16)
@@ -47,6 +48,7 @@ struct lane_packet {
 	__u32 length; /* From the one to the end. */
 	__u32 protocol;
 	__u32 acked;
+	const struct lane_notices *notices;
 };
 
 /* One's complement addition: the carry comes round. */
@@ -66,18 +68,6 @@ INLINE __u16 apply_delta(__u16 checksum, __u16 delta)
 INLINE __u32 frame_length(struct xdp_md *ctx)
 {
 	return frame_end(ctx) - frame_start(ctx);
-}
-
-INLINE int is_header_valid(const struct iphdr *ip)
-{
-	const __u32 *words = (const void *)ip;
-	__u64 sum = (__u64)words[0] + words[1] + words[2] + words[3] + words[4];
-
-	sum = (sum >> 32) + (sum & 0xffffffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	sum = (sum >> 16) + (sum & 0xffff);
-	return sum == 0xffff;
 }
 
 /* Whether this is UDP, or TCP in the middle of a connection, and is whole by what its header says. */
@@ -107,20 +97,12 @@ INLINE int is_steady(struct xdp_md *ctx, struct lane_packet *packet, __u32 lengt
 	       (flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK;
 }
 
-INLINE const struct lane_notices *notices(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&lane_notices, &zero);
-}
-
 /* Whether slots of this epoch are in use; it tells of TCP or UDP, too. 0 is that of a slot which nobody has. */
 INLINE int is_in_force(__u32 epoch, const struct lane_packet *packet, int v6)
 {
-	const struct lane_notices *in_force = notices();
 	int udp = packet->protocol == IPPROTO_UDP;
 
-	return in_force && epoch && epoch == READ_ONCE(in_force->epochs[2 * v6 + udp]);
+	return epoch && epoch == READ_ONCE(packet->notices->epochs[2 * v6 + udp]);
 }
 
 /* The hash of tuples: lane/hash.rs has the same. */
@@ -146,14 +128,6 @@ INLINE __u32 hash6(const struct tuple6 *tuple, __u32 protocol)
 	for (int i = 0; i < 8; i += 2)
 		sum += hash_two(tuple->addresses[i], tuple->addresses[i + 1], 2 + i);
 	return hash_end(sum);
-}
-
-/* The bucket of a hash. */
-INLINE __u32 row_of(__u32 hash, int v6)
-{
-	const struct lane_notices *in_use = notices();
-
-	return in_use ? hash & READ_ONCE(in_use->last_buckets[v6]) : 0;
 }
 
 /* The number of the slot that an entry may name for this hash, from the first one looked at on; what is not below
@@ -186,11 +160,9 @@ INLINE int has_tags_of(struct xdp_md *ctx, const struct lane_packet *packet, con
 }
 
 /* Whether a frame came by this port. */
-INLINE int came_to(struct xdp_md *ctx, __u32 port)
+INLINE int came_to(struct xdp_md *ctx, const struct lane_packet *packet, __u32 port)
 {
-	const struct lane_notices *of_ports = notices();
-
-	return of_ports && port < SLOTS && READ_ONCE(of_ports->interfaces[port]) == ctx->ingress_ifindex;
+	return port < SLOTS && READ_ONCE(packet->notices->interfaces[port]) == ctx->ingress_ifindex;
 }
 
 /* Whether a frame came by this hop: it goes from there to us, and hops are told the other way round. */
@@ -199,7 +171,7 @@ INLINE int came_by(struct xdp_md *ctx, const struct lane_packet *packet, __u32 i
 	struct lane_hop *hop = bpf_map_lookup_elem(&lane_hops, &id);
 	__u16 *macs = bytes(ctx, 0, MACS_LEN);
 
-	if (!hop || !macs || hop->tags != tags_of(packet) || !came_to(ctx, READ_ONCE(hop->port) - 1))
+	if (!hop || !macs || hop->tags != tags_of(packet) || !came_to(ctx, packet, READ_ONCE(hop->port) - 1))
 		return 0;
 	if (macs[0] != hop->source[0] || macs[1] != hop->source[1] || macs[2] != hop->source[2])
 		return 0;
@@ -271,12 +243,9 @@ INLINE void set_ports(struct xdp_md *ctx, const struct lane_packet *packet, __u3
 /* A direction's packets come to one queue, but while a NIC is told otherwise they may come to two. */
 INLINE void account(const struct lane_packet *packet, struct lane_use *use, __u64 *bytes)
 {
-	const struct lane_notices *clock = notices();
-
 	__sync_fetch_and_add(&use->packets, 1);
 	__sync_fetch_and_add(bytes, packet->length);
-	if (clock)
-		use->last_seen = READ_ONCE(clock->now);
+	use->last_seen = READ_ONCE(packet->notices->now);
 	if (packet->protocol == IPPROTO_TCP)
 		use->acked = packet->acked;
 }
@@ -284,7 +253,10 @@ INLINE void account(const struct lane_packet *packet, struct lane_use *use, __u6
 /* Where the headers of a packet are: at most two tags are before them. 0: there is no lane. */
 INLINE int begin(struct lane_packet *packet, __u32 at, __u32 header)
 {
-	if (!lane_is_on || at < ETH_HLEN || at > ETH_HLEN + VLAN_TAGS * TAG_LEN)
+	__u32 zero = 0;
+
+	packet->notices = lane_is_on ? bpf_map_lookup_elem(&lane_notices, &zero) : 0;
+	if (!packet->notices || at < ETH_HLEN || at > ETH_HLEN + VLAN_TAGS * TAG_LEN)
 		return 0;
 	packet->at = BOUNDED(at, MOST_AT);
 	packet->upper = packet->at + header;
@@ -303,7 +275,8 @@ INLINE void leave(struct xdp_md *ctx, const struct lane_packet *packet, __u32 po
 /* The slot of packets with this tuple, if it is in force. */
 INLINE struct lane_slot4 *find4(const struct tuple4 *tuple, const struct lane_packet *packet)
 {
-	__u32 hash = hash4(tuple, packet->protocol), row = row_of(hash, 0), number;
+	__u32 hash = hash4(tuple, packet->protocol), number;
+	__u32 row = hash & READ_ONCE(packet->notices->last_buckets[0]);
 	struct lane_bucket *bucket = bpf_map_lookup_elem(&lane_index4, &row);
 	struct lane_slot4 *slot;
 
@@ -331,7 +304,8 @@ INLINE int is_same6(const struct tuple6 *one, const struct tuple6 *other)
 
 INLINE struct lane_slot6 *find6(const struct tuple6 *tuple, const struct lane_packet *packet)
 {
-	__u32 hash = hash6(tuple, packet->protocol), row = row_of(hash, 1), number;
+	__u32 hash = hash6(tuple, packet->protocol), number;
+	__u32 row = hash & READ_ONCE(packet->notices->last_buckets[1]);
 	struct lane_bucket *bucket = bpf_map_lookup_elem(&lane_index6, &row);
 	struct lane_slot6 *slot;
 
@@ -374,7 +348,7 @@ __attribute__((noinline)) int lane4(struct xdp_md *ctx, __u32 at)
 	tuple.addresses[1] = ip->daddr;
 	tuple.ports = *ports;
 	slot = find4(&tuple, &packet);
-	if (!slot || !is_header_valid(ip))
+	if (!slot || fold(sum_of(ip)) != 0xffff)
 		return 0;
 	hop = redirect(ctx, &packet, &slot->use);
 	ip = bytes(ctx, packet.at, sizeof(*ip));

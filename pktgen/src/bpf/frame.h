@@ -4,13 +4,7 @@
 #ifndef PENSTOCK_FRAME_H
 #define PENSTOCK_FRAME_H
 
-#include "bpf.h"
-
-#define ETHERNET_BYTES 14
-#define IPV4_BYTES 20
-#define IPV6_BYTES 40
-#define UDP_BYTES 8
-#define TCP_BYTES 20
+#include "wire.h"
 
 /* Ethernet, IPv6, TCP and a mark, rounded up. */
 #define HEADER_BYTES 96
@@ -38,14 +32,5 @@ struct flow {
 	__u32 number;
 	__u32 kind;
 };
-
-INLINE __u16 fold(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
 
 #endif

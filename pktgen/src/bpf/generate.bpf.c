@@ -66,7 +66,6 @@ struct {
 	MAP_UINT(max_entries, 1);
 } flows SEC(".maps");
 
-static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)BPF_FUNC_redirect;
 static __u32 (*bpf_get_prandom_u32)(void) = (void *)BPF_FUNC_get_prandom_u32;
 
 /* Frames that should have left by now: the integral of the rate. Rust keeps `ramp_us` and `rate` small enough. */
