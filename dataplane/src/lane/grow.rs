@@ -56,11 +56,11 @@ impl Index {
         let last = 2 * in_use - 1;
         for bucket in self.buckets.iter().take(in_use) {
             for entry in bucket.0.iter().map(|entry| entry.load(Relaxed)) {
-                let Some((slot, tuple)) = named(slots, entry) else { continue };
+                let Some((slot, tuple)) = live(slots, entry) else { continue };
                 let place = self.place(&tuple, last);
-                if place.bucket >= in_use && !self.buckets[place.bucket].has(place.entry(slot)) {
+                if place.bucket >= in_use {
                     // If there is no room, its flow is its worker's until there is.
-                    self.put(place, place.entry(slot));
+                    self.put(place, slot);
                 }
             }
         }
@@ -81,14 +81,12 @@ impl Index {
         let mut moved = 0;
         for (number, bucket) in self.buckets.iter().enumerate().take(last + 1) {
             for entry in bucket.0.iter().map(|entry| entry.load(Relaxed)).filter(|entry| *entry != 0) {
-                let place = named(slots, entry).map(|(slot, tuple)| (slot, self.place(&tuple, last)));
+                let place = live(slots, entry).map(|(slot, tuple)| (slot, self.place(&tuple, last)));
                 if place.is_some_and(|(slot, place)| place.bucket == number && place.entry(slot) == entry) {
                     continue;
                 }
-                if let Some((slot, place)) = place.filter(|(_, place)| place.tag == entry & !MOST_SLOTS)
-                    && !self.buckets[place.bucket].has(place.entry(slot))
-                {
-                    self.put(place, place.entry(slot));
+                if let Some((slot, place)) = place.filter(|(_, place)| place.tag == entry & !MOST_SLOTS) {
+                    self.put(place, slot);
                 }
                 moved += usize::from(bucket.take_out(entry));
             }
@@ -121,7 +119,7 @@ impl<F: Family> IndexKeeper<F> {
 }
 
 /// The slot that an entry names, and what packets of it arrive with, if it is anybody's.
-fn named<F: Family>(slots: &Memory<Slot<F>>, entry: u32) -> Option<(SlotId, Tuple<F>)> {
+fn live<F: Family>(slots: &Memory<Slot<F>>, entry: u32) -> Option<(SlotId, Tuple<F>)> {
     let number = (entry & MOST_SLOTS).checked_sub(1)?;
     let entry = slots.get(number as usize)?.read()?;
     Some((SlotId(number), entry.arrives))

@@ -58,6 +58,14 @@ pub(super) struct Place {
     pub(super) tag: u32,
 }
 
+/// What became of a slot that was to be in a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Put {
+    New,
+    Old,
+    Full,
+}
+
 impl Index {
     /// The buckets that an index of so many slots has: half full when all are in use.
     pub fn buckets(slots: u32) -> u32 {
@@ -99,7 +107,7 @@ impl Index {
         }
     }
 
-    /// Whether there is room for a key with this tuple now.
+    /// Whether there is room for a key with this tuple now. If not, it is noted that the index is to grow.
     pub fn has_room<F: Family>(&self, tuple: &Tuple<F>) -> bool {
         let has_room = self.buckets[self.place(tuple, self.last()).bucket].has(0);
         if !has_room {
@@ -111,21 +119,25 @@ impl Index {
     /// Adds a slot of packets with this tuple; once, however often it is called. `false`: there is no room.
     #[must_use]
     pub fn insert<F: Family>(&self, tuple: &Tuple<F>, slot: SlotId) -> bool {
-        let place = self.place(tuple, self.last());
-        let entry = place.entry(slot);
-        if self.buckets[place.bucket].has(entry) {
-            return true;
-        }
-        let is_put = self.put(place, entry);
-        self.used.fetch_add(is_put.into(), Relaxed);
-        is_put
+        match self.put(self.place(tuple, self.last()), slot) {
+            Put::New => self.used.fetch_add(1, Relaxed),
+            Put::Old => return true,
+            Put::Full => return false,
+        };
+        true
     }
 
-    /// Puts an entry in a free place.
-    pub(super) fn put(&self, place: Place, entry: u32) -> bool {
-        let bucket = &self.buckets[place.bucket];
-        let mut places = (0..BUCKET_ENTRIES).map(|nth| bucket.entry(place.first, nth));
-        places.any(|free| free.compare_exchange(0, entry, Release, Relaxed).is_ok())
+    /// Puts a slot in a free entry of a place, if none there names it.
+    pub(super) fn put(&self, place: Place, slot: SlotId) -> Put {
+        let (bucket, entry) = (&self.buckets[place.bucket], place.entry(slot));
+        if bucket.has(entry) {
+            return Put::Old;
+        }
+        let mut entries = (0..BUCKET_ENTRIES).map(|nth| bucket.entry(place.first, nth));
+        match entries.any(|free| free.compare_exchange(0, entry, Release, Relaxed).is_ok()) {
+            true => Put::New,
+            false => Put::Full,
+        }
     }
 
     /// Takes a slot out of the entries of this tuple, if it is there.

@@ -40,7 +40,7 @@ pub(crate) mod classifier;
 
 pub use epoch::{Epoch, Flushes};
 pub(crate) use grow::IndexKeeper;
-pub(crate) use hash::{HASHED_WORDS, HashSecret};
+pub(crate) use hash::HashSecret;
 pub(crate) use hop::clear_hops;
 pub use hop::{Hop, HopId, Hops};
 #[cfg(test)]

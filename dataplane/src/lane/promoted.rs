@@ -215,7 +215,7 @@ impl<F: Family> Promoted<F> {
         now: Millis,
     ) -> bool {
         let Some(record) = table.record(id) else { return false };
-        let tuples = [Direction::Forward, Direction::Reply].map(|direction| record.tuple(direction));
+        let tuples = record.tuples();
         let Some(counted) = self.end(id, last_hop, tuples, now) else { return false };
         table.take_over(id, &counted);
         true
@@ -231,9 +231,7 @@ impl<F: Family> Promoted<F> {
         let pair = self.pairs.end(id, now)?;
         self.lane.slots.end(pair);
         self.ways.ended(last_hop, now);
-        for (tuple, slot) in tuples.iter().zip(self.lane.slots.ids(pair)) {
-            self.lane.index.remove(tuple, slot);
-        }
+        self.take_out(pair, &tuples);
         self.counters.demoted += 1;
         let seen = self.lane.slots.seen(pair);
         self.book(pair, &seen);

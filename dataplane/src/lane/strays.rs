@@ -8,7 +8,7 @@
 //! Control has taken out of the index what names no live slot, and ended what would use hops that are this process's
 //! (`xdp/lane/maps.rs`).
 
-use super::{Counted, Entry, HopId, Lane, PairId, promoted::Promoted};
+use super::{Entry, HopId, Lane, PairId, promoted::Promoted, work::arriving};
 use crate::{
     io::BATCH,
     state::{FlowId, FlowTable, LastHops, Millis, Record, Tuple},
@@ -57,8 +57,6 @@ pub struct Stray<F: Family> {
     pair: PairId,
     /// What its slots say, by [`Direction`](crate::state::Direction).
     pub entries: [Entry<F>; 2],
-    /// What was counted in it.
-    pub counted: Counted,
     /// The way back to its client.
     pub last_hop: Option<Link>,
 }
@@ -181,7 +179,6 @@ impl<F: Family> Promoted<F> {
         let entries = self.lane.slots.read(pair)?;
         entries.iter().any(|entry| strays.of_tuple.get(&entry.arrives) == Some(&pair)).then(|| Stray {
             pair,
-            counted: self.counted(self.lane.slots.seen(pair)),
             last_hop: self.lane.hops.get(entries[1].hop).map(|(link, _)| link),
             entries,
         })
@@ -199,8 +196,7 @@ impl<F: Family> Promoted<F> {
     ) -> bool {
         let Some(record) = table.record(id) else { return false };
         let Some([out, back]) = self.places(record, last_hops, tables) else { return false };
-        let slots = self.lane.slots.ids(stray.pair);
-        if !self.put_in(&stray.entries, slots) || !self.pairs.give(stray.pair, id) {
+        if !self.put_in(stray.pair, &arriving(&stray.entries)) || !self.pairs.give(stray.pair, id) {
             return false;
         }
         self.lane.slots.set_hops(stray.pair, [out, back]);
@@ -218,9 +214,7 @@ impl<F: Family> Promoted<F> {
         let Some(entries) = self.lane.slots.read(pair) else { return };
         self.lane.slots.end(pair);
         self.pairs.free(pair, now);
-        for (entry, slot) in entries.iter().zip(self.lane.slots.ids(pair)) {
-            self.lane.index.remove(&entry.arrives, slot);
-        }
+        self.take_out(pair, &arriving(&entries));
         self.forget_stray(&entries);
     }
 

@@ -5,11 +5,11 @@
 //! the next turn; where too many wait, a flow has to show itself busy again.
 
 use super::{
-    Entry, Lane, PairId, Seen, SlotId,
+    Entry, Lane, PairId, Seen,
     promoted::{Promoted, WayBack},
 };
 use crate::{
-    state::{Direction, FlowId, FlowTable, LastHops, Millis, Record},
+    state::{Direction, FlowId, FlowTable, LastHops, Millis, Record, Tuple},
     table::Tables,
     wire::Family,
 };
@@ -26,6 +26,20 @@ const ROUND_MS: usize = 1000;
 
 /// A direction's packets since its flow was promoted after which the flow is promoted anew: well before they come round.
 const MOST_PACKETS: u32 = 1 << 31;
+
+/// Where there is no room for a flow.
+#[derive(Debug)]
+enum Full {
+    /// No pair has rested, or its way has not.
+    Slots,
+    /// A key has found its bucket full.
+    Index,
+}
+
+/// What packets of a pair arrive with.
+pub(super) fn arriving<F: Family>(entries: &[Entry<F>; 2]) -> [Tuple<F>; 2] {
+    entries.map(|entry| entry.arrives)
+}
 
 impl<F: Family> Lane<F> {
     /// See the module. The flows are those of `table`, and `tables` those that the last batch was decided by. There is room
@@ -93,10 +107,10 @@ impl<F: Family> Promoted<F> {
                 continue;
             }
             match self.write(id, record, &back, tables) {
-                Some(()) => promoted += 1,
+                Ok(()) => promoted += 1,
                 // Soon there is room.
-                None if self.lane.index.can_grow() => table.note_busy(id),
-                None => self.counters.refused_full += 1,
+                Err(Full::Index) if self.lane.index.can_grow() => table.note_busy(id),
+                Err(_) => self.counters.refused_full += 1,
             }
         }
         self.counters.promoted += promoted as u64;
@@ -109,51 +123,55 @@ impl<F: Family> Promoted<F> {
         let (Some(pair), Some(record)) = (self.pairs.of(id), table.record(id)) else { return };
         if may_stay {
             let transport = record.tuple(Direction::Forward).transport;
-            for (direction, slot) in
-                [Direction::Forward, Direction::Reply].into_iter().zip(self.lane.slots.ids(pair))
-            {
-                // Where there is no room, packets go on coming here.
-                let _ = self.lane.index.insert(&record.tuple(direction), slot);
-            }
+            // Where there is no room, packets go on coming here.
+            self.put_in(pair, &record.tuples());
             self.lane.slots.set_epoch(pair, self.epoch(transport, tables));
         } else {
             self.demote(table, id);
         }
     }
 
-    /// Writes the slots of a flow, and puts them into the index. `None`: there is no room, or none yet.
+    /// Writes the slots of a flow, and puts them into the index. Or says what there is no room in, or none yet.
     fn write(
         &mut self,
         id: FlowId,
         record: &Record<F>,
         back: &WayBack<'_>,
         tables: &Tables<F>,
-    ) -> Option<()> {
-        let entries = self.entries(record, back, tables)?;
-        if !entries.iter().all(|entry| self.lane.index.has_room(&entry.arrives)) {
-            return None;
+    ) -> Result<(), Full> {
+        let entries = self.entries(record, back, tables).ok_or(Full::Slots)?;
+        let tuples = arriving(&entries);
+        if !tuples.iter().all(|tuple| self.lane.index.has_room(tuple)) {
+            return Err(Full::Index);
         }
-        let pair = self.pairs.take(id, self.clock.now())?;
+        let pair = self.pairs.take(id, self.clock.now()).ok_or(Full::Slots)?;
         // What was counted between the end of the last flow and that of its last run.
         self.book(pair, &self.lane.slots.seen(pair));
-        let slots = self.lane.slots.write(pair, &entries);
+        self.lane.slots.write(pair, &entries);
         self.forget(pair);
-        if !self.put_in(&entries, slots) {
+        if !self.put_in(pair, &tuples) {
             self.lane.slots.end(pair);
             self.pairs.end(id, self.clock.now());
-            return None;
+            return Err(Full::Index);
         }
-        Some(())
+        Ok(())
     }
 
-    /// Has the index name these slots, both or none. Whether it does.
-    pub(super) fn put_in(&self, entries: &[Entry<F>; 2], slots: [SlotId; 2]) -> bool {
-        let index = &self.lane.index;
-        let is_in = entries.iter().zip(slots).all(|(entry, slot)| index.insert(&entry.arrives, slot));
+    /// Has the index name a pair's slots by these tuples, both or none. Whether it does.
+    pub(super) fn put_in(&self, pair: PairId, tuples: &[Tuple<F>; 2]) -> bool {
+        let mut keys = tuples.iter().zip(self.lane.slots.ids(pair));
+        let is_in = keys.all(|(tuple, slot)| self.lane.index.insert(tuple, slot));
         if !is_in {
-            entries.iter().zip(slots).for_each(|(entry, slot)| index.remove(&entry.arrives, slot));
+            self.take_out(pair, tuples);
         }
         is_in
+    }
+
+    /// Has the index name a pair's slots no longer.
+    pub(super) fn take_out(&self, pair: PairId, tuples: &[Tuple<F>; 2]) {
+        for (tuple, slot) in tuples.iter().zip(self.lane.slots.ids(pair)) {
+            self.lane.index.remove(tuple, slot);
+        }
     }
 
     /// Takes a flow that goes on out of the lane.

@@ -84,7 +84,7 @@ fn decide<F: Family>(
         next_hop: backend.next_hop,
         backend: backend.id,
         service: service.id,
-        acked: stray.counted.acked,
+        acked: [forward.acked, answer.acked],
         udp_epoch: tables.udp_epoch,
         last_hop: LastHopId::default(),
         created: now,

@@ -150,6 +150,11 @@ impl<F: Family> Record<F> {
         Tuple::between(&self.sides[direction as usize].ends, self.transport())
     }
 
+    /// Those of both, by [`Direction`].
+    pub fn tuples(&self) -> [Tuple<F>; 2] {
+        [Direction::Forward, Direction::Reply].map(|direction| self.tuple(direction))
+    }
+
     fn transport(&self) -> Transport {
         Transport::from_protocol(self.protocol).unwrap_or(Transport::Tcp)
     }

@@ -7,7 +7,7 @@
 //! Nothing of a flow that has idled away is in a cache. So some at a time go through three steps together, and each step asks
 //! for what the next one reads: times noted, records, index buckets. A flow costs 80 ns then, instead of 270.
 
-use super::{Direction, Flow, FlowId, FlowTable, Millis, Timeouts};
+use super::{Flow, FlowId, FlowTable, Millis, Timeouts};
 use crate::{lane::Counted, wire::Family};
 use arrayvec::ArrayVec;
 use std::time::Duration;
@@ -83,7 +83,7 @@ impl<F: Family> FlowTable<F> {
             *due = end;
             return None;
         }
-        let (original, reply) = (record.tuple(Direction::Forward), record.tuple(Direction::Reply));
+        let [original, reply] = record.tuples();
         let hashes = self.hashes(&original, &reply);
         for hash in hashes {
             self.index.prefetch(hash);

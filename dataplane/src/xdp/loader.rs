@@ -13,7 +13,7 @@ use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader, maps::MapData};
 
 use super::error::errno;
-use super::lane::{Globals, LaneMaps, LaneSize, Layout, LoadedMaps};
+use super::lane::{self, LaneMaps, LaneSize, Layout, LoadedMaps};
 use super::maps::{StateMaps, take_map};
 use super::pin::{self, FoundLink, Pins};
 use super::{ClassifierCounters, ClassifierError, ClassifierState, MAX_QUEUES};
@@ -90,9 +90,8 @@ impl Classifier {
     pub fn load_with_lane(size: &LaneSize) -> Result<(Classifier, LaneMaps), ClassifierError> {
         let Some(folder) = &size.pin else {
             let secret = HashSecret::of(HashSecret::new_seed());
-            let globals = Globals::new(&secret);
             let mut loader = EbpfLoader::new();
-            globals.configure(&mut loader, size);
+            lane::configure(&mut loader, size, &secret);
             let mut classifier = Self::load_object(&mut loader)?;
             let maps = LoadedMaps::take(&mut classifier.object, size, &secret)?;
             return Ok((classifier, LaneMaps::new(maps, size, None)?));
@@ -106,9 +105,8 @@ impl Classifier {
         let left = pins.take_what_is_left(new)?;
         let layout = left.unwrap_or(new);
         let secret = layout.secret();
-        let globals = Globals::new(&secret);
         let mut loader = EbpfLoader::new();
-        globals.configure(&mut loader, size);
+        lane::configure(&mut loader, size, &secret);
         for name in pin::MAPS {
             loader.map_pin_path(name, pins.map(name));
         }

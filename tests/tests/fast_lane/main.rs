@@ -6,6 +6,7 @@ mod transfer;
 mod endpoints;
 mod interfaces;
 mod persist;
+
 use penstock_tests::{Lab, LabOptions};
 use serde_json::{Value, json};
 

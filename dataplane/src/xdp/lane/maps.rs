@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     lane::{
-        Flushes, HASHED_WORDS, HashSecret, Hop, Hops, Index, IndexKeeper, Memory, Notices, Slot, Slots,
-        UsablePorts, WorkerLane, clear_hops, end_slots,
+        Flushes, HashSecret, Hop, Hops, Index, IndexKeeper, Memory, Notices, Slot, Slots, UsablePorts,
+        WorkerLane, clear_hops, end_slots,
     },
     wire::{Family as _, V4, V6},
     xdp::{ClassifierError, maps::take_map},
@@ -18,30 +18,17 @@ use aya::{
 };
 use std::{os::fd::AsFd, sync::Arc};
 
-/// What is set in the program when it is loaded: it switches the lane's code on.
-pub(in crate::xdp) struct Globals {
-    is_on: u32,
-    hash_keys: [u32; HASHED_WORDS],
-    hash_multiplier: u64,
-}
-
-impl Globals {
-    pub(in crate::xdp) fn new(secret: &HashSecret) -> Self {
-        Self { is_on: 1, hash_keys: secret.keys, hash_multiplier: secret.multiplier }
-    }
-
-    /// Sets them, and sizes the maps.
-    pub(in crate::xdp) fn configure<'a>(&'a self, loader: &mut EbpfLoader<'a>, size: &LaneSize) {
-        loader
-            .override_global("lane_is_on", &self.is_on, true)
-            .override_global("lane_hash_keys", &self.hash_keys, true)
-            .override_global("lane_hash_multiplier", &self.hash_multiplier, true)
-            .map_max_entries(V4::INDEX, size.buckets::<V4>())
-            .map_max_entries(V6::INDEX, size.buckets::<V6>())
-            .map_max_entries(V4::SLOTS, size.slots::<V4>())
-            .map_max_entries(V6::SLOTS, size.slots::<V6>())
-            .map_max_entries("lane_hops", size.hops());
-    }
+/// Sizes the maps, tells the hash's secret, and switches the lane's code on.
+pub(in crate::xdp) fn configure<'a>(loader: &mut EbpfLoader<'a>, size: &LaneSize, secret: &'a HashSecret) {
+    loader
+        .override_global("lane_is_on", &1u32, true)
+        .override_global("lane_hash_keys", &secret.keys, true)
+        .override_global("lane_hash_multiplier", &secret.multiplier, true)
+        .map_max_entries(V4::INDEX, size.buckets::<V4>())
+        .map_max_entries(V6::INDEX, size.buckets::<V6>())
+        .map_max_entries(V4::SLOTS, size.slots::<V4>())
+        .map_max_entries(V6::SLOTS, size.slots::<V6>())
+        .map_max_entries("lane_hops", size.hops());
 }
 
 /// The lane's maps as the loader has them.
@@ -60,7 +47,7 @@ struct FamilyMaps<F: Placed> {
 }
 
 impl LoadedMaps {
-    /// Takes them out of an object that was loaded with [`Globals`] of this size and secret.
+    /// Takes them out of an object that was loaded with [`configure`], by this size and secret.
     pub(in crate::xdp) fn take(
         object: &mut Ebpf,
         size: &LaneSize,

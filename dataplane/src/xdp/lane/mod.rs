@@ -18,4 +18,4 @@ pub use redirects::RedirectCounts;
 pub use size::LaneSize;
 
 pub(super) use layout::{LAYOUT_WORDS, Layout};
-pub(super) use maps::{Globals, LoadedMaps};
+pub(super) use maps::{LoadedMaps, configure};
