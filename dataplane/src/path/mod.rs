@@ -382,58 +382,45 @@ fn forward_block<F: Family>(
 ) -> usize {
     let mut in_short = 0;
     while let [arrival, ..] = block {
-        if let Some(forecast) = stage.newcomers.take(arrival.index) {
-            let at = usize::from(arrival.index);
-            verdicts[at] = forward_newcomer(stage, arrival, forecast, unusual, &mut frames[at]);
-            (block, likely) = (&block[1..], &likely[1..]);
-            continue;
-        }
-        let plain::Ended { forwarded, full } = plain::run(Road::of(stage), block, likely, frames, verdicts);
-        in_short += forwarded;
-        (block, likely) = (&block[forwarded..], &likely[forwarded..]);
-        if let Some((flow, direction)) = full {
-            stage.flows.table.settle(flow, direction);
-        } else if let ([arrival, ..], [flow, ..]) = (block, likely) {
-            if *flow == Entry::NONE && !stage.newcomers.include(block.len() + later.len()) {
-                newcomers::decide(stage, [block, later], [likely, later_likely], unusual, frames);
+        if !stage.newcomers.have_next(arrival.index) {
+            let plain::Ended { forwarded, full } =
+                plain::run(Road::of(stage), block, likely, frames, verdicts);
+            in_short += forwarded;
+            (block, likely) = (&block[forwarded..], &likely[forwarded..]);
+            if let Some((flow, direction)) = full {
+                stage.flows.table.settle(flow, direction);
                 continue;
             }
-            let at = usize::from(arrival.index);
-            verdicts[at] = forward(stage, arrival, *flow, unusual, &mut frames[at]);
-            (block, likely) = (&block[1..], &likely[1..]);
         }
+        let ([arrival, ..], [flow, ..]) = (block, likely) else { break };
+        if *flow == Entry::NONE && !stage.newcomers.include(block.len() + later.len()) {
+            newcomers::decide(stage, [block, later], [likely, later_likely], unusual, frames);
+        }
+        let forecast = stage.newcomers.take(arrival.index);
+        let at = usize::from(arrival.index);
+        verdicts[at] = forward(stage, arrival, *flow, forecast, unusual, &mut frames[at]);
+        (block, likely) = (&block[1..], &likely[1..]);
     }
     in_short
 }
 
-/// One packet of a flow, known or new.
+/// One packet of a flow, known or new. What has a forecast is likely of none.
 #[inline(never)]
-fn forward<F: Family>(
-    stage: &mut Stage<'_, F>,
-    arrival: &Arrival,
-    likely: Entry,
-    unusual: &[Packet<F>],
-    frame: &mut Frame,
-) -> Verdict {
-    let Some(packet) = &arrival.packet(unusual, frame) else { return Verdict::Drop(DropReason::Malformed) };
-    if let Some(verdict) = forward_steady(stage, packet, likely, frame) {
-        return verdict;
-    }
-    forward_with_care(stage, packet, frame, None)
-        .unwrap_or_else(|refused| refuse(stage, packet, frame, refused))
-}
-
-/// The same, where no flow is likely.
-#[inline(never)]
-fn forward_newcomer<'t, F: Family>(
+fn forward<'t, F: Family>(
     stage: &mut Stage<'t, F>,
     arrival: &Arrival,
-    forecast: Forecast<'t, F>,
+    likely: Entry,
+    forecast: Option<Forecast<'t, F>>,
     unusual: &[Packet<F>],
     frame: &mut Frame,
 ) -> Verdict {
     let Some(packet) = &arrival.packet(unusual, frame) else { return Verdict::Drop(DropReason::Malformed) };
-    forward_with_care(stage, packet, frame, Some(forecast))
+    if forecast.is_none()
+        && let Some(verdict) = forward_steady(stage, packet, likely, frame)
+    {
+        return verdict;
+    }
+    forward_with_care(stage, packet, frame, forecast)
         .unwrap_or_else(|refused| refuse(stage, packet, frame, refused))
 }
 

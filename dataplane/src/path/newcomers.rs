@@ -66,13 +66,21 @@ impl<'t, F: Family> Newcomers<'t, F> {
         left > self.beyond
     }
 
+    /// Whether the next one that is decided is the packet at this place of the batch.
+    #[inline]
+    pub(super) fn have_next(&self, index: u8) -> bool {
+        self.decided.get(self.next).is_some_and(|next| next.index == index)
+    }
+
     /// What is decided of the packet at this place of the batch, if anything is and its turn has come. Packets ask in their
     /// order.
     #[inline]
     pub(super) fn take(&mut self, index: u8) -> Option<Forecast<'t, F>> {
-        let next = self.decided.get(self.next).filter(|next| next.index == index)?;
+        if !self.have_next(index) {
+            return None;
+        }
         self.next += 1;
-        Some(next.forecast)
+        Some(self.decided[self.next - 1].forecast)
     }
 }
 
