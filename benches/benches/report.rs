@@ -233,16 +233,19 @@ fn expiry(report: &mut Report) {
     let mut all: Vec<Duration> = runs.concat();
     least.sort();
     all.sort();
-    let ns =
-        |sorted: &[Duration], share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize].as_nanos();
     let params = json!({
         "flows": FLOWS, "busy": BUSY, "turns": turns, "examined": examine, "at_most": most, "runs": RUNS,
         "of": "the quickest of the runs, turn by turn",
-        "median": ns(&all, 0.5) as u64, "p99": ns(&all, 0.99) as u64, "p99.9": ns(&all, 0.999) as u64,
-        "longest_of_any_run": ns(&all, 1.0) as u64,
+        "median": quantile(&all, 0.5), "p99": quantile(&all, 0.99), "p99.9": quantile(&all, 0.999),
+        "longest_of_any_run": quantile(&all, 1.0),
         "all_gone_after_ms": turns,
     });
-    report.add_target("flow/expiry-worst-batch", ns(&least, 1.0) as f64, "ns", 50e3, params);
+    report.add_target("flow/expiry-worst-batch", quantile(&least, 1.0) as f64, "ns", 50e3, params);
+}
+
+/// Nanoseconds below which this share of sorted times is.
+fn quantile(sorted: &[Duration], share: f64) -> u64 {
+    sorted[((sorted.len() - 1) as f64 * share) as usize].as_nanos() as u64
 }
 
 /// Ten thousand Services with ten endpoints each: taken in from nothing, and then changed slice by slice.
@@ -264,9 +267,8 @@ fn control(report: &mut Report) {
     report.add_target("control/cold-load-bytes", held as f64, "bytes", f64::from(512 << 20), bytes);
     let mut times: Vec<_> = cluster.changes(CHANGES).iter().map(Step::total).collect();
     times.sort();
-    let quantile = |percent: usize| times[(times.len() - 1) * percent / 100].as_nanos() as f64;
     let mut params = params;
-    params["median"] = json!(quantile(50));
+    params["median"] = json!(quantile(&times, 0.5) as f64);
     params["changes"] = json!(CHANGES);
-    report.add_target("control/slice-change-p99", quantile(99), "ns", 1e6, params);
+    report.add_target("control/slice-change-p99", quantile(&times, 0.99) as f64, "ns", 1e6, params);
 }

@@ -4,8 +4,8 @@
 #![expect(clippy::print_stdout, reason = "a program that prints its result")]
 
 use penstock_benches::{
-    measure::timed,
-    scene::{Mix, RING, Scene, Shape},
+    measure::fixed,
+    scene::{Mix, Scene, Shape},
 };
 use penstock_dataplane::wire::V4;
 
@@ -15,14 +15,9 @@ fn main() {
     let (services, flows, rounds, backends) = (next(1), next(1000), next(1000), next(10));
     let shape = Shape { services: services as u32, backends: backends as u32 };
     let mut scene = Scene::<V4>::with(shape, flows, flows + 100_000, Mix::New);
-    let mut taken: Vec<f64> = Vec::new();
-    for _ in 0..rounds {
+    let told = fixed(&mut scene, rounds, |scene| {
         scene.forget_new();
         scene.refill();
-        taken.push(timed(|| scene.process()).0.as_nanos() as f64 / RING as f64);
-    }
-    scene.check();
-    taken.sort_by(f64::total_cmp);
-    let at = |share: usize| taken[(taken.len() - 1) * share / 100];
-    println!("ns a flow: {:.1} best, {:.1} at 10 %, {:.1} median", at(0), at(10), at(50));
+    });
+    println!("ns a flow: {told}");
 }

@@ -13,14 +13,12 @@ use std::{
 use anyhow::{Context, Result};
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sched::{CpuSet, sched_setaffinity},
     sys::eventfd::EventFd,
-    unistd::Pid,
 };
 use serde_json::json;
 
 use crate::{
-    bed::{GATEWAY_CORE, TESTER_CORE},
+    bed::{GATEWAY_CORE, TESTER_CORE, stay_on},
     median,
     results::Results,
     rounded,
@@ -86,7 +84,7 @@ fn wake_ups() -> Result<Vec<f64>> {
         let (tell, told) = channel();
         let event = &event;
         let sleeper = scope.spawn(move || -> Result<()> {
-            pin(GATEWAY_CORE)?;
+            stay_on(GATEWAY_CORE)?;
             for _ in 0..PACKETS {
                 poll(&mut [PollFd::new(event.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
                 let woken = Instant::now();
@@ -98,7 +96,7 @@ fn wake_ups() -> Result<Vec<f64>> {
             Ok(())
         });
         let writer = scope.spawn(move || -> Result<Vec<f64>> {
-            pin(TESTER_CORE)?;
+            stay_on(TESTER_CORE)?;
             let mut times = Vec::new();
             for _ in 0..PACKETS {
                 let pause = Instant::now();
@@ -116,10 +114,4 @@ fn wake_ups() -> Result<Vec<f64>> {
         sleeper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         Ok(times)
     })
-}
-
-fn pin(core: usize) -> Result<()> {
-    let mut cores = CpuSet::new();
-    cores.set(core)?;
-    sched_setaffinity(Pid::from_raw(0), &cores).with_context(|| format!("cannot be on processor {core}"))
 }

@@ -142,16 +142,25 @@ pub(crate) fn prefer(process: i32) -> Result<()> {
     Ok(())
 }
 
-/// Pins the kernel's threads whose names begin so.
-fn pin(prefix: &str, core: usize) -> Result<()> {
+/// Keeps this thread on a processor.
+pub(crate) fn stay_on(core: usize) -> Result<()> {
+    pin_one(0, core).with_context(|| format!("cannot be on processor {core}"))
+}
+
+fn pin_one(thread: i32, core: usize) -> Result<()> {
     let mut cores = CpuSet::new();
     cores.set(core)?;
+    Ok(sched_setaffinity(Pid::from_raw(thread), &cores)?)
+}
+
+/// Pins the kernel's threads whose names begin so.
+fn pin(prefix: &str, core: usize) -> Result<()> {
     let mut found = false;
     for entry in fs::read_dir("/proc")?.flatten() {
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
         if name.starts_with(prefix) {
-            sched_setaffinity(Pid::from_raw(id), &cores).with_context(|| format!("cannot pin {name}"))?;
+            pin_one(id, core).with_context(|| format!("cannot pin {name}"))?;
             prefer(id)?;
             found = true;
         }

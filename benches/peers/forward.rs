@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     cpu::Moment,
-    median, programs,
+    median_of, programs,
     results::Results,
     rounded, short,
     systems::{System, Systems},
@@ -58,7 +58,7 @@ pub(crate) fn measure(
         }
     }
     for (system, bests) in systems.iter().zip(&bests) {
-        let middle = |value: fn(&Best) -> f64| median(&mut bests.iter().map(value).collect::<Vec<_>>());
+        let middle = |value: fn(&Best) -> f64| median_of(bests, value);
         let all: Vec<f64> = bests.iter().map(|best| rounded(best.mpps)).collect();
         let (mpps, cores) = (middle(|best| best.mpps), middle(|best| best.cores));
         let params = json!({

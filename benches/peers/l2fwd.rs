@@ -4,18 +4,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use nix::{
-    sched::{CpuSet, sched_setaffinity},
-    unistd::Pid,
-};
+use anyhow::{Result, bail};
 use penstock_dataplane::{
     io::{AfXdp, AfXdpConfig, FrameBatch, PacketIo, PortId},
     wire::{EtherAddr, set_destination, set_source},
     xdp::{AttachPreference, Classifier, ClassifierState, InterfaceEntry},
 };
 
-use crate::bed::GATEWAY_CORE;
+use crate::bed::{GATEWAY_CORE, stay_on};
 
 /// As long as the appliance's workers sleep at most.
 const IDLE: Duration = Duration::from_millis(20);
@@ -28,9 +24,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         bail!("l2fwd IN OUT SOURCE-MAC DESTINATION-MAC");
     };
     let (source, destination): (EtherAddr, EtherAddr) = (source.parse()?, destination.parse()?);
-    let mut cores = CpuSet::new();
-    cores.set(GATEWAY_CORE)?;
-    sched_setaffinity(Pid::from_raw(0), &cores).context("cannot be pinned")?;
+    stay_on(GATEWAY_CORE)?;
     let mut classifier = Classifier::load()?;
     let mut state = ClassifierState::default();
     state.ranges.insert(("10.96.0.0".parse()?, 12));

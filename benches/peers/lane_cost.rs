@@ -29,7 +29,7 @@ use penstock_dataplane::{
     wire::{V4, V6},
     xdp::{Classifier, LaneMaps, LaneSize},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{median, results::Results, rounded};
 
@@ -62,23 +62,22 @@ pub(crate) fn measure(results: &mut Results) -> Result<()> {
     let v6 = params(&parts);
     results.add("lane/promotion/v6".to_owned(), median(&mut parts).round(), "ns", v6);
 
-    let bytes = |once: &LaneSize, twice: &LaneSize| -> Result<(f64, f64)> {
-        let (once, twice) = (memory(once)?, memory(twice)?);
+    let bytes = |twice: LaneSize| -> Result<(f64, Value)> {
+        let (once, twice) = (memory(&size)?, memory(&twice)?);
         let each = |once: u64, twice: u64| (twice as f64 - once as f64) / f64::from(PAIRS);
-        Ok((each(once.0, twice.0), each(once.1, twice.1)))
+        let (maps, worker) = (each(once.0, twice.0), each(once.1, twice.1));
+        let params = json!({"maps": rounded(maps), "worker": rounded(worker), "pairs": [PAIRS, 2 * PAIRS]});
+        Ok((rounded(maps + worker), params))
     };
-    let (maps, worker) = bytes(&size, &LaneSize { v4_pairs: 2 * PAIRS, ..size.clone() })?;
-    let params = json!({"maps": rounded(maps), "worker": rounded(worker), "pairs": [PAIRS, 2 * PAIRS]});
-    results.add_target("lane/bytes/v4".to_owned(), rounded(maps + worker), "bytes", BYTES_TARGET, params);
-    let (maps, worker) = bytes(&size, &LaneSize { v6_pairs: 2 * PAIRS, ..size.clone() })?;
-    let params = json!({"maps": rounded(maps), "worker": rounded(worker), "pairs": [PAIRS, 2 * PAIRS]});
-    results.add("lane/bytes/v6".to_owned(), rounded(maps + worker), "bytes", params);
+    let (value, params) = bytes(LaneSize { v4_pairs: 2 * PAIRS, ..size.clone() })?;
+    results.add_target("lane/bytes/v4".to_owned(), value, "bytes", BYTES_TARGET, params);
+    let (value, params) = bytes(LaneSize { v6_pairs: 2 * PAIRS, ..size.clone() })?;
+    results.add("lane/bytes/v6".to_owned(), value, "bytes", params);
     Ok(())
 }
 
-fn lanes(maps: &LaneMaps) -> Result<Lanes> {
-    let (v4, v6) = (maps.worker_v4(0), maps.worker_v6(0));
-    Ok(Lanes { v4, v6, settings: LaneSettings::default() })
+fn lanes(maps: &LaneMaps) -> Lanes {
+    Lanes { v4: maps.worker_v4(0), v6: maps.worker_v6(0), settings: LaneSettings::default() }
 }
 
 /// Nanoseconds a promotion, by parts.
@@ -90,7 +89,7 @@ fn promotion<F: Numbered>(size: &LaneSize) -> Result<Vec<f64>> {
     }
     maps.control.publish_next_hops(&Snapshot::default(), scene.snapshot());
     maps.control.publish_epochs(scene.snapshot());
-    let lanes = lanes(&maps)?;
+    let lanes = lanes(&maps);
     let packets = lanes.settings.promote_after.get();
     scene.path.set_lanes(lanes, Duration::ZERO);
     scene.populate(FLOWS);
@@ -126,7 +125,7 @@ fn memory(size: &LaneSize) -> Result<(u64, u64)> {
     (config.v4_flows, config.v6_flows) = (size.v4_pairs as usize, size.v6_pairs as usize);
     let mut path = Path::new(config);
     let held = held_bytes();
-    path.set_lanes(lanes(&maps)?, Duration::ZERO);
+    path.set_lanes(lanes(&maps), Duration::ZERO);
     Ok((in_maps, held_bytes() - held))
 }
 

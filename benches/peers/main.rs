@@ -154,6 +154,11 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
+/// The median of one value of each.
+pub(crate) fn median_of<T>(all: &[T], value: impl Fn(&T) -> f64) -> f64 {
+    median(&mut all.iter().map(value).collect::<Vec<_>>())
+}
+
 /// To a thousandth.
 pub(crate) fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0

@@ -26,7 +26,7 @@ use serde_json::json;
 use crate::{
     bed::{Bed, CLIENT, GATEWAY_CORE, TESTER_CORE},
     cpu::Moment,
-    median,
+    median_of,
     objects::{STREAM_PORT, address},
     programs::{self, Attached},
     results::Results,
@@ -127,7 +127,7 @@ pub(crate) fn measure(
         }
     }
     for (system, rounds) in systems.all.iter().zip(&all).filter(|(_, rounds)| !rounds.is_empty()) {
-        let middle = |value: fn(&Round) -> f64| median(&mut rounds.iter().map(value).collect::<Vec<_>>());
+        let middle = |value: fn(&Round) -> f64| median_of(rounds, value);
         let rates: Vec<f64> = rounds.iter().map(|round| round.per_second.round()).collect();
         let (gateway, ends) = (middle(|round| round.cores[1]), middle(|round| round.cores[2]));
         let params = json!({

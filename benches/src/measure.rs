@@ -86,6 +86,19 @@ pub fn misses<F: Numbered>(scene: &mut Scene<F>, time: Duration) -> Timing {
     timing
 }
 
+/// Rounds of packets that are made ready by `ready`, for profilers: what they took, in words.
+pub fn fixed<F: Numbered>(scene: &mut Scene<F>, rounds: usize, ready: impl Fn(&mut Scene<F>)) -> String {
+    let mut taken: Vec<f64> = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        ready(scene);
+        taken.push(timed(|| scene.process()).0.as_nanos() as f64 / RING as f64);
+    }
+    scene.check();
+    taken.sort_by(f64::total_cmp);
+    let at = |share: usize| taken[(taken.len() - 1) * share / 100];
+    format!("{:.1} best, {:.1} at 10 %, {:.1} median", at(0), at(10), at(50))
+}
+
 /// Ends all flows but some busy ones, which have packets meanwhile: a batch before each turn of the expiry hand. What the
 /// turns took, in their order. `examine` and `most` are as [`Path::expire`](penstock_dataplane::path::Path::expire) takes them.
 pub fn expiry_turns<F: Numbered>(
