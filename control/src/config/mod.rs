@@ -12,8 +12,8 @@ mod validate;
 
 pub use settings::{
     Announce, Config, FastLane, FastLaneMode, Interface, Kubernetes, LogFormat, Logging, Manifests,
-    NodePortAddresses, Queues, Reject, Replay, ReplayNextHop, Ring, Roles, Snat, Source, Sync, TableSizes,
-    Umem, Workers, XdpMode, ZeroCopy,
+    NodePortAddresses, Ours, Queues, Reject, Replay, ReplayNextHop, Ring, Roles, Snat, Source, Sync,
+    TableSizes, Umem, Workers, XdpMode, ZeroCopy,
 };
 
 use crate::fault::{Fault, Faults};

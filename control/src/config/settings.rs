@@ -101,16 +101,23 @@ pub struct Kubernetes {
     pub namespace: String,
     /// The namespace that pools and advertisements are read from.
     pub pool_namespace: String,
-    /// LoadBalancer Services of this class get their addresses from here.
-    pub load_balancer_class: String,
-    /// So do those without a class.
+    /// The LoadBalancer Services that get their addresses from here, and are announced.
+    pub ours: Ours,
+}
+
+/// Which LoadBalancer Services are ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ours {
+    /// Those of this class.
+    pub class: String,
+    /// Those without a class, too.
     pub classless: bool,
 }
 
-impl Kubernetes {
-    /// Whether a LoadBalancer Service of this class, or of none, gets its addresses from us.
-    pub fn is_ours(&self, class: Option<&str>) -> bool {
-        class.map_or(self.classless, |class| class == self.load_balancer_class)
+impl Ours {
+    /// Whether those of this class, or of none, are.
+    pub fn takes(&self, class: Option<&str>) -> bool {
+        class.map_or(self.classless, |class| class == self.class)
     }
 }
 

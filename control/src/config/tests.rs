@@ -295,7 +295,10 @@ fn objects_come_from_a_cluster_or_from_a_folder() {
         (cluster.namespace.as_str(), cluster.pool_namespace.as_str()),
         ("penstock-system", "metallb-system")
     );
-    assert_eq!((cluster.load_balancer_class.as_str(), cluster.classless), ("penstock.dev/gateway", true));
+    assert_eq!((cluster.ours.class.as_str(), cluster.ours.classless), ("penstock.dev/gateway", true));
+    let takes = [Some("penstock.dev/gateway"), Some("example.com/other"), None]
+        .map(|class| cluster.ours.takes(class));
+    assert_eq!(takes, [true, false, true]);
     assert!(config.announce.enabled, "in a cluster, unless it is said otherwise");
     assert_eq!(config.announce.gratuitous_interval, Some(Duration::from_secs(60)));
     refused(

@@ -13,8 +13,8 @@
 
 use super::{Beat, Gateways, Handing, LEASE_PREFIX, Planned, Presence, Relays, Steady, announced_by};
 use crate::{
-    config,
-    l2::{Announcer, AnnouncerError, Before, Interfaces, L2Event, Ours, Planner, Wanted},
+    config::{Announce, Ours},
+    l2::{Announcer, AnnouncerError, Before, Interfaces, L2Event, Planner, Wanted},
     objects::{ObjectKey, Objects},
     reports::Notice,
     watch::SeenLeases,
@@ -45,7 +45,7 @@ pub struct Identity {
     /// The interfaces that clients are behind.
     pub interfaces: Vec<String>,
     /// How addresses are announced.
-    pub terms: config::Announce,
+    pub terms: Announce,
 }
 
 /// What is followed.

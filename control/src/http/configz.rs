@@ -71,8 +71,8 @@ pub fn configz(config: &Config) -> Value {
             value["kubernetes"] = json!({
                 "namespace": cluster.namespace,
                 "poolNamespace": cluster.pool_namespace,
-                "loadBalancerClass": cluster.load_balancer_class,
-                "classless": cluster.classless,
+                "loadBalancerClass": cluster.ours.class,
+                "classless": cluster.ours.classless,
             });
             if let Some(path) = &cluster.kubeconfig {
                 value["kubernetes"]["kubeconfig"] = json!(path);

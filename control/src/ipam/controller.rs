@@ -24,7 +24,7 @@ use super::{
     waiting::Waiting,
 };
 use crate::{
-    config::Kubernetes,
+    config::Ours,
     objects::{ObjectKey, ObjectKind, Objects, Subject, changed_keys},
     reports::{About, Book, Change, Notice, Planner, Write},
     watch::Condition,
@@ -39,7 +39,7 @@ use std::{
 /// See the module.
 #[derive(Debug)]
 pub struct Controller {
-    cluster: Kubernetes,
+    ours: Ours,
     allocator: Allocator,
     /// Pools were good once.
     is_ready: bool,
@@ -64,9 +64,9 @@ struct Record {
 
 impl Controller {
     /// Knows nothing yet.
-    pub fn new(cluster: Kubernetes) -> Self {
+    pub fn new(ours: Ours) -> Self {
         Self {
-            cluster,
+            ours,
             allocator: Allocator::default(),
             is_ready: false,
             fault: None,
@@ -145,7 +145,7 @@ impl Controller {
             if self.records.get(&key).is_some_and(|record| record.uid != service.metadata.uid) {
                 ours.extend(self.forget(&key));
             }
-            match ours::standing(&self.cluster, &service) {
+            match ours::standing(&self.ours, &service) {
                 Standing::Ours => drop(ours.insert(key)),
                 Standing::Theirs => ours.extend(self.leave(&key, &service)),
                 Standing::Nobody => ours.extend(self.clear(&key, &service)),
@@ -247,8 +247,8 @@ impl Controller {
     fn clear(&mut self, key: &ObjectKey, service: &Service) -> Vec<ObjectKey> {
         let said = ours::said(service);
         let traces = said.iter().any(|change| match change {
-            Change::Addresses(texts) => self.cluster.classless && !texts.is_empty(),
-            Change::Annotation(_, value) => self.cluster.classless && value.is_some(),
+            Change::Addresses(texts) => self.ours.classless && !texts.is_empty(),
+            Change::Annotation(_, value) => self.ours.classless && value.is_some(),
             Change::Condition(_) => true,
             Change::Usage(_) | Change::Event(_) => false,
         });

@@ -1,7 +1,7 @@
 //! Which Services get their addresses here (S-181), and what such a Service says now.
 
 use crate::{
-    config::Kubernetes,
+    config::Ours,
     objects::{ObjectKey, Subject},
     reports::{About, Change, read_condition},
 };
@@ -27,10 +27,10 @@ pub(super) enum Standing {
 }
 
 /// Who gives this Service its addresses.
-pub(super) fn standing(cluster: &Kubernetes, service: &Service) -> Standing {
+pub(super) fn standing(ours: &Ours, service: &Service) -> Standing {
     match service.spec.as_ref().filter(|spec| spec.type_.as_deref() == Some("LoadBalancer")) {
         None => Standing::Nobody,
-        Some(spec) if cluster.is_ours(spec.load_balancer_class.as_deref()) => Standing::Ours,
+        Some(spec) if ours.takes(spec.load_balancer_class.as_deref()) => Standing::Ours,
         Some(_) => Standing::Theirs,
     }
 }

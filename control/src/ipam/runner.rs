@@ -2,7 +2,7 @@
 
 use super::Controller;
 use crate::{
-    config::Kubernetes,
+    config::Ours,
     objects::Objects,
     reports::{self, Desk},
 };
@@ -11,12 +11,12 @@ use tokio::sync::watch;
 /// Follows the objects for ever, or until their source is gone. Nothing is written but while `held` says that the lock is
 /// ours; all that is known is forgotten with it, and read from the Services' status again with the next.
 pub async fn run<D: Desk>(
-    cluster: Kubernetes,
+    ours: Ours,
     objects: watch::Receiver<Objects>,
     held: watch::Receiver<bool>,
     desk: D,
 ) {
-    reports::follow(|| Controller::new(cluster.clone()), objects, held, desk).await;
+    reports::follow(|| Controller::new(ours.clone()), objects, held, desk).await;
 }
 
 #[cfg(test)]

@@ -1,20 +1,14 @@
 //! MetalLB's rules, one by one.
 
 use super::*;
-use crate::{metallb::PoolSpec, objects::ObjectKey};
+use crate::{config::Ours, metallb::PoolSpec, objects::ObjectKey};
 use k8s_openapi::api::core::v1 as api;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// The configuration of a cluster whose class is the default one.
-pub(super) fn cluster(classless: bool) -> crate::config::Kubernetes {
-    crate::config::Kubernetes {
-        kubeconfig: None,
-        namespace: "penstock-system".to_owned(),
-        pool_namespace: "pools".to_owned(),
-        load_balancer_class: "penstock.dev/gateway".to_owned(),
-        classless,
-    }
+/// Services of the default class.
+pub(super) fn ours(classless: bool) -> Ours {
+    Ours { class: "penstock.dev/gateway".to_owned(), classless }
 }
 
 /// A controller, and what it has settled.

@@ -38,4 +38,3 @@ pub use election::{Candidate, Elected, elect};
 pub use event::{Before, L2Event, Wanted};
 pub use nodes::Excluded;
 pub use plan::{Changed, Plan, Planner};
-pub use services::Ours;

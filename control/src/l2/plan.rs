@@ -17,9 +17,10 @@ use super::{
     decision::{Decision, Reason},
     endpoints::Endpoints,
     ground::Ground,
-    services::{Ours, Services},
+    services::Services,
 };
 use crate::{
+    config::Ours,
     fault::Problem,
     objects::{ObjectKey, Objects},
 };

@@ -1,10 +1,11 @@
 //! What announcing must know of each Service: whether it is ours, its addresses, and who may answer for it.
 
 use crate::{
+    config::Ours,
     objects::{Kind, ObjectKey, changed_keys},
     selector::Labels,
 };
-use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+use k8s_openapi::api::core::v1::Service;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -12,26 +13,6 @@ use std::{
 
 /// The annotation of Services that may share addresses, by its old and its new name.
 const MAY_SHARE: [&str; 2] = ["metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip"];
-
-/// Which LoadBalancer Services are ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ours {
-    /// Those of this class.
-    pub class: String,
-    /// Those without a class, too.
-    pub classless: bool,
-}
-
-impl Ours {
-    /// Whether this is one of them.
-    pub fn takes(&self, spec: &ServiceSpec) -> bool {
-        let is_ours = match spec.load_balancer_class.as_deref() {
-            None | Some("") => self.classless,
-            Some(class) => class == self.class,
-        };
-        spec.type_.as_deref() == Some("LoadBalancer") && is_ours
-    }
-}
 
 /// A Service of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +28,10 @@ pub(super) struct Facts {
 
 impl Facts {
     fn read(service: &Service, ours: &Ours) -> Option<Self> {
-        let spec = service.spec.as_ref().filter(|spec| ours.takes(spec))?;
+        let spec = service.spec.as_ref().filter(|spec| spec.type_.as_deref() == Some("LoadBalancer"))?;
+        if !ours.takes(spec.load_balancer_class.as_deref()) {
+            return None;
+        }
         let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
         let ingress = status.and_then(|status| status.ingress.as_ref()).into_iter().flatten();
         let addresses = ingress.filter_map(|ingress| ingress.ip.as_deref()?.parse().ok());

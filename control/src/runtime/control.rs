@@ -202,7 +202,7 @@ impl Control {
     fn remember(&self) {
         let known = Known {
             node_name: self.config.node_name.clone(),
-            cluster: self.config.cluster().cloned(),
+            ours: self.config.cluster().map(|cluster| cluster.ours.clone()),
             objects: self.objects.clone(),
             problems: self.all_problems().map(Arc::clone),
             plan: Arc::clone(&self.planned.plan),

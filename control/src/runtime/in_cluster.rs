@@ -14,7 +14,6 @@ use crate::{
     fault::Problem,
     gateways::{Announcing, Feeds, Heartbeat, Identity, Neighbours, Notes, Outlets, Planned, Presence},
     ipam,
-    l2::Ours,
     objects::{ObjectKey, Objects, Subject},
     reports::{self, About, Change, ClusterLock, Desk, Faults, Found, Notice, Terms},
     watch::{Cluster, Writer},
@@ -85,7 +84,7 @@ impl InCluster {
         let lock = ClusterLock::new(cluster.leases(), &config.node_name);
         let stop = async move { drop(unlocked.wait_for(|locked| !locked).await) };
         tasks.spawn(reports::hold(lock, LOCK_TERMS, held, stop));
-        tasks.spawn(ipam::run(kubernetes.clone(), cluster.objects(), holds.clone(), writer.clone()));
+        tasks.spawn(ipam::run(kubernetes.ours.clone(), cluster.objects(), holds.clone(), writer.clone()));
         tasks.spawn(reports::follow(Faults::of_cluster, faults, holds.clone(), writer.clone()));
         let (always, mine) = watch::channel(true);
         let node = config.node_name.clone();
@@ -100,7 +99,7 @@ impl InCluster {
             let clients = config.interfaces.iter().filter(|interface| interface.roles.client);
             let identity = Identity {
                 node: config.node_name.clone(),
-                ours: Ours { class: kubernetes.load_balancer_class.clone(), classless: kubernetes.classless },
+                ours: kubernetes.ours.clone(),
                 interfaces: clients.map(|interface| interface.name.clone()).collect(),
                 terms: config.announce.clone(),
             };

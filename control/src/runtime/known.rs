@@ -1,6 +1,6 @@
 //! What the appliance last took in, for whoever asks after it (`penstock why`).
 
-use crate::{config, fault::Problem, l2::Plan, objects::Objects};
+use crate::{config::Ours, fault::Problem, l2::Plan, objects::Objects};
 use std::sync::Arc;
 
 /// Objects, and what is wrong with them and with the tables that were made of them.
@@ -8,8 +8,8 @@ use std::sync::Arc;
 pub struct Known {
     /// The node's name.
     pub node_name: String,
-    /// The classes of LoadBalancer Services that are ours; `None`: nobody's addresses are assigned here.
-    pub cluster: Option<config::Kubernetes>,
+    /// The LoadBalancer Services that are ours; `None`: nobody's addresses are assigned here.
+    pub ours: Option<Ours>,
     /// The objects.
     pub objects: Objects,
     /// What is wrong, by who found it: the source and the model, the compiler, this node, who plans announcements.
@@ -21,6 +21,6 @@ pub struct Known {
 impl Known {
     /// Whether a LoadBalancer Service of this class gets its addresses from us.
     pub fn is_ours(&self, class: Option<&str>) -> bool {
-        self.cluster.as_ref().is_some_and(|cluster| cluster.is_ours(class))
+        self.ours.as_ref().is_some_and(|ours| ours.takes(class))
     }
 }

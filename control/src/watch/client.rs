@@ -84,6 +84,7 @@ async fn from_file(path: &Path) -> Result<Config, ClusterError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Ours;
 
     fn told(kubeconfig: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
@@ -97,8 +98,7 @@ mod tests {
             kubeconfig,
             namespace: "penstock".to_owned(),
             pool_namespace: "metallb-system".to_owned(),
-            load_balancer_class: "penstock.dev/gateway".to_owned(),
-            classless: false,
+            ours: Ours { class: "penstock.dev/gateway".to_owned(), classless: false },
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(client(&config)).map(drop).unwrap_err().to_string()

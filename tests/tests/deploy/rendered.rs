@@ -91,7 +91,7 @@ fn values_of_the_chart_reach_the_configuration_and_the_pod() {
     assert_eq!((config.interfaces[0].name.as_str(), config.snat.ports), ("eth7", 50000..=51000));
     assert_eq!(config.workers.count, 2, "`config` wins");
     let Source::Kubernetes(kubernetes) = config.source else { panic!("{data}") };
-    assert!(kubernetes.classless);
+    assert!(kubernetes.ours.classless);
     let pod = &object(&objects, "DaemonSet", "penstock")["spec"]["template"]["spec"];
     assert_eq!(
         (&pod["securityContext"]["runAsUser"], &pod["securityContext"]["runAsNonRoot"]),

@@ -2,7 +2,7 @@
 
 use super::gateway::{Gateway, Lab, OURS, PATIENCE, pool, service};
 use penstock::{
-    config::Kubernetes,
+    config::Ours,
     fault::{Fault, Problem, Severity},
     ipam,
     objects::{ObjectKey, Subject},
@@ -32,19 +32,13 @@ impl Giver {
     fn start(lab: &Lab, name: &str) -> Giver {
         let _guard = lab.runtime.enter();
         let gateway = lab.gateway(lab.admin.clone());
-        let config = Kubernetes {
-            kubeconfig: None,
-            namespace: OURS.to_owned(),
-            pool_namespace: OURS.to_owned(),
-            load_balancer_class: "penstock.dev/gateway".to_owned(),
-            classless: false,
-        };
+        let ours = Ours { class: "penstock.dev/gateway".to_owned(), classless: false };
         let (lock, writer) = (ClusterLock::new(gateway.leases(), name), gateway.writer());
         let (held, holds) = watch::channel(false);
         let (found, faults) = watch::channel(Found::default());
         let mut tasks = JoinSet::new();
         tasks.spawn(reports::hold(lock, TERMS, held, std::future::pending()));
-        tasks.spawn(ipam::run(config, gateway.receiver(), holds.clone(), writer.clone()));
+        tasks.spawn(ipam::run(ours, gateway.receiver(), holds.clone(), writer.clone()));
         tasks.spawn(reports::follow(Faults::of_cluster, faults, holds.clone(), writer));
         Giver { tasks, held: holds, found, gateway }
     }

@@ -1,7 +1,7 @@
 //! A gateway's connection to a cluster, in a namespace of its own.
 
 use penstock::{
-    config::Kubernetes,
+    config::{Kubernetes, Ours},
     netns::{Namespace, Owner},
     objects::{ObjectKey, Objects},
     watch,
@@ -54,8 +54,7 @@ impl Lab {
             kubeconfig: Some(kubeconfig),
             namespace: OURS.to_owned(),
             pool_namespace: OURS.to_owned(),
-            load_balancer_class: "penstock.dev/gateway".to_owned(),
-            classless: false,
+            ours: Ours { class: "penstock.dev/gateway".to_owned(), classless: false },
         };
         let runtime = Arc::clone(&self.runtime);
         let connect = async move { watch::Cluster::connect(&config, "gateway-1").await };

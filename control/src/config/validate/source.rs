@@ -3,7 +3,7 @@
 use super::{
     super::{
         raw, scalar,
-        settings::{Announce, Kubernetes, Manifests, Source},
+        settings::{Announce, Kubernetes, Manifests, Ours, Source},
     },
     check::{absolute_path, parsed},
 };
@@ -53,9 +53,11 @@ fn kubernetes(raw: raw::Kubernetes, faults: &mut Faults) -> Kubernetes {
         kubeconfig: raw.kubeconfig.map(|path| absolute_path("kubernetes.kubeconfig", Some(path), "", faults)),
         pool_namespace: pool_namespace.unwrap_or_else(|| namespace.clone()),
         namespace,
-        load_balancer_class: word("kubernetes.loadBalancerClass", raw.load_balancer_class, faults)
-            .unwrap_or_else(|| CLASS.to_owned()),
-        classless: raw.classless.unwrap_or(false),
+        ours: Ours {
+            class: word("kubernetes.loadBalancerClass", raw.load_balancer_class, faults)
+                .unwrap_or_else(|| CLASS.to_owned()),
+            classless: raw.classless.unwrap_or(false),
+        },
     }
 }
 

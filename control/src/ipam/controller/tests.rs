@@ -57,7 +57,7 @@ impl World {
     }
 
     fn restart(&mut self) {
-        self.controller = controller(self.controller.cluster.classless);
+        self.controller = controller(self.controller.ours.classless);
     }
 
     /// The events since the last call, oldest first.
@@ -87,7 +87,7 @@ impl World {
 }
 
 fn controller(classless: bool) -> Controller {
-    Controller::new(super::super::tests::cluster(classless))
+    Controller::new(super::super::tests::ours(classless))
 }
 
 fn plain(table: &Table, name: &str) {

@@ -19,8 +19,8 @@ impl World {
     fn new(pool: &str) -> Self {
         let (table, held) = (Table::new(), watch::Sender::new(false));
         table.pool("p", json!({"addresses": [pool]}));
-        let cluster = crate::ipam::tests::cluster(false);
-        tokio::spawn(run(cluster, table.subscribe(), held.subscribe(), table.clone()));
+        let ours = crate::ipam::tests::ours(false);
+        tokio::spawn(run(ours, table.subscribe(), held.subscribe(), table.clone()));
         Self { table, held }
     }
 

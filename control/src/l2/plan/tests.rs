@@ -374,13 +374,6 @@ fn only_services_of_our_class_are_looked_at() {
         world.update();
         assert_eq!(world.planner.plan().decisions.len(), usize::from(is_ours));
     }
-    let classless = Ours { class: "x".into(), classless: true };
-    let takes = |spec| classless.takes(&serde_json::from_value(spec).unwrap());
-    assert!(
-        takes(json!({"type": "LoadBalancer"}))
-            && takes(json!({"type": "LoadBalancer", "loadBalancerClass": "x"}))
-    );
-    assert!(!takes(json!({"type": "LoadBalancer", "loadBalancerClass": "y"})));
 }
 
 #[test]

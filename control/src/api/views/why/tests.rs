@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     compile::{Compiler, Environment},
-    config::{Config, Kubernetes},
+    config::{Config, Ours},
     l2::{Decision, Plan, Reason},
     manifests,
     model::Model,
@@ -13,9 +13,9 @@ const WEB: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {
 const SLICE: &str = "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1, labels: {kubernetes.io/service-name: web}}\naddressType: IPv4\nendpoints: [{addresses: [10.244.0.5]}, {addresses: [10.244.0.6], conditions: {ready: false}}]\nports: [{name: '', port: 8080}]\n";
 const IP: &str = "status: {loadBalancer: {ingress: [{ip: 192.0.2.1}]}}\n";
 
-fn cluster() -> Option<Kubernetes> {
+fn ours() -> Option<Ours> {
     let config = Config::from_yaml("interfaces: [{name: any}]\nkubernetes: {}\n", "test.yaml", "n1").unwrap();
-    config.cluster().cloned()
+    config.cluster().map(|cluster| cluster.ours.clone())
 }
 
 /// What is told of `default/web` when the source has these objects.
@@ -28,8 +28,7 @@ fn told(yaml: &str, change: impl FnOnce(&mut Known)) -> Result<WhyView, String> 
     let compiled = Compiler::new().compile(&model, &Environment::of(&config, &Arc::new(View::default())));
     problems.extend(compiled.problems);
     let problems = [problems.into(), Arc::default(), Arc::default(), Arc::default()];
-    let mut known =
-        Known { node_name: "n1".to_owned(), cluster: cluster(), objects, problems, ..Known::default() };
+    let mut known = Known { node_name: "n1".to_owned(), ours: ours(), objects, problems, ..Known::default() };
     change(&mut known);
     story(&known, &compiled.snapshot, &ObjectKey::new("default", "web"))
 }
