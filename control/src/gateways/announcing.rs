@@ -216,6 +216,9 @@ impl Announcing {
         }
         self.outlets.planned.send_if_modified(|planned| {
             planned.objects = self.objects.clone();
+            if *planned.live != self.gateways.live {
+                planned.live = Arc::new(self.gateways.live.clone());
+            }
             let problems = self.planner.problems();
             if *planned.problems != problems {
                 planned.problems = problems.into();

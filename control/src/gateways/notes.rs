@@ -11,18 +11,20 @@ use crate::{
     watch::{Condition, ConditionStatus},
 };
 use k8s_openapi::api::core::v1::Service;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The annotation that names the node which announces a Service's addresses.
 pub const ANNOUNCED_BY: &str = "penstock.dev/announced-by";
 /// The condition that says whether a Service's addresses are announced, by whom, and why.
 pub const ANNOUNCED: &str = "penstock.dev/Announced";
 
-/// The objects, and what was planned for them.
+/// The objects and the gateways, and what was planned for them.
 #[derive(Debug, Clone, Default)]
 pub struct Planned {
     /// The objects.
     pub objects: Objects,
+    /// The gateways that are alive, by the names of their nodes.
+    pub live: Arc<BTreeSet<String>>,
     /// Who announces what.
     pub plan: Arc<Plan>,
     /// What is wrong with advertisements.
@@ -135,7 +137,7 @@ mod tests {
         let object = Object { origin: None, value: Arc::new(service) };
         let objects = Objects { services: Kind::unit(key.clone(), object), ..Objects::default() };
         let decisions = decision.into_iter().map(|decision| (key.clone(), Arc::new(decision))).collect();
-        Planned { objects, plan: Arc::new(Plan { decisions, ..Plan::default() }), problems: Arc::default() }
+        Planned { objects, plan: Arc::new(Plan { decisions, ..Plan::default() }), ..Planned::default() }
     }
 
     fn decision(owner: Option<&str>, why: Reason) -> Option<Decision> {

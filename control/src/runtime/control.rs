@@ -205,6 +205,7 @@ impl Control {
             ours: self.config.cluster().map(|cluster| cluster.ours.clone()),
             objects: self.objects.clone(),
             problems: self.all_problems().map(Arc::clone),
+            gateways: Arc::clone(&self.planned.live),
             plan: Arc::clone(&self.planned.plan),
         };
         *self.appliance.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);

@@ -1,7 +1,7 @@
 //! What the appliance last took in, for whoever asks after it (`penstock why`).
 
 use crate::{config::Ours, fault::Problem, l2::Plan, objects::Objects};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Objects, and what is wrong with them and with the tables that were made of them.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +14,8 @@ pub struct Known {
     pub objects: Objects,
     /// What is wrong, by who found it: the source and the model, the compiler, this node, who plans announcements.
     pub problems: [Arc<[Problem]>; 4],
+    /// The gateways that are seen to be alive, this one among them; none where nothing is announced.
+    pub gateways: Arc<BTreeSet<String>>,
     /// Who announces what; empty where nothing is announced.
     pub plan: Arc<Plan>,
 }

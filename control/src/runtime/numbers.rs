@@ -5,36 +5,27 @@
 
 use super::{Appliance, known::Known};
 use crate::{
-    gateways::{LEASE_PREFIX, LEAVING},
     http::ClusterSample,
     ipam::{Allocator, Pools, Usage},
     objects::Objects,
-    watch::{Cluster, Connection, SeenLease, SeenLeases},
+    watch::{Cluster, Connection},
 };
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
 };
-use tokio::sync::watch;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Numbers {
     connection: Connection,
-    leases: watch::Receiver<SeenLeases>,
     appliance: Arc<Appliance>,
     pools: Mutex<(Objects, Vec<(String, Usage)>)>,
 }
 
 impl Numbers {
     pub(super) fn new(cluster: &Cluster, appliance: &Arc<Appliance>) -> Self {
-        Self {
-            connection: cluster.connection(),
-            leases: cluster.leases().seen(),
-            appliance: Arc::clone(appliance),
-            pools: Mutex::default(),
-        }
+        Self { connection: cluster.connection(), appliance: Arc::clone(appliance), pools: Mutex::default() }
     }
 
     /// As they are now.
@@ -44,7 +35,7 @@ impl Numbers {
         ClusterSample {
             connected: self.connection.is_up(),
             last_answer: self.connection.last_answer(),
-            gateways: live(&self.leases.borrow(), &known.node_name),
+            gateways: known.gateways.len() as u64,
             announced: [v4 as u64, (known.plan.mine.len() - v4) as u64],
             pools: self.pools(&known),
         }
@@ -60,16 +51,6 @@ impl Numbers {
         }
         last.1.clone()
     }
-}
-
-/// How many gateways are alive. One is not if its Lease has run out while ours was renewed, as in
-/// [`Gateways`](crate::gateways::Gateways): while the API server is away nobody is seen to die.
-fn live(leases: &SeenLeases, own: &str) -> u64 {
-    let own = leases.iter().find(|(name, _)| name.strip_prefix(LEASE_PREFIX) == Some(own));
-    let now = own.map_or_else(Instant::now, |(_, lease)| lease.changed);
-    let is_live =
-        |lease: &SeenLease| !lease.annotations.contains_key(LEAVING) && lease.changed + lease.duration >= now;
-    leases.iter().filter(|(name, lease)| name.starts_with(LEASE_PREFIX) && is_live(lease)).count() as u64
 }
 
 /// What Services have of each pool. Pools of which one is wrong are not counted: what their last good version gives is
@@ -94,26 +75,6 @@ mod tests {
     use super::*;
     use crate::objects::{Object, ObjectKey};
     use serde_json::json;
-    use std::{collections::BTreeMap, time::Duration};
-
-    #[test]
-    fn who_lets_its_lease_run_out_while_ours_is_renewed_is_not_alive() {
-        let start = Instant::now();
-        let lease = |changed: u64, leaving: bool| SeenLease {
-            holder: "it".to_owned(),
-            duration: Duration::from_secs(4),
-            annotations: BTreeMap::from_iter(leaving.then(|| (LEAVING.to_owned(), "true".to_owned()))),
-            renewed: None,
-            changed: start + Duration::from_secs(changed),
-        };
-        let all = [("me", 10, false), ("you", 6, false), ("dead", 5, false), ("leaving", 10, true)];
-        let mut leases: SeenLeases = all
-            .into_iter()
-            .map(|(node, changed, leaving)| (format!("{LEASE_PREFIX}{node}"), lease(changed, leaving)))
-            .collect();
-        leases.insert("penstock-addresses".to_owned(), lease(10, false));
-        assert_eq!(live(&leases, "me"), 2);
-    }
 
     #[test]
     fn pools_are_used_by_what_services_have() {

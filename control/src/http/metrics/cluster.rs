@@ -16,7 +16,7 @@ pub struct ClusterSample {
     pub connected: bool,
     /// When the API server answered last, in Unix time.
     pub last_answer: Option<Duration>,
-    /// Gateways that are seen to be alive, this one among them.
+    /// Gateways that are seen to be alive, this one among them; none where nothing is announced.
     pub gateways: u64,
     /// Addresses that are this gateway's to announce: IPv4, IPv6.
     pub announced: [u64; 2],
@@ -59,7 +59,7 @@ impl Collector for InCluster {
         }
         page.gauge(
             "live_gateways",
-            "Gateways that are seen to be alive, this one among them",
+            "Gateways that are seen to be alive, this one among them; none where nothing is announced",
             sample.gateways,
         )?;
         page.gauges(
