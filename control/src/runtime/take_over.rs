@@ -1,8 +1,7 @@
 //! In the place of a former process, whose flows in the fast lane have gone on by the classifier that it left attached.
 //!
-//! Its classifier goes on until there are tables, and until workers know those flows: a new flow would take the source port
-//! of one that nobody knows yet. Then ours takes its place, in one step an interface. Until then packets of other flows are
-//! dropped, as they were while nobody was there.
+//! Its classifier goes on until there are tables, and until workers know those flows. Then ours takes its place, in one step
+//! an interface. Until then packets of other flows are dropped, as they were while nobody was there.
 
 use super::{Appliance, RunningWorker, RuntimeError, packets};
 use crate::{config::Config, routes::View};
@@ -17,6 +16,12 @@ use std::{
 const ADOPTION: Duration = Duration::from_secs(2);
 
 /// Waits until the workers use this generation, and know the flows that the former process had promoted.
+///
+/// Workers give nobody the source port of a flow that they do not know yet ([`Lane::has_stray`]), but that is not enough: with
+/// our classifier our epochs come into force, by which UDP's next packets are the workers'. A question would be a new flow's,
+/// and an answer of a flow that nobody knows is dropped.
+///
+/// [`Lane::has_stray`]: penstock_dataplane::lane::Lane::has_stray
 pub(super) async fn adopted(appliance: &Appliance, generation: u64) {
     let end = Instant::now() + ADOPTION;
     let has_strays = |worker: &RunningWorker| {

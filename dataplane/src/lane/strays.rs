@@ -85,7 +85,8 @@ impl<F: Family> Lane<F> {
         promoted.strays.as_ref().is_some_and(|strays| strays.are_due(promoted.clock.now()))
     }
 
-    /// Whether packets with this tuple are of a pair of a former process.
+    /// Whether packets with this tuple are of a pair of a former process: a new flow with it would get that one's answers.
+    /// Control waits for strays to be adopted before new flows come, but not as long as some of them may have to wait.
     #[inline]
     pub fn has_stray(&self, tuple: &Tuple<F>) -> bool {
         let strays = self.0.as_ref().and_then(|promoted| promoted.strays.as_ref());

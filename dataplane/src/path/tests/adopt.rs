@@ -3,8 +3,8 @@
 use super::super::world::*;
 use crate::{
     lane::FlowLane,
-    path::{LaneAnswer, explain},
-    state::{Flow, FlowState, TcpState},
+    path::{DropReason, LaneAnswer, PathConfig, Steering, Verdict, explain},
+    state::{Flow, FlowState, SnatPorts, TcpState},
     table::{NextHop, NextHopId},
     wire::EtherAddr,
 };
@@ -203,6 +203,42 @@ fn who_comes_first_is_known_first<F: Net>() {
     world.resume(&who).reply(ACK).slow();
 }
 
+/// That control waits for them is not enough: it does not wait for all.
+fn the_source_port_of_a_flow_that_is_not_known_yet_is_nobody_elses<F: Net>() {
+    let only = |config: &mut PathConfig| {
+        config.steering = Steering::new(SnatPorts::new(61000..=61000, 0, 1), 0, 1);
+    };
+    let mut world = World::<F>::with_lane_and(1, (64, 128), 3, only);
+    world.set_backends(&[0]);
+    world.tell_lane();
+    let who = promoted(&mut world, 1).remove(0);
+    world.restart();
+    let way = *F::tables(&world.snapshot).next_hop(NextHopId(0));
+    world.tables(|tables| tables.next_hops.set([(0, NextHop::UNRESOLVED)], &NextHop::UNRESOLVED));
+    turn(&mut world);
+    world.tables(|tables| tables.next_hops.set([(0, way)], &NextHop::UNRESOLVED));
+    assert!(flow(&world, &who).is_none());
+    world.client(9).syn().expect_drop(DropReason::SnatExhausted);
+    both_ways(world.resume(&who)).fast();
+}
+
+/// That nobody else gets their ports is not enough: so control waits until they are adopted, with the epochs as they are.
+fn udp_answers_of_a_flow_that_is_not_known_yet_need_the_epochs_of_its_process<F: Net>() {
+    let answer = |are_in_force: bool| {
+        let mut world = World::<F>::with_lane(1, 64, 128, 3);
+        let who = promoted(&mut world, 2).remove(1);
+        world.restart();
+        world.tables(|tables| tables.udp_epoch = 77);
+        if !are_in_force {
+            world.tell_lane();
+        }
+        let outcome = world.resume(&who).reply(NO_FLAGS).outcome().clone();
+        (outcome.slot.is_some(), outcome.verdict)
+    };
+    assert_eq!(answer(true), (true, Verdict::Forward(CLIENT_PORT)));
+    assert_eq!(answer(false), (false, Verdict::Drop(DropReason::NoService)));
+}
+
 fn explained<F: Net>() {
     let mut world = World::<F>::with_lane(1, 64, 128, 3);
     let ask = |world: &World<F>, who: &Speakers<F>| -> LaneAnswer {
@@ -224,5 +260,7 @@ both_families!(
     what_is_not_published_yet_is_waited_for,
     what_is_gone_ends,
     who_comes_first_is_known_first,
+    the_source_port_of_a_flow_that_is_not_known_yet_is_nobody_elses,
+    udp_answers_of_a_flow_that_is_not_known_yet_need_the_epochs_of_its_process,
     explained,
 );
