@@ -4,8 +4,8 @@
 //! sockets copy. A worker's sockets are all of one kind ([`af_xdp`](penstock_dataplane::io::af_xdp)): one interface that
 //! cannot do without copying makes all of them copy.
 //!
-//! Room for the lane is taken before sockets are bound, since they are bound to what is loaded. So what they will be is told
-//! beforehand, of what drivers say they can, and looked at again when they are.
+//! What is loaded comes before sockets, as some drivers give zero-copy only where there is an XDP program. So what sockets
+//! will be is told beforehand, by what drivers say they can ([`expect`]); but what they are then counts ([`decide`]).
 
 use super::Features;
 use crate::{
@@ -72,15 +72,18 @@ impl Expected<'_> {
     }
 }
 
-/// See the module.
-pub(crate) fn decide<'a>(mode: FastLaneMode, interfaces: impl IntoIterator<Item = Expected<'a>>) -> Decision {
-    match mode {
-        FastLaneMode::On => Decision::Wanted,
-        FastLaneMode::Off => Decision::Unwanted,
-        FastLaneMode::Auto if interfaces.into_iter().all(|interface| interface.zero_copy()) => {
-            Decision::ZeroCopy
-        }
-        FastLaneMode::Auto => Decision::Copying,
+/// What will be decided, as far as interfaces tell.
+pub(crate) fn expect<'a>(mode: FastLaneMode, interfaces: impl IntoIterator<Item = Expected<'a>>) -> Decision {
+    decide(mode, interfaces.into_iter().all(|interface| interface.zero_copy()))
+}
+
+/// Whether there is to be a lane, if all sockets do without copying, or not all.
+pub(crate) fn decide(mode: FastLaneMode, zero_copy: bool) -> Decision {
+    match (mode, zero_copy) {
+        (FastLaneMode::On, _) => Decision::Wanted,
+        (FastLaneMode::Off, _) => Decision::Unwanted,
+        (FastLaneMode::Auto, true) => Decision::ZeroCopy,
+        (FastLaneMode::Auto, false) => Decision::Copying,
     }
 }
 
@@ -98,7 +101,7 @@ mod tests {
             features: features.map(Features),
             driver: Some(driver),
         });
-        decide(config.fast_lane.mode, expected)
+        expect(config.fast_lane.mode, expected)
     }
 
     #[test]
@@ -113,8 +116,10 @@ mod tests {
 
     #[test]
     fn what_is_wanted_is_done() {
-        assert_eq!(decide(FastLaneMode::On, []), Decision::Wanted);
-        assert_eq!(decide(FastLaneMode::Off, []), Decision::Unwanted);
+        for zero_copy in [false, true] {
+            assert_eq!(decide(FastLaneMode::On, zero_copy), Decision::Wanted);
+            assert_eq!(decide(FastLaneMode::Off, zero_copy), Decision::Unwanted);
+        }
         assert!(Decision::Wanted.is_on() && Decision::Copying.is_on());
         assert!(!Decision::Unwanted.is_on() && !Decision::ZeroCopy.is_on());
     }

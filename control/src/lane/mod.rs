@@ -15,7 +15,7 @@ mod decide;
 mod fall_back;
 
 pub use decide::Decision;
-pub(crate) use decide::{Expected, decide};
+pub(crate) use decide::{Expected, decide, expect};
 pub(crate) use fall_back::{Event, FallBack, Redirected};
 pub use features::Features;
 pub(crate) use features::Netdev;

@@ -25,13 +25,7 @@ use crate::{
     routes::{Routes, View, hints},
     rss::RssWatch,
 };
-use penstock_dataplane::{
-    io::PortId,
-    path::Steering,
-    state::SnatPorts,
-    table::{Snapshot, publish::Publisher},
-    wire::EtherAddr,
-};
+use penstock_dataplane::{io::PortId, path::Steering, state::SnatPorts, wire::EtherAddr};
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -76,11 +70,10 @@ impl Control {
     pub(super) fn start(config: Config, routes: &Routes) -> Result<Self, RuntimeError> {
         let view = routes.view();
         warn_of_hints(&config, &view);
-        let (publisher, readers) = Publisher::new(Snapshot::default(), config.workers.count);
         let common = Common::new(&config);
         let repair = Repair::new(&view);
-        let packets::Started { classifier, workers, lane } =
-            packets::start(&config, &view.interfaces, &common, readers)?;
+        let packets::Started { publisher, classifier, workers, lane } =
+            packets::start(&config, &view.interfaces, &common)?;
         // After the sockets are bound: attaching programs may set drivers up anew.
         let rss = RssWatch::start(packets::rss_questions(&config, &view.interfaces));
         let appliance = Appliance {

@@ -57,7 +57,7 @@ struct Running {
 struct Renewed {
     worker: usize,
     wanted: Vec<packets::Socket>,
-    opened: packets::Opened,
+    bound: packets::Bound,
     refused: Vec<OpenError>,
 }
 
@@ -171,7 +171,7 @@ impl Repair {
 fn take_in(renewed: Renewed, appliance: &Appliance, view: &View) -> bool {
     let mut sound = true;
     let mut classifier = appliance.classifier.lock().unwrap_or_else(PoisonError::into_inner);
-    for (port, queue, socket) in &renewed.opened.sockets {
+    for (port, queue, socket) in &renewed.bound.sockets {
         if let Err(error) = classifier.bind_socket(*port, *queue, std::os::fd::AsFd::as_fd(socket)) {
             tracing::error!(interface = appliance.interface_name(*port), queue, %error, "no socket for the classifier");
             sound = false;
@@ -188,7 +188,7 @@ fn take_in(renewed: Renewed, appliance: &Appliance, view: &View) -> bool {
             renewed
                 .wanted
                 .iter()
-                .map(|socket| packets::describe(socket, renewed.opened.mode, &classifier, &view.interfaces)),
+                .map(|socket| packets::describe(socket, renewed.bound.mode, &classifier, &view.interfaces)),
         );
         ports.sort_by_key(|port| (port.port, port.queue));
     }
@@ -227,9 +227,9 @@ fn renew(
             }
         }
     };
-    let opened = packets::Opened::of(&io);
+    let bound = packets::Bound::of(&io);
     // Nobody waits for it any more: the sockets are not known to the classifier, and tried again.
-    let _ = answer.send(Renewed { worker, wanted, opened, refused });
+    let _ = answer.send(Renewed { worker, wanted, bound, refused });
     Some(io)
 }
 

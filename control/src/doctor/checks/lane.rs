@@ -3,7 +3,7 @@
 use super::super::{Check, Link, Machine, drivers};
 use crate::{
     config::{self, Config, XdpMode},
-    lane::{Expected, Facts, Obstacle, Way, decide, judge},
+    lane::{Expected, Facts, Obstacle, Way, expect, judge},
 };
 
 const SUBJECT: &str = "fast lane";
@@ -18,7 +18,7 @@ pub(super) fn check(config: &Config, machine: &Machine) -> Vec<Check> {
         features: link.features,
         driver: link.driver.as_deref(),
     });
-    let decision = decide(config.fast_lane.mode, expected);
+    let decision = expect(config.fast_lane.mode, expected);
     if !decision.is_on() {
         return vec![Check::pass(SUBJECT, format!("none: {decision}"))];
     }

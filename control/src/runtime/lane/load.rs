@@ -1,12 +1,12 @@
 //! Loading the classifier, with the lane or without.
 //!
-//! In: the configuration, and what interfaces and kernel can do. Out: a classifier that is attached nowhere yet, and, if there
-//! is a lane, what workers and control need of it. A lane that a former process has pinned goes on, if it is as this one would be.
+//! In: the configuration, and whether there is to be a lane. Out: a classifier that is attached nowhere yet, and, if there is a
+//! lane, what workers and control need of it. A lane that a former process has pinned goes on, if it is as this one would be.
 
 use crate::{
     config::{Config, FastLaneMode},
     doctor,
-    lane::{Decision, Expected, Netdev, decide},
+    lane::{self, Decision, Expected, Netdev},
     routes::Interface,
 };
 use penstock_dataplane::{
@@ -46,9 +46,8 @@ impl Loaded {
 /// Loads the classifier, with the lane if there is to be one.
 pub(in crate::runtime) fn load(
     config: &Config,
-    interfaces: &[Interface],
+    decision: Decision,
 ) -> Result<(Classifier, Loaded), ClassifierError> {
-    let decision = expect(config, interfaces);
     if !(config.persist && decision.is_on()) {
         take_off(&config.pin_path);
     }
@@ -66,8 +65,8 @@ pub(in crate::runtime) fn load(
     }
 }
 
-/// What is to be of it, before anything is loaded.
-fn expect(config: &Config, interfaces: &[Interface]) -> Decision {
+/// What will be decided about the lane when sockets are bound, as far as interfaces tell.
+pub(in crate::runtime) fn expect(config: &Config, interfaces: &[Interface]) -> Decision {
     let netdev = Netdev::open();
     let drivers: Vec<_> = config.interfaces.iter().map(|interface| doctor::driver(&interface.name)).collect();
     let expected = config.interfaces.iter().enumerate().map(|(port, interface)| {
@@ -75,7 +74,7 @@ fn expect(config: &Config, interfaces: &[Interface]) -> Decision {
         let features = link.and_then(|link| netdev.as_ref()?.features(link.index).ok()?);
         Expected { interface, features, driver: drivers[port].as_deref() }
     });
-    decide(config.fast_lane.mode, expected)
+    lane::expect(config.fast_lane.mode, expected)
 }
 
 /// The room that the lane is to have. A later process goes on with it only if whatever flows and ports mean is the same.

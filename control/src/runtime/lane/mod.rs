@@ -7,7 +7,7 @@
 mod load;
 mod port;
 
-pub(super) use load::{Loaded, load};
+pub(super) use load::{Loaded, expect, load};
 pub use port::LanePort;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     lane::{Decision, Netdev},
 };
 use penstock_dataplane::{
-    io::{PortId, af_xdp::BindMode},
+    io::PortId,
     table::Snapshot,
     xdp::{Classifier, LaneControl},
 };
@@ -43,16 +43,13 @@ struct Inner {
 }
 
 impl FastLane {
-    /// What was loaded, now that sockets are bound.
-    pub(super) fn new(config: &Config, loaded: Loaded, bound: Option<BindMode>) -> Self {
+    /// What was loaded.
+    pub(super) fn new(config: &Config, loaded: Loaded) -> Self {
         let waits = loaded.goes_on();
         let ports = config.interfaces.iter().map(|interface| Port::new(interface, !waits)).collect();
-        let Loaded { mut decision, maps } = loaded;
-        if decision == Decision::Copying && bound == Some(BindMode::ZeroCopy) {
-            decision = Decision::ZeroCopy;
-        }
+        let Loaded { decision, maps } = loaded;
         tracing::info!("fast lane: {}: {decision}", if decision.is_on() { "on" } else { "off" });
-        let control = maps.map(|maps| maps.control).filter(|_| decision.is_on());
+        let control = maps.map(|maps| maps.control);
         Self(Mutex::new(Inner { decision, control, netdev: Netdev::open(), ports, waits }))
     }
 

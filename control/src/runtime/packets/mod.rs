@@ -14,7 +14,10 @@ mod common;
 pub(super) use attach::{attach, attach_preference};
 pub use common::Common;
 pub(super) use queues::{queues, rss_questions};
-pub(super) use sockets::{Opened, Socket, describe, named, socket_config, sockets};
+pub(super) use sockets::{Bound, Socket, describe, named, socket_config, sockets};
 pub(super) use start::{Started, start};
 pub(super) use worker::idle;
 pub use worker::{RunningWorker, path_config};
+
+#[cfg(test)]
+mod tests;

@@ -25,12 +25,12 @@ pub(in crate::runtime) struct Socket {
 
 /// What a worker's thread tells of the sockets that it has opened.
 #[derive(Debug)]
-pub(in crate::runtime) struct Opened {
+pub(in crate::runtime) struct Bound {
     pub(in crate::runtime) sockets: Vec<(PortId, u32, OwnedFd)>,
     pub(in crate::runtime) mode: Option<BindMode>,
 }
 
-impl Opened {
+impl Bound {
     pub(in crate::runtime) fn of(io: &AfXdp) -> Self {
         let owned =
             io.fds().filter_map(|(port, queue, fd)| Some((port, queue, fd.try_clone_to_owned().ok()?)));
