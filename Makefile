@@ -138,7 +138,7 @@ cluster-test: deps cluster-binaries ## Tests against real Kubernetes
 cluster-scale: deps cluster-binaries ## 10,000 Services with 100,000 endpoints through a real API server (minutes)
 	PENSTOCK_CLUSTER=1 $(CARGO) test --release -p penstock-tests --test in_cluster -- --ignored --nocapture scale
 
-differential: deps cluster-binaries ## Penstock against kube-proxy on random Services: N=300 SEED=random
+differential: deps cluster-binaries ## Penstock against kube-proxy on random Services: N=300, SEED=7 to have the same ones again
 	PENSTOCK_CLUSTER=1 PENSTOCK_DIFFERENTIAL_N=$(or $(N),300) PENSTOCK_DIFFERENTIAL_SEED=$(SEED) \
 		$(CARGO) test -p penstock-tests --test differential -- --nocapture random
 
