@@ -65,8 +65,12 @@ pub(in crate::runtime) fn load(
     }
 }
 
-/// What will be decided about the lane when sockets are bound, as far as interfaces tell.
+/// What will be decided about the lane when sockets are bound, as far as interfaces tell; or as it was decided before, where a
+/// former process has left a lane: to take that off for what drivers promise would end its flows.
 pub(in crate::runtime) fn expect(config: &Config, interfaces: &[Interface]) -> Decision {
+    if config.persist && config.pin_path.exists() {
+        return lane::decide(config.fast_lane.mode, false);
+    }
     let netdev = Netdev::open();
     let drivers: Vec<_> = config.interfaces.iter().map(|interface| doctor::driver(&interface.name)).collect();
     let expected = config.interfaces.iter().enumerate().map(|(port, interface)| {
@@ -98,5 +102,26 @@ fn take_off(folder: &Path) {
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => tracing::info!(?removed, "what a former process had left is taken off"),
         Err(error) => tracing::warn!(%error, "what a former process may have left stays"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_former_process_has_left_counts_for_more_than_promises() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |further: &str| {
+            let place = folder.path().display();
+            format!("interfaces: [{{name: psk-none, zeroCopy: on}}]\npinPath: {place}\n{further}")
+        };
+        let expected =
+            |further: &str| expect(&Config::from_yaml(&text(further), "test.yaml", "node").unwrap(), &[]);
+        assert_eq!(expected("persist: true"), Decision::Copying);
+        assert_eq!(expected("persist: true\nfastLane: on"), Decision::Wanted);
+        assert_eq!(expected(""), Decision::ZeroCopy);
+        std::fs::remove_dir(folder.path()).unwrap();
+        assert_eq!(expected("persist: true"), Decision::ZeroCopy);
     }
 }
