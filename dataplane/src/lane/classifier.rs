@@ -86,7 +86,6 @@ impl<F: Family> Classifier<F> {
         }
         let mut out = frame.to_vec();
         let start = ethernet.payload_offset();
-        out.truncate(start + usize::from(header.total_len));
         let leaves = entry.leaves;
         F::translate(&mut out[start..], leaves.source, leaves.destination, entry.deltas.header);
         let l4 = &mut out[start + usize::from(header.header_len)..];

@@ -14,7 +14,7 @@ use std::{
     sync::{
         Arc,
         atomic::{
-            AtomicU32,
+            AtomicU16,
             Ordering::{Acquire, Relaxed, Release},
         },
     },
@@ -28,56 +28,50 @@ pub struct HopId(pub u32);
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Hop {
-    /// The neighbour's MAC, then our own, as a frame has them.
-    addresses: [AtomicU32; 3],
+    /// Our own MAC, the neighbour's, and our own again: the head of a frame that comes from there, and behind its first
+    /// address that of one that goes there.
+    addresses: [AtomicU16; 9],
     /// The port plus one; 0: there is no way.
-    port: AtomicU32,
+    port: AtomicU16,
     /// The largest packet that fits, in bytes of IP.
-    mtu: AtomicU32,
+    mtu: AtomicU16,
     /// How many tags its frames have.
-    tags: AtomicU32,
+    tags: AtomicU16,
     /// The tags, outermost first, as a frame has them: TPID, TCI.
-    vlan: [AtomicU32; 2],
+    vlan: [[AtomicU16; 2]; 2],
 }
 
 impl Hop {
     fn set(&self, way: Option<(&Link, u16)>) {
         let Some((link, mtu)) = way else { return self.port.store(0, Release) };
-        let (destination, source) = (link.destination.0, link.source.0);
-        let addresses = [destination, source].concat();
-        for (word, four) in self.addresses.iter().zip(addresses.chunks_exact(4)) {
-            word.store(u32::from_ne_bytes([four[0], four[1], four[2], four[3]]), Relaxed);
+        let addresses = [link.source.0, link.destination.0, link.source.0].concat();
+        for (word, two) in self.addresses.iter().zip(addresses.chunks_exact(2)) {
+            word.store(u16::from_ne_bytes([two[0], two[1]]), Relaxed);
         }
-        for (place, word) in self.vlan.iter().enumerate() {
-            let [[a, b], [c, d]] = link
-                .vlan
-                .iter()
-                .nth(place)
-                .map_or([[0; 2]; 2], |tag| [tag.tpid.0.to_be_bytes(), tag.tci.to_be_bytes()]);
-            word.store(u32::from_ne_bytes([a, b, c, d]), Relaxed);
+        for (place, [tpid, tci]) in self.vlan.iter().enumerate() {
+            let tag = link.vlan.iter().nth(place).map_or([0; 2], |tag| [tag.tpid.0, tag.tci]);
+            tpid.store(tag[0].to_be(), Relaxed);
+            tci.store(tag[1].to_be(), Relaxed);
         }
-        self.tags.store(link.vlan.len() as u32, Relaxed);
-        self.mtu.store(u32::from(mtu), Relaxed);
-        self.port.store(u32::from(link.port.0) + 1, Release);
+        self.tags.store(link.vlan.len() as u16, Relaxed);
+        self.mtu.store(mtu, Relaxed);
+        self.port.store(u16::from(link.port.0) + 1, Release);
     }
 
     fn get(&self) -> Option<(Link, u16)> {
         let port = self.port.load(Acquire).checked_sub(1)?;
-        let bytes = |word: &AtomicU32| word.load(Relaxed).to_ne_bytes();
-        let addresses: ArrayVec<u8, 12> = self.addresses.iter().flat_map(bytes).collect();
-        let (destination, source) = addresses.split_at(size_of::<EtherAddr>());
+        let bytes = |word: &AtomicU16| word.load(Relaxed).to_ne_bytes();
+        let addresses: ArrayVec<u8, 18> = self.addresses.iter().flat_map(bytes).collect();
+        let mut addresses = addresses.chunks_exact(size_of::<EtherAddr>());
+        let mut address = || addresses.next().and_then(|address| address.try_into().ok()).map(EtherAddr);
+        let (source, destination) = (address()?, address()?);
         let mut vlan = VlanTags::NONE;
-        for [a, b, c, d] in self.vlan.iter().map(bytes).take(self.tags.load(Relaxed) as usize) {
-            let [tpid, tci] = [[a, b], [c, d]].map(u16::from_be_bytes);
+        for tag in self.vlan.iter().take(self.tags.load(Relaxed).into()) {
+            let [tpid, tci] = [&tag[0], &tag[1]].map(|word| u16::from_be(word.load(Relaxed)));
             vlan.push(VlanTag { tpid: EtherType(tpid), tci });
         }
-        let link = Link {
-            port: PortId(u8::try_from(port).ok()?),
-            source: EtherAddr(source.try_into().ok()?),
-            destination: EtherAddr(destination.try_into().ok()?),
-            vlan,
-        };
-        Some((link, self.mtu.load(Relaxed) as u16))
+        let link = Link { port: PortId(u8::try_from(port).ok()?), source, destination, vlan };
+        Some((link, self.mtu.load(Relaxed)))
     }
 }
 

@@ -17,18 +17,21 @@ pub(super) fn send(frame: &mut Frame, layout: &Layout, link: &Link) -> Verdict {
     Verdict::Forward(link.port)
 }
 
-/// Gives a frame other tags. Its start cannot move, so the packet does.
+/// Gives a frame other tags. Where there are more or fewer of them the packet moves, since a frame's start cannot, and what
+/// is behind it is lost.
 #[cold]
 fn retag(frame: &mut Frame, layout: &Layout, vlan: VlanTags) -> Result<(), crate::io::FrameTooSmall> {
     let (l3, end) = (usize::from(layout.l3), usize::from(layout.end));
     let ether_type = Ethernet::parse(frame).map_or(EtherType::default(), |ethernet| ethernet.ether_type());
-    let header_len = Ethernet::LEN + vlan.len() * EtherType::TAG_LEN;
-    let len = header_len + (end - l3);
-    if len > frame.len() {
+    if vlan.len() != layout.vlan.len() {
+        let header_len = Ethernet::LEN + vlan.len() * EtherType::TAG_LEN;
+        let len = header_len + (end - l3);
+        if len > frame.len() {
+            frame.resize(len)?;
+        }
+        frame.copy_within(l3..end, header_len);
         frame.resize(len)?;
     }
-    frame.copy_within(l3..end, header_len);
-    frame.resize(len)?;
     write_tags(frame, vlan, ether_type);
     Ok(())
 }

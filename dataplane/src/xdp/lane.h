@@ -63,12 +63,13 @@ struct lane_bucket {
 	__u32 entries[BUCKET_ENTRIES];
 };
 
+/* A way. Its addresses are our own, the neighbour's, and our own again: frames come from there with the first two, and go
+ * there with the last two. */
 struct lane_hop {
-	__u16 destination[3];
-	__u16 source[3];
-	__u32 port; /* Plus one; 0: there is no way. */
-	__u32 mtu;
-	__u32 tags;
+	__u16 macs[9];
+	__u16 port; /* Plus one; 0: there is no way. */
+	__u16 mtu;
+	__u16 tags;
 	__u32 vlan[2];
 };
 

@@ -12,7 +12,7 @@ both_families! {
     tags_change_between_client_and_backend,
     answers_keep_the_tags,
     icmp_errors_are_tagged_like_their_flow,
-    padding_behind_the_packet_is_not_sent_on_retagged,
+    padding_stays_behind_the_packet_with_as_many_tags,
     the_way_back_follows_the_client,
     a_moved_backend_is_followed,
     a_frame_with_three_tags_is_dropped,
@@ -67,16 +67,20 @@ fn icmp_errors_are_tagged_like_their_flow<F: Net>() {
     assert_eq!(seen.tags, [(0x8100, 100)]);
 }
 
-fn padding_behind_the_packet_is_not_sent_on_retagged<F: Net>() {
-    let mut world = World::<F>::new();
-    let client = world.client(0).tagged(tags(&[100]));
-    let mut packet = Spec::new(client.udp().who().original, NO_FLAGS);
-    packet.link.vlan = tags(&[100]);
-    let mut bytes = packet.bytes();
-    let unpadded = bytes.len();
-    bytes.extend([0xaa; 18]);
-    let outcome = world.send(CLIENT_PORT, &bytes);
-    assert_eq!(outcome.frame.unwrap().1.len(), unpadded - 4);
+fn padding_stays_behind_the_packet_with_as_many_tags<F: Net>() {
+    const PADDING: [u8; 18] = [0xaa; 18];
+    for (goes, kept) in [(tags(&[]), 0), (tags(&[200]), 18), (tags(&[100]), 18), (tags(&[100, 200]), 0)] {
+        let mut world = World::<F>::new();
+        world.tables(|tables| set_next_hops(tables, |hop| hop.link.as_mut().unwrap().vlan = goes));
+        let client = world.client(0).tagged(tags(&[100]));
+        let mut packet = Spec::new(client.udp().who().original, NO_FLAGS);
+        packet.link.vlan = tags(&[100]);
+        let bytes = packet.bytes();
+        let outcome = world.send(CLIENT_PORT, &[&bytes[..], &PADDING].concat());
+        let sent = outcome.frame.unwrap().1;
+        assert_eq!(sent.len(), bytes.len() - 4 + 4 * goes.len() + kept);
+        assert!(sent.ends_with(&PADDING[..kept]));
+    }
 }
 
 fn the_way_back_follows_the_client<F: Net>() {

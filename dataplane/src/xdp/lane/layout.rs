@@ -5,7 +5,7 @@ use crate::lane::HashSecret;
 use aya::maps::MapError;
 
 /// Changes whenever `lane.h` does.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 /// The words of a layout.
 pub(in crate::xdp) const LAYOUT_WORDS: usize = FIXED + 2;
 /// All but the number of the bank and the seed.
