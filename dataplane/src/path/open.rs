@@ -109,25 +109,25 @@ fn not_ours<F: Family>(stage: &Stage<'_, F>, tuple: &Tuple<F>) -> Refused {
 
 /// What the backend's answers will carry.
 fn reply<F: Family>(
-    stage: &Stage<'_, F>,
+    stage: &mut Stage<'_, F>,
     packet: &Packet<F>,
     choice: &Choice<'_, F>,
     next_hop: &NextHop<F>,
     first: Option<Reply<F>>,
 ) -> Result<Reply<F>, Refused> {
-    let (flows, ports) = (&stage.flows, &stage.config.steering.ports);
+    let (flows, tables, steering) = (&mut *stage.flows, stage.tables, &stage.config.steering);
     if !choice.masquerade.is_on() {
         return Ok(flows.keep_client(&packet.tuple, &choice.backend, choice.hash, first)?);
     }
-    let addresses = snat_addresses(stage.tables, next_hop);
+    let addresses = snat_addresses(tables, next_hop);
     if addresses.is_empty() {
         return Err(Refused::Drop(DropReason::NoSnatAddress));
     }
-    let (vips, transport) = (&stage.tables.vips, packet.tuple.transport);
-    let claimed = |addr, port| vips.serves(addr, transport, port);
-    let come_home = stage.config.steering.replies(stage.tables, &choice.backend, transport, next_hop);
+    let transport = packet.tuple.transport;
+    let claimed = |addr, port| tables.vips.serves(addr, transport, port);
+    let come_home = steering.replies(tables, &choice.backend, transport, next_hop);
     let from = (transport, choice.hash);
-    Ok(flows.masquerade(ports, addresses, from, &choice.backend, claimed, come_home, first)?)
+    Ok(flows.masquerade(&steering.ports, addresses, from, &choice.backend, claimed, come_home, first)?)
 }
 
 /// The same, as it nearly always is where replies come home by themselves, before it is asked whether that is free.

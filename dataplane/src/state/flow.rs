@@ -221,11 +221,6 @@ pub struct Flow<F: Family> {
 }
 
 impl<F: Family> Flow<F> {
-    /// Whether the backend sees an address of ours instead of the client's.
-    pub fn is_masqueraded(&self) -> bool {
-        self.reply.destination != self.original.source
-    }
-
     /// Adds what was counted of it elsewhere.
     pub(super) fn add(&mut self, counted: &Counted) {
         for (mine, theirs) in self.traffic.iter_mut().zip(counted.traffic) {

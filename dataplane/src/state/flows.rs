@@ -1,7 +1,7 @@
 //! All flows of one worker and family, with the SNAT ports and the places in the fast lane they hold: the only way in
 //! which flows come and go.
 
-use super::{Flow, FlowId, FlowTable, LastHops, Millis, SnatPorts, SnatUse, Timeouts, Tuple};
+use super::{Flow, FlowId, FlowTable, LastHops, Millis, SnatPorts, Timeouts, Tuple, UsedUp};
 use crate::{
     lane::{FlowLane, Lane, LaneSettings, WhyNot, WorkerLane},
     table::{Backend, FlowHash, Link, Tables, Transport},
@@ -38,7 +38,7 @@ pub struct Flows<F: Family> {
     pub last_hops: LastHops,
     /// Those that the classifier forwards.
     pub lane: Lane<F>,
-    used: SnatUse<F>,
+    used_up: UsedUp<F>,
     /// Flows that a full table pushed out.
     pub evicted: u64,
 }
@@ -50,7 +50,7 @@ impl<F: Family> Flows<F> {
             table: FlowTable::new(capacity, seed),
             last_hops: LastHops::new(capacity),
             lane: Lane::off(),
-            used: SnatUse::with_capacity(capacity),
+            used_up: UsedUp::with_capacity(capacity),
             evicted: 0,
         }
     }
@@ -61,7 +61,7 @@ impl<F: Family> Flows<F> {
     #[inline]
     #[expect(clippy::too_many_arguments, reason = "all that a choice of a port depends on")]
     pub fn masquerade(
-        &self,
+        &mut self,
         ports: &SnatPorts,
         addresses: &[F::Addr],
         (transport, hash): (Transport, u64),
@@ -87,13 +87,31 @@ impl<F: Family> Flows<F> {
             let near = candidates().take(ports.preferred());
             near.filter(|(address, port)| come_home(*address, *port)).find_map(usable)
         });
+        let pairs = || addresses.iter().map(|addr| reply_tuple(backend, transport, *addr, 0));
         // Nearly always the first will do. Before all the others are tried it is asked whether there is one.
-        near.or_else(|| candidates().next().and_then(usable))
-            .or_else(|| {
-                let is_used_up = |address: &F::Addr| self.used.of(backend.id, *address) >= ports.count();
-                if addresses.iter().all(is_used_up) { None } else { candidates().skip(1).find_map(usable) }
-            })
-            .ok_or(OpenError::SnatExhausted)
+        let found = near.or_else(|| candidates().next().and_then(usable)).or_else(|| {
+            if pairs().all(|reply| self.used_up.have(&reply)) {
+                return None;
+            }
+            candidates().skip(1).find_map(usable)
+        });
+        found.ok_or_else(|| {
+            pairs().for_each(|reply| self.note_if_used_up(&reply, ports));
+            OpenError::SnatExhausted
+        })
+    }
+
+    /// Takes note of it if every port for answers from this backend to this address is a flow's. If some are not, though none
+    /// was usable, there may be one later without the end of a flow.
+    #[cold]
+    fn note_if_used_up(&mut self, reply: &Tuple<F>, ports: &SnatPorts) {
+        let is_flows = |port| {
+            let reply = Tuple { destination_port: port, ..*reply };
+            self.table.find(self.table.hash(&reply), &reply).is_some()
+        };
+        if !self.used_up.have(reply) && ports.candidates(1, 0).all(|(_, port)| is_flows(port)) {
+            self.used_up.note(reply);
+        }
     }
 
     /// The answers of a flow that keeps the client's address. Its port is kept too, but where the client uses
@@ -146,14 +164,10 @@ impl<F: Family> Flows<F> {
             self.released(id, &evicted, flow.created);
         }
         flow.last_hop = self.last_hops.acquire(client).ok_or(OpenError::LastHopsFull)?;
-        let Some(id) = self.table.insert(flow, hashes, timeouts) else {
+        self.table.insert(flow, hashes, timeouts).ok_or_else(|| {
             self.last_hops.release(flow.last_hop);
-            return Err(OpenError::TableFull);
-        };
-        if flow.is_masqueraded() {
-            self.used.add(flow.backend, flow.reply.destination);
-        }
-        Ok(id)
+            OpenError::TableFull
+        })
     }
 
     /// Ends a flow.
@@ -198,34 +212,32 @@ impl<F: Family> Flows<F> {
 
     /// Ends flows whose time is over; see [`FlowTable::sweep`]. Returns how many.
     pub fn sweep(&mut self, now: Millis, timeouts: &Timeouts, examine: usize, most: usize) -> usize {
-        let Self { table, used, last_hops, lane, .. } = self;
+        let Self { table, used_up, last_hops, lane, .. } = self;
         let lane = RefCell::new(lane);
         let mut count = 0;
         let counted = |id| lane.borrow().counted(id);
         table.sweep(now, timeouts, examine, most, counted, |id, flow| {
             count += 1;
-            release((id, &flow), used, last_hops, &mut lane.borrow_mut(), now);
+            release((id, &flow), used_up, last_hops, &mut lane.borrow_mut(), now);
         });
         count
     }
 
     fn released(&mut self, id: FlowId, flow: &Flow<F>, now: Millis) {
-        release((id, flow), &mut self.used, &mut self.last_hops, &mut self.lane, now);
+        release((id, flow), &mut self.used_up, &mut self.last_hops, &mut self.lane, now);
     }
 }
 
 /// Gives back what a flow held, its place in the lane first.
 fn release<F: Family>(
     (id, flow): (FlowId, &Flow<F>),
-    used: &mut SnatUse<F>,
+    used_up: &mut UsedUp<F>,
     last_hops: &mut LastHops,
     lane: &mut Lane<F>,
     now: Millis,
 ) {
     lane.end(id, flow.last_hop, [flow.original, flow.reply], now);
-    if flow.is_masqueraded() {
-        used.sub(flow.backend, flow.reply.destination);
-    }
+    used_up.flow_ended(&flow.reply);
     last_hops.release(flow.last_hop);
 }
 

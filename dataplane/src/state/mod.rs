@@ -34,7 +34,7 @@ pub use index::Entry;
 pub use last_hops::{Inbound, LastHop, LastHopId, LastHops};
 pub use record::Record;
 pub use sctp::{SctpEvent, SctpState};
-pub use snat::{SnatPorts, SnatUse};
+pub use snat::{SnatPorts, UsedUp};
 pub use tcp::{TcpEvent, TcpState, Transition, reset_is_in_window};
 pub use timeouts::Timeouts;
 pub use tuple::Tuple;

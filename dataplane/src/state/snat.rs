@@ -1,9 +1,9 @@
 //! Source ports for masqueraded flows.
 //!
 //! A translation must be unique per (protocol, backend address and port, SNAT address and port), which is exactly
-//! the flow's reply tuple: so whether a port is free is asked of the flow table, and no second book is kept but a
-//! count per backend and SNAT address, which tells when there is none left without trying them all. The count may be
-//! too low (then all are tried), never too high.
+//! the flow's reply tuple: so whether a port is free is asked of the flow table, and no second book is kept, but for those
+//! backends and SNAT addresses between which no port is left ([`UsedUp`]): it would take too long to try them all for each
+//! new flow.
 //!
 //! The first candidate is a hash of the client's tuple, so that a peer that takes over the VIP and the SNAT address
 //! rebuilds the same translation; the following ones are a large prime apart, which visits every (address, port)
@@ -11,8 +11,9 @@
 //! is known of NICs. Where that is known, those of its candidates are preferred whose replies come to a queue of its
 //! own: one in as many as there are workers (`path/steer.rs`). If of [`SnatPorts::preferred`] none will do, any will.
 
-use crate::{table::BackendId, wire::Family};
-use hashbrown::HashMap;
+use super::Tuple;
+use crate::wire::Family;
+use hashbrown::HashSet;
 use std::ops::RangeInclusive;
 
 /// The ports one worker may use.
@@ -74,46 +75,45 @@ impl SnatPorts {
     }
 }
 
-/// How many translations each backend has, by SNAT address.
+/// Pairs of a backend and a SNAT address of which every port of the range is a flow's. What opens and ends flows tells when
+/// this begins and ends.
 #[derive(Debug)]
-pub struct SnatUse<F: Family> {
-    counts: HashMap<(BackendId, F::Addr), u32>,
+pub struct UsedUp<F: Family> {
+    pairs: HashSet<Tuple<F>>,
 }
 
-/// Pairs of backend and address that are counted at the most: memory is taken once, not per packet.
-const MOST_PAIRS: usize = 1 << 15;
+/// Pairs that are noted at the most: memory is taken once, not per packet. Of others all ports are tried.
+const MOST_PAIRS: usize = 1 << 12;
 
-impl<F: Family> SnatUse<F> {
-    /// Counts for a table of this many flows.
+impl<F: Family> UsedUp<F> {
+    /// None, in a table of this many flows.
     pub fn with_capacity(flows: usize) -> Self {
-        // Twice the room: a map at most half full clears its tombstones in place and never grows.
-        Self { counts: HashMap::with_capacity(2 * flows.min(MOST_PAIRS)) }
+        // Twice the room: a set at most half full clears its tombstones in place and never grows.
+        Self { pairs: HashSet::with_capacity(2 * flows.min(MOST_PAIRS)) }
     }
 
-    /// Translations to this backend from this address.
-    #[inline]
-    pub fn of(&self, backend: BackendId, address: F::Addr) -> u32 {
-        self.counts.get(&(backend, address)).copied().unwrap_or(0)
+    /// The pair of these answers.
+    fn pair(reply: &Tuple<F>) -> Tuple<F> {
+        Tuple { destination_port: 0, ..*reply }
     }
 
-    /// One more.
-    #[inline]
-    pub fn add(&mut self, backend: BackendId, address: F::Addr) {
-        if let Some(count) = self.counts.get_mut(&(backend, address)) {
-            *count += 1;
-        } else if self.counts.len() < MOST_PAIRS {
-            self.counts.insert((backend, address), 1);
+    /// Whether the pair of such answers is noted.
+    pub fn have(&self, reply: &Tuple<F>) -> bool {
+        self.pairs.contains(&Self::pair(reply))
+    }
+
+    /// Every port of the pair of such answers is a flow's.
+    pub fn note(&mut self, reply: &Tuple<F>) {
+        if self.pairs.len() < MOST_PAIRS {
+            self.pairs.insert(Self::pair(reply));
         }
     }
 
-    /// One less.
+    /// A flow with these answers has ended.
     #[inline]
-    pub fn sub(&mut self, backend: BackendId, address: F::Addr) {
-        if let Some(count) = self.counts.get_mut(&(backend, address)) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&(backend, address));
-            }
+    pub fn flow_ended(&mut self, reply: &Tuple<F>) {
+        if !self.pairs.is_empty() {
+            self.pairs.remove(&Self::pair(reply));
         }
     }
 }
