@@ -59,7 +59,7 @@ use crate::{
 };
 use arrayvec::ArrayVec;
 use conntrack::{Looks, Steady};
-use newcomers::{Forecast, Newcomers};
+use newcomers::Newcomers;
 use packet::{Arrival, Arrivals, IcmpAbout};
 use plain::Road;
 use rewrite::Translation;
@@ -382,7 +382,7 @@ fn forward_block<F: Family>(
 ) -> usize {
     let mut in_short = 0;
     while let [arrival, ..] = block {
-        if !stage.newcomers.have_next(arrival.index) {
+        if stage.newcomers.forecast(arrival.index).is_none() {
             let plain::Ended { forwarded, full } =
                 plain::run(Road::of(stage), block, likely, frames, verdicts);
             in_short += forwarded;
@@ -396,9 +396,9 @@ fn forward_block<F: Family>(
         if *flow == Entry::NONE && !stage.newcomers.include(block.len() + later.len()) {
             newcomers::decide(stage, [block, later], [likely, later_likely], unusual, frames);
         }
-        let forecast = stage.newcomers.take(arrival.index);
         let at = usize::from(arrival.index);
-        verdicts[at] = forward(stage, arrival, *flow, forecast, unusual, &mut frames[at]);
+        verdicts[at] = forward(stage, arrival, *flow, unusual, &mut frames[at]);
+        stage.newcomers.pass(arrival.index);
         (block, likely) = (&block[1..], &likely[1..]);
     }
     in_short
@@ -410,18 +410,16 @@ fn forward<'t, F: Family>(
     stage: &mut Stage<'t, F>,
     arrival: &Arrival,
     likely: Entry,
-    forecast: Option<Forecast<'t, F>>,
     unusual: &[Packet<F>],
     frame: &mut Frame,
 ) -> Verdict {
     let Some(packet) = &arrival.packet(unusual, frame) else { return Verdict::Drop(DropReason::Malformed) };
-    if forecast.is_none()
+    if stage.newcomers.forecast(packet.index).is_none()
         && let Some(verdict) = forward_steady(stage, packet, likely, frame)
     {
         return verdict;
     }
-    forward_with_care(stage, packet, frame, forecast)
-        .unwrap_or_else(|refused| refuse(stage, packet, frame, refused))
+    forward_with_care(stage, packet, frame).unwrap_or_else(|refused| refuse(stage, packet, frame, refused))
 }
 
 /// As [`plain::run`], for a packet that is not plain or leaves by another VLAN.
@@ -473,7 +471,6 @@ fn forward_with_care<'t, F: Family>(
     stage: &mut Stage<'t, F>,
     packet: &Packet<F>,
     frame: &mut Frame,
-    forecast: Option<Forecast<'t, F>>,
 ) -> Result<Verdict, Refused> {
     if let Some(found) = stage.flows.table.find(packet.hash, &packet.tuple)
         && let Some(translation) = conntrack::track(stage, packet, frame, found)?
@@ -487,7 +484,7 @@ fn forward_with_care<'t, F: Family>(
     if let Some(relayed) = relay::packet(stage, packet, frame) {
         return Ok(relayed);
     }
-    open::open(stage, packet, frame, forecast)
+    open::open(stage, packet, frame)
 }
 
 /// Translated, and on its way.

@@ -1,7 +1,7 @@
 //! New flows of a block of packets, decided step by step together, so that they wait for memory together.
 //!
-//! In: arrivals of which some are in no flow's index bucket. Out: for each of those that a Service takes, how far it can be
-//! decided before its turn ([`Admitted`]), with the lines of memory asked for that its turn will need.
+//! In: arrivals of which some are in no flow's index bucket. Out: for each of those that a Service takes, what is decided before
+//! its turn ([`Forecast`]), with the lines of memory asked for that its turn will need.
 //!
 //! The way of a new flow is over lines that each name the next: destination, Service, slot of the ring, backend, next hop,
 //! index bucket of the first SNAT candidate. Of many Services none of them is in a cache, and one flow alone waits for all of
@@ -9,11 +9,12 @@
 //!
 //! Nothing is changed, and nothing is believed of flows: whether a packet has one is asked again when its turn has come, since
 //! a packet before it may have opened it. What is decided here follows from the tables alone, which stay for the batch.
+//! Where a client's affinity record may decide, which a packet before may have changed, lines are asked for and that is all.
 
 use super::{
     Packet, Stage, lookup, open,
     packet::Arrival,
-    select::{self, Admitted},
+    select::{self, Admitted, Choice},
 };
 use crate::{
     io::Frame,
@@ -31,26 +32,27 @@ type Block<T> = ArrayVec<T, { 2 * lookup::AHEAD }>;
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Newcomers<'t, F: Family> {
-    decided: Block<Newcomer<'t, F>>,
+    decided: Block<Forecast<'t, F>>,
     /// The first of those whose turn has yet to come.
     next: usize,
     /// How many packets of the batch are behind those that were looked at.
     beyond: usize,
 }
 
-#[derive(Debug)]
-struct Newcomer<'t, F: Family> {
+/// A packet that is likely of no flow.
+struct Newcomer<F: Family> {
     /// Its place in the batch.
     index: u8,
     tuple: Tuple<F>,
-    forecast: Forecast<'t, F>,
 }
 
-/// How far a packet's flow is decided.
+/// A packet, and what is decided of its flow.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Forecast<'t, F: Family> {
-    /// Its Service and slot.
-    pub(super) admitted: Admitted<'t, F>,
+    /// Its place in the batch.
+    index: u8,
+    /// Its backend.
+    pub(super) choice: Choice<'t, F>,
     /// What its answers carry, if that is free and nobody has a better idea.
     pub(super) reply: Option<Reply<F>>,
 }
@@ -66,21 +68,22 @@ impl<'t, F: Family> Newcomers<'t, F> {
         left > self.beyond
     }
 
-    /// Whether the next one that is decided is the packet at this place of the batch.
-    #[inline]
-    pub(super) fn have_next(&self, index: u8) -> bool {
-        self.decided.get(self.next).is_some_and(|next| next.index == index)
+    /// Forgets those of before. So many packets of the batch are `beyond` those that will be decided.
+    fn begin(&mut self, beyond: usize) {
+        self.decided.clear();
+        (self.next, self.beyond) = (0, beyond);
     }
 
-    /// What is decided of the packet at this place of the batch, if anything is and its turn has come. Packets ask in their
-    /// order.
+    /// What is decided of the packet at this place of the batch, whose turn has come, if anything is.
     #[inline]
-    pub(super) fn take(&mut self, index: u8) -> Option<Forecast<'t, F>> {
-        if !self.have_next(index) {
-            return None;
-        }
-        self.next += 1;
-        Some(self.decided[self.next - 1].forecast)
+    pub(super) fn forecast(&self, index: u8) -> Option<&Forecast<'t, F>> {
+        self.decided.get(self.next).filter(|next| next.index == index)
+    }
+
+    /// The turn of the packet at this place of the batch is over. Turns come in their order.
+    #[inline]
+    pub(super) fn pass(&mut self, index: u8) {
+        self.next += usize::from(self.forecast(index).is_some());
     }
 }
 
@@ -94,23 +97,23 @@ pub(super) fn decide<F: Family>(
     unusual: &[Packet<F>],
     frames: &[Frame],
 ) {
-    let tables = stage.tables;
-    let mut new: Block<(u8, Tuple<F>)> = ArrayVec::new();
+    let (tables, flows, ports) = (stage.tables, &stage.flows.table, &stage.config.steering.ports);
+    let mut new: Block<Newcomer<F>> = ArrayVec::new();
     let [first, second] = likely;
     let all = block.iter().zip(first).chain(later.iter().zip(second));
     for (arrival, _) in all.filter(|(_, likely)| **likely == Entry::NONE) {
         if let Some(tuple) = arrival.tuple(unusual, &frames[usize::from(arrival.index)])
-            && !stage.flows.table.holds(Entry::NONE, &tuple)
+            && !flows.holds(Entry::NONE, &tuple)
         {
             tables.vips.tuples.prefetch(tuple.destination, tuple.transport, tuple.destination_port);
-            new.push((arrival.index, tuple));
+            new.push(Newcomer { index: arrival.index, tuple });
         }
     }
-    let mut found: Block<(u8, Tuple<F>, Target)> = ArrayVec::new();
-    for (index, tuple) in new {
-        if let Ok(target) = select::target(tables, &tuple) {
+    let mut found: Block<(&Newcomer<F>, Target)> = ArrayVec::new();
+    for new in &new {
+        if let Ok(target) = select::target(tables, &new.tuple) {
             tables.services.prefetch(target.service.0 as usize);
-            found.push((index, tuple, target));
+            found.push((new, target));
         }
     }
     for (.., target) in &found {
@@ -119,26 +122,29 @@ pub(super) fn decide<F: Family>(
             prefetch(&service.source_ranges);
         }
     }
-    let decided = found.into_iter().filter_map(|(index, tuple, target)| {
-        let admitted = select::admit(tables, &tuple, target).ok()?;
-        admitted.prefetch_slot();
-        Some(Newcomer { index, tuple, forecast: Forecast { admitted, reply: None } })
-    });
-    let beyond = later.len().saturating_sub(second.len());
-    stage.newcomers = Newcomers { decided: decided.collect(), next: 0, beyond };
-    let decided = &mut stage.newcomers.decided;
-    for newcomer in decided.iter() {
-        prefetch(newcomer.forecast.admitted.backend());
+    let mut admitted: Block<(&Newcomer<F>, Admitted<'_, F>)> = ArrayVec::new();
+    for (new, target) in &found {
+        if let Ok(taken) = select::admit(tables, &new.tuple, *target) {
+            taken.prefetch_slot();
+            admitted.push((new, taken));
+        }
     }
-    for newcomer in decided.iter() {
-        tables.next_hops.prefetch(newcomer.forecast.admitted.backend().next_hop.0 as usize);
+    for (_, taken) in &admitted {
+        prefetch(taken.backend());
     }
-    let (table, ports) = (&stage.flows.table, &stage.config.steering.ports);
-    for Newcomer { tuple, forecast: Forecast { admitted, reply }, .. } in decided {
-        if let Some(first) = open::first_reply(tables, ports, tuple, admitted) {
-            let hash = table.hash(&first);
-            table.prefetch_bucket(hash);
-            *reply = (!admitted.has_affinity()).then_some(Reply { tuple: first, hash });
+    for (_, taken) in &admitted {
+        tables.next_hops.prefetch(taken.backend().next_hop.0 as usize);
+    }
+    stage.newcomers.begin(later.len().saturating_sub(second.len()));
+    for (Newcomer { index, tuple }, taken) in &admitted {
+        let choice = taken.choose(tables, tuple.source, None);
+        let reply = open::first_reply(tables, ports, tuple, &choice).map(|first| {
+            let hash = flows.hash(&first);
+            flows.prefetch_bucket(hash);
+            Reply { tuple: first, hash }
+        });
+        if !taken.has_affinity() {
+            stage.newcomers.decided.push(Forecast { index: *index, choice, reply });
         }
     }
 }

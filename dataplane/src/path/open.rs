@@ -5,10 +5,9 @@
 
 use super::{
     Answer, Decision, DropReason, Packet, Refusal, Refused, Stage, Verdict, conntrack, decide,
-    newcomers::Forecast,
     packet::Part,
     rewrite::{Translation, flow_deltas},
-    select::{Admitted, Choice, Remembered},
+    select::{Choice, Remembered},
     send,
 };
 use crate::{
@@ -23,7 +22,6 @@ pub(super) fn open<'t, F: Family>(
     stage: &mut Stage<'t, F>,
     packet: &Packet<F>,
     frame: &mut Frame,
-    forecast: Option<Forecast<'t, F>>,
 ) -> Result<Verdict, Refused> {
     if packet.part == Part::Later {
         return Err(match stage.tables.is_ours(packet.tuple.destination) {
@@ -33,11 +31,9 @@ pub(super) fn open<'t, F: Family>(
     }
     let way_back = packet.layout.way_back(frame);
     let remembered = Remembered { table: &stage.config.affinity, now: stage.now };
-    let decision = match &forecast {
-        Some(Forecast { admitted, .. }) => {
-            Decision::Serve(admitted.choose(stage.tables, packet.tuple.source, remembered))
-        }
-        None => decide(stage.tables, &packet.tuple, remembered),
+    let (decision, first) = match stage.newcomers.forecast(packet.index) {
+        Some(forecast) => (Decision::Serve(forecast.choice), forecast.reply),
+        None => (decide(stage.tables, &packet.tuple, remembered), None),
     };
     let choice = match decision {
         Decision::NotAService => return Err(not_ours(stage, &packet.tuple)),
@@ -58,7 +54,6 @@ pub(super) fn open<'t, F: Family>(
     if stage.flows.lane.has_strays() {
         stage.flows.lane.claim(&packet.tuple, stage.now);
     }
-    let first = forecast.and_then(|forecast| forecast.reply);
     let reply = reply(stage, packet, &choice, next_hop, first)?;
     let first = Traffic { packets: 1, bytes: u64::from(packet.layout.ip_bytes()) };
     let flow = Flow {
@@ -136,12 +131,11 @@ pub(super) fn first_reply<F: Family>(
     tables: &Tables<F>,
     ports: &SnatPorts,
     tuple: &Tuple<F>,
-    admitted: &Admitted<'_, F>,
+    Choice { backend, masquerade, hash, .. }: &Choice<'_, F>,
 ) -> Option<Tuple<F>> {
-    let backend = admitted.backend();
-    let (addr, port) = if admitted.is_masqueraded(tables, tuple.source) {
+    let (addr, port) = if masquerade.is_on() {
         let addresses = snat_addresses(tables, tables.next_hop(backend.next_hop));
-        let mut candidates = ports.candidates(addresses.len(), admitted.hash);
+        let mut candidates = ports.candidates(addresses.len(), *hash);
         candidates.next().map(|(address, port)| (addresses[address], port))?
     } else {
         (tuple.source, tuple.source_port)

@@ -98,7 +98,7 @@ pub fn decide<'t, F: Family>(
     remembered: Remembered<'_>,
 ) -> Decision<'t, F> {
     match target(tables, tuple).and_then(|target| admit(tables, tuple, target)) {
-        Ok(admitted) => Decision::Serve(admitted.choose(tables, tuple.source, remembered)),
+        Ok(admitted) => Decision::Serve(admitted.choose(tables, tuple.source, Some(remembered))),
         Err(decision) => decision,
     }
 }
@@ -121,7 +121,7 @@ pub(super) struct Admitted<'t, F: Family> {
     service: &'t Service<F>,
     ring: &'t Ring<F>,
     /// The client's ([`client_hash`]).
-    pub(super) hash: u64,
+    hash: u64,
     slot: usize,
     kind: VipKind,
     source: SourceClass,
@@ -167,16 +167,17 @@ pub(super) fn admit<'t, F: Family>(
 }
 
 impl<'t, F: Family> Admitted<'t, F> {
-    /// The last step: the backend of the slot, or the one on record for this client, and whether it sees the client.
+    /// The last step: the backend of the slot, or the one on record for this client, and whether it sees the client. Without
+    /// the records it is the slot's.
     #[inline]
     pub(super) fn choose(
         &self,
         tables: &Tables<F>,
         client: F::Addr,
-        remembered: Remembered<'_>,
+        remembered: Option<Remembered<'_>>,
     ) -> Choice<'t, F> {
         let Self { service, ring, hash, slot, kind, source, list } = *self;
-        let recorded = recorded(service, client, ring, remembered);
+        let recorded = remembered.and_then(|remembered| recorded(service, client, ring, remembered));
         let record = recorded.map(|(record, _)| record);
         let backend = recorded.map_or_else(|| *ring.at(slot), |(_, backend)| backend);
         let masquerade = masquerade(tables, service, kind, source, client == backend.addr);
@@ -193,13 +194,6 @@ impl<'t, F: Family> Admitted<'t, F> {
     #[inline]
     pub(super) fn backend(&self) -> &'t Backend<F> {
         self.ring.at(self.slot)
-    }
-
-    /// Whether that sees our address.
-    #[inline]
-    pub(super) fn is_masqueraded(&self, tables: &Tables<F>, client: F::Addr) -> bool {
-        let hairpin = client == self.backend().addr;
-        masquerade(tables, self.service, self.kind, self.source, hairpin).is_on()
     }
 
     /// Whether it may be another, that a record names.
