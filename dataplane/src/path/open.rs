@@ -5,10 +5,10 @@
 
 use super::{
     Answer, Decision, DropReason, Packet, Refusal, Refused, Stage, Verdict, conntrack, decide,
+    forward::send,
     packet::Part,
     rewrite::{Translation, flow_deltas},
     select::{Choice, Remembered},
-    send,
 };
 use crate::{
     io::Frame,
