@@ -70,19 +70,20 @@ impl Report {
         let (start, machine) = (start + README_START.len(), machine::machine());
         let field = |name: &str| machine[name].as_str().unwrap_or_default().to_owned();
         let mut table = format!(
-            "\n\n{}; {}; {}; commit {}.\n\n| figure | value | unit | target |\n|---|---:|---|---:|\n",
+            "\n\n{}; {}; {}; commit {}.\n\n| figure | value | best | unit | target |\n|---|---:|---:|---|---:|\n",
             field("cpu"),
             field("rustc"),
             field("date"),
             machine::commit()
         );
-        for Result { name, value, unit, target, .. } in &self.results {
+        for Result { name, value, unit, target, params } in &self.results {
             let target = match target {
                 Some(target) if value > target => format!("{target}, missed"),
                 Some(target) => format!("{target}"),
                 None => String::new(),
             };
-            table += &format!("| `{name}` | {value:.1} | {unit} | {target} |\n");
+            let best = params["best"].as_f64().map_or_else(String::new, |best| format!("{best:.1}"));
+            table += &format!("| `{name}` | {value:.1} | {best} | {unit} | {target} |\n");
         }
         fs::write(&file, format!("{}{table}\n{}", &text[..start], &text[end..]))
     }
