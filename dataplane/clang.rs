@@ -24,17 +24,10 @@ pub(crate) fn build(sources: &[&str], headers: &[&str], includes: &[&str]) {
 fn build_one(source: &str, includes: &[&str]) -> Result<(), String> {
     let clang = env::var("CLANG").unwrap_or_else(|_| "clang".into());
     let out: PathBuf = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run by cargo")?.into();
-    let object = Path::new(source).with_extension("o");
-    let mut command = Command::new(&clang);
-    command.args(["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror"]);
-    command.args(includes.iter().map(|folder| format!("-I{folder}")));
-    // The BPF target has no architecture, so clang doesn't look where the distribution keeps asm/types.h.
+    let object = out.join(Path::new(source).with_extension("o").file_name().unwrap_or_default());
     let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
-    let multiarch = format!("/usr/include/{arch}-linux-gnu");
-    if Path::new(&multiarch).exists() {
-        command.arg(format!("-I{multiarch}"));
-    }
-    command.args(["-c", source, "-o"]).arg(out.join(object.file_name().unwrap_or_default()));
+    let mut command = command(&clang, &arch, Path::new(source), &object);
+    command.args(includes.iter().map(|folder| format!("-I{folder}")));
     let output = command.output().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => format!(
             "{clang} was not found. It builds {source}: install the package `clang` (Debian, Ubuntu, Fedora, Arch), or name \
@@ -53,4 +46,17 @@ fn build_one(source: &str, includes: &[&str]) -> Result<(), String> {
         false => "",
     };
     Err(format!("{clang} could not build {source}:\n{said}{hint}"))
+}
+
+/// What builds a BPF program by this clang, on a machine of this architecture.
+pub(crate) fn command(clang: &str, arch: &str, source: &Path, object: &Path) -> Command {
+    let mut command = Command::new(clang);
+    command.args(["-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror"]);
+    // The BPF target has no architecture, so clang doesn't look where the distribution keeps asm/types.h.
+    let multiarch = format!("/usr/include/{arch}-linux-gnu");
+    if Path::new(&multiarch).exists() {
+        command.arg(format!("-I{multiarch}"));
+    }
+    command.arg("-c").arg(source).arg("-o").arg(object);
+    command
 }

@@ -23,12 +23,14 @@ static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)BPF_FUNC_redir
 static long (*bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)BPF_FUNC_redirect_map;
 static long (*bpf_xdp_adjust_tail)(struct xdp_md *ctx, int delta) = (void *)BPF_FUNC_xdp_adjust_tail;
 
-/* Forgets what the compiler knows of a number, and tells the verifier its bits: else the one drops the mask that the
- * other needs. */
-#define BOUNDED(number, mask)                       \
-	({                                          \
-		asm volatile("" : "+r"(number));    \
-		(number) & (mask);                  \
+/* Lets the compiler forget what it knows of a number. */
+#define OPAQUE(number) asm volatile("" : "+r"(number))
+
+/* Tells the verifier the bits of a number: what the compiler knows of it is forgotten, else it drops the mask. */
+#define BOUNDED(number, mask)       \
+	({                          \
+		OPAQUE(number);     \
+		(number) & (mask);  \
 	})
 
 /* One load, of what others write. */

@@ -1,6 +1,7 @@
 //! The classifier in the kernel, run on packets by `BPF_PROG_TEST_RUN`: nothing is attached and nothing is sent.
 //! Such a run has the loopback interface (index 1), queue 0; no socket is bound, so ours shows as dropped.
 
+mod compilers;
 mod packets;
 mod decisions;
 mod icmp_errors;
