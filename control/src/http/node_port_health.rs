@@ -32,13 +32,9 @@ pub fn node_port_health(model: &Model, node_name: &str) -> BTreeMap<(ObjectKey, 
                 continue;
             }
             let slices = joined.slices.iter().filter(|slice| slice.family == family);
-            // A slice without ports of the Service's has endpoints nobody is sent to.
-            let used = slices.filter(|slice| {
-                slice.ports.iter().any(|port| {
-                    let mut ports = joined.service.ports.iter();
-                    ports.any(|own| own.name == port.name && own.transport == port.transport)
-                })
-            });
+            // Whether the Service has their ports does not matter (EndpointsMap.LocalReadyEndpoints), but a slice
+            // without any has no endpoints.
+            let used = slices.filter(|slice| !slice.ports.is_empty());
             let local: BTreeSet<IpAddr> = used
                 .flat_map(|slice| &slice.endpoints)
                 .filter(|endpoint| endpoint.ready && !node_name.is_empty())
@@ -66,20 +62,29 @@ mod tests {
     use crate::objects::{Object, Objects};
     use std::sync::Arc;
 
+    const PORTS: &str = "{name: a, port: 80}, {name: b, port: 81}";
+
     fn model(spec: &str, slices: &[(&str, &str, &str)]) -> Model {
+        let slices: Vec<_> =
+            slices.iter().map(|(name, family, endpoints)| (*name, *family, *endpoints, PORTS)).collect();
+        model_of(spec, &slices)
+    }
+
+    /// Of slices by name, family, endpoints and ports.
+    fn model_of(spec: &str, slices: &[(&str, &str, &str, &str)]) -> Model {
         let mut objects = Objects::default();
         let key = |name: &str| ObjectKey::new("default", name);
         let service = format!(
             "{{apiVersion: v1, kind: Service, metadata: {{name: web}}, spec: {{type: LoadBalancer, \
-             ports: [{{name: a, port: 80}}, {{name: b, port: 81}}], externalTrafficPolicy: Local, {spec}}}}}"
+             ports: [{PORTS}], externalTrafficPolicy: Local, {spec}}}}}"
         );
         let value = Arc::new(serde_yaml_ng::from_str(&service).unwrap());
         objects.services.insert(key("web"), Object { origin: None, value });
-        for (name, family, endpoints) in slices {
+        for (name, family, endpoints, ports) in slices {
             let slice = format!(
                 "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: {family}, metadata: \
                  {{name: {name}, labels: {{kubernetes.io/service-name: web}}}}, endpoints: [{endpoints}], \
-                 ports: [{{name: a, port: 80}}, {{name: b, port: 81}}]}}"
+                 ports: [{ports}]}}"
             );
             let value = Arc::new(serde_yaml_ng::from_str(&slice).unwrap());
             objects.slices.insert(key(name), Object { origin: None, value });
@@ -116,6 +121,17 @@ mod tests {
         assert_eq!(counts(&model, "n3"), [(IpFamily::V4, 0)]);
         assert_eq!(counts(&model, ""), [(IpFamily::V4, 0)], "no node, nothing local");
         assert_eq!(node_port_health(&model, "n1").into_values().next().unwrap().port, 31000);
+    }
+
+    // S-159: EndpointsMap.LocalReadyEndpoints counts by the Service's name alone
+    #[test]
+    fn endpoints_count_whatever_ports_they_have() {
+        let slices = [
+            ("s1", "IPv4", "{addresses: [10.0.0.1], nodeName: n1}", "{name: a, port: 80, protocol: UDP}"),
+            ("s2", "IPv4", "{addresses: [10.0.0.2], nodeName: n1}", "{name: other, port: 80}"),
+            ("s3", "IPv4", "{addresses: [10.0.0.3], nodeName: n1}", ""),
+        ];
+        assert_eq!(counts(&model_of(V4_ONLY, &slices), "n1"), [(IpFamily::V4, 2)], "but none without a port");
     }
 
     // S-214
