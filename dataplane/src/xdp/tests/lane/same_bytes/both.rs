@@ -50,7 +50,8 @@ impl<F: Laned> Both<F> {
         if !root_or_skip() {
             return None;
         }
-        let pairs = FLOWS as u32;
+        // Of an index with room for many more, no bucket is ever full: each of these is in the lane.
+        let pairs = 16 * FLOWS as u32;
         let size = LaneSize {
             workers: 1,
             v4_pairs: pairs,
