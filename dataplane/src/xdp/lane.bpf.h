@@ -30,8 +30,6 @@
 
 #define TAG_LEN sizeof(struct vlan_tag)
 #define MACS_LEN (2 * ETH_ALEN)
-/* More than where an IP header may be: behind two tags. */
-#define MOST_AT 31
 
 /* IPv4 without options. */
 #define PLAIN_IPV4 0x45
@@ -110,16 +108,6 @@ INLINE int is_in_force(__u32 epoch, const struct lane_packet *packet, int v6)
 	int udp = packet->protocol == IPPROTO_UDP;
 
 	return epoch && epoch == READ_ONCE(packet->notices->epochs[2 * v6 + udp]);
-}
-
-/* Whether the sum of an IPv4 header without options is right (RFC 1071): of 16 bits, it is a multiple of all ones. */
-INLINE int is_intact(const struct iphdr *ip)
-{
-	__u64 sum = sum_of(ip);
-
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum == 0xffff || sum == 2 * 0xffff;
 }
 
 /* The hash of tuples: lane/hash.rs has the same. */
@@ -232,14 +220,14 @@ INLINE void account(const struct lane_packet *packet, struct lane_use *use, __u6
 		use->acked = packet->acked;
 }
 
-/* Begins with a packet whose IP header is `at` bytes into the frame, behind two tags at most. 0: there is no lane for it. */
+/* Begins with a packet whose IP header is `at` bytes into the frame. 0: there is no lane for it. */
 INLINE int begin(struct xdp_md *ctx, struct lane_packet *packet, __u32 at)
 {
 	__u32 zero = 0;
 
-	if (!lane_is_on || at < ETH_HLEN || at > ETH_HLEN + VLAN_TAGS * TAG_LEN)
+	if (!lane_is_on)
 		return 0;
-	packet->at = BOUNDED(at, MOST_AT);
+	packet->at = at;
 	packet->notices = bpf_map_lookup_elem(&lane_notices, &zero);
 	packet->link = bytes(ctx, 0, sizeof(*packet->link));
 	return packet->notices && packet->link;
@@ -324,7 +312,7 @@ INLINE int lane4(struct xdp_md *ctx, __u32 at)
 	tuple.addresses[1] = ip->daddr;
 	tuple.ports = *packet.ports;
 	slot = find4(&tuple, &packet);
-	if (!slot || !is_intact(ip))
+	if (!slot || fold(sum_of(ip)) != 0xffff)
 		return 0;
 	hop = redirect(ctx, &packet, &slot->use);
 	if (!hop)
