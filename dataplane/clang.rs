@@ -22,7 +22,7 @@ pub(crate) fn build(sources: &[&str], headers: &[&str], includes: &[&str]) {
 }
 
 fn build_one(source: &str, includes: &[&str]) -> Result<(), String> {
-    let clang = env::var("CLANG").unwrap_or_else(|_| "clang".into());
+    let clang = chosen();
     let out: PathBuf = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run by cargo")?.into();
     let object = out.join(Path::new(source).with_extension("o").file_name().unwrap_or_default());
     let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
@@ -46,6 +46,11 @@ fn build_one(source: &str, includes: &[&str]) -> Result<(), String> {
         false => "",
     };
     Err(format!("{clang} could not build {source}:\n{said}{hint}"))
+}
+
+/// The clang that programs are built by.
+pub(crate) fn chosen() -> String {
+    env::var("CLANG").unwrap_or_else(|_| "clang".into())
 }
 
 /// What builds a BPF program by this clang, on a machine of this architecture.

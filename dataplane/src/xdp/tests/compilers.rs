@@ -20,11 +20,9 @@ fn root_the_verifier_accepts_what_every_clang_here_builds() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/xdp/classifier.bpf.c");
     let folder = tempfile::tempdir().unwrap();
     let object = folder.path().join("classifier.o");
-    let numbered = NUMBERED.map(|number| format!("clang-{number}"));
-    for clang in std::iter::once("clang".to_owned()).chain(numbered) {
-        if Command::new(&clang).arg("--version").output().is_err() {
-            continue;
-        }
+    let is_here = |clang: &String| Command::new(clang).arg("--version").output().is_ok();
+    let numbered = NUMBERED.map(|number| format!("clang-{number}")).filter(is_here);
+    for clang in std::iter::once(clang::chosen()).chain(numbered) {
         let built = clang::command(&clang, ARCH, &source, &object).output().unwrap();
         assert!(built.status.success(), "{clang}: {}", String::from_utf8_lossy(&built.stderr));
         let bytes = fs::read(&object).unwrap();
