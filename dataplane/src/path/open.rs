@@ -18,8 +18,8 @@ use crate::{
     wire::Family,
 };
 
-pub(super) fn open<'t, F: Family>(
-    stage: &mut Stage<'t, F>,
+pub(super) fn open<F: Family>(
+    stage: &mut Stage<'_, F>,
     packet: &Packet<F>,
     frame: &mut Frame,
 ) -> Result<Verdict, Refused> {

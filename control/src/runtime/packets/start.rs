@@ -22,7 +22,7 @@ use penstock_dataplane::{
         af_xdp::{AfXdp, BindMode},
     },
     table::{Snapshot, publish::Publisher},
-    worker::{self, Mesh, SpawnError},
+    worker::{self, Idle, Mesh, SpawnError},
     xdp::Classifier,
 };
 use std::{
@@ -45,6 +45,7 @@ pub(in crate::runtime) fn start(
     interfaces: &[Interface],
     common: &Common,
 ) -> Result<Started, RuntimeError> {
+    warn_of_distance(config);
     start_as(lane::expect(config, interfaces), config, interfaces, common)
 }
 
@@ -55,14 +56,15 @@ pub(super) fn start_as(
     interfaces: &[Interface],
     common: &Common,
 ) -> Result<Started, RuntimeError> {
-    let opened = open(expected, config, interfaces, common)?;
+    let idle = idle(config);
+    let mut opened = open(expected, idle, config, interfaces, common)?;
     let decision = decide(config.fast_lane.mode, opened.zero_copy);
-    if decision == expected {
-        return Ok(opened.started(config, interfaces));
+    if decision != expected {
+        tracing::info!("not so: {expected}; everything is opened anew, as {decision}");
+        drop(opened);
+        opened = open(decision, idle, config, interfaces, common)?;
     }
-    tracing::info!("not so: {expected}; everything is opened anew, as {decision}");
-    drop(opened);
-    Ok(open(decision, config, interfaces, common)?.started(config, interfaces))
+    Ok(opened.started(config, interfaces))
 }
 
 /// What has been loaded, attached and bound.
@@ -91,6 +93,7 @@ impl Opened {
 
 fn open(
     decision: Decision,
+    idle: Idle,
     config: &Config,
     interfaces: &[Interface],
     common: &Common,
@@ -103,8 +106,6 @@ fn open(
     if !loaded.goes_on() {
         attach(config, &mut classifier)?;
     }
-    let idle = idle(config);
-    warn_of_distance(config);
     let mesh = Mesh::new(config.workers.count, config.umem.frame_size as usize);
     let (publisher, readers) = Publisher::new(Snapshot::default(), config.workers.count);
     let (mut workers, mut zero_copy) = (Vec::new(), true);
