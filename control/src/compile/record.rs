@@ -138,7 +138,7 @@ fn endpoint_list<F: Family>(
 pub(super) fn source_ranges<F: Family>(
     service: &model::Service,
     facts: &Facts<F>,
-) -> Option<Arc<[Prefix<F>]>> {
+) -> Option<Arc<Vec<Prefix<F>>>> {
     let of_family =
         service.source_ranges.as_ref()?.iter().filter_map(|net| Some((net.prefix_len(), prefix::<F>(*net)?)));
     let ranges: Vec<_> = of_family.collect();
@@ -151,5 +151,5 @@ pub(super) fn source_ranges<F: Family>(
         let own = service.load_balancer_ips.iter().filter_map(|ip| F::from_ip(*ip));
         ranges.extend(own.map(|ip| Prefix::new(ip, u8::MAX)));
     }
-    Some(ranges.into())
+    Some(Arc::new(ranges))
 }

@@ -273,7 +273,7 @@ pub(super) fn is_retired<F: Family>(original: &Tuple<F>, reply: &Tuple<F>, table
     let VipMatch::Service(target) = tables.vips.find(destination, transport, destination_port) else {
         return false;
     };
-    let serving = tables.service(target.service).and_then(|service| service.serving.as_deref());
+    let serving = tables.service(target.service).and_then(|service| service.serving.as_ref());
     let backend = (reply.source, reply.source_port);
     serving.is_some_and(|serving| serving.binary_search(&backend).is_err())
 }

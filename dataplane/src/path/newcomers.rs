@@ -119,7 +119,6 @@ pub(super) fn decide<F: Family>(
     for (.., target) in &found {
         if let Some(service) = tables.service(target.service) {
             prefetch(&service.cluster);
-            prefetch(&service.source_ranges);
         }
     }
     let mut admitted: Block<(&Newcomer<F>, Admitted<'_, F>)> = ArrayVec::new();

@@ -14,6 +14,7 @@ use crate::{
     wire::Family,
 };
 use serde::Serialize;
+use std::time::Duration;
 
 /// What is decided for a new flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,7 +250,8 @@ fn best_record<F: Family>(
 
 /// Whether an affinity record of a Service may still decide.
 fn is_alive<F: Family>(service: &Service<F>, pin: PinId, used: Millis, now: Millis) -> bool {
-    service.affinity.is_some_and(|timeout| now.since(used) < timeout) && service.pins.find(pin).is_some()
+    let Some(timeout) = service.affinity else { return false };
+    now.since(used) < Duration::from_secs(timeout.get().into()) && service.pins.find(pin).is_some()
 }
 
 impl<F: Family> Choice<'_, F> {

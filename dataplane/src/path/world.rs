@@ -216,7 +216,7 @@ impl<F: Net> World<F> {
             .collect();
         self.service(|service| {
             let is_udp = service.name.transport == Transport::Udp && !addresses.is_empty();
-            service.serving = is_udp.then(|| addresses.iter().copied().collect());
+            service.serving = is_udp.then(|| Arc::new(addresses.iter().copied().collect()));
         });
         self.tables(|tables| tables.udp_epoch = tables.udp_epoch.wrapping_add(1));
     }

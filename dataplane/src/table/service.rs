@@ -2,7 +2,7 @@
 
 use super::{BackendId, NextHopId, Pins, Prefix, Ring, ServiceId, ServiceName};
 use crate::wire::Family;
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc};
 
 /// One endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,17 +39,19 @@ pub enum TrafficPolicy {
 }
 
 /// Addresses with ports, sorted.
-pub type Sockets<F> = Arc<[(<F as Family>::Addr, u16)]>;
+pub type Sockets<F> = Arc<Vec<(<F as Family>::Addr, u16)>>;
 
-/// One Service port of one family. What most new flows read is in its first line of memory, and the rest of what any
-/// reads in the second.
+/// One Service port of one family: two lines of memory, of which most new flows read the first alone. So lists that few
+/// Services have are a pointer to a vector here, and one step further away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Service<F: Family> {
     /// The cluster list of §3.4.
     pub cluster: Endpoints<F>,
-    /// ClientIP affinity and its timeout.
-    pub affinity: Option<Duration>,
+    /// `loadBalancerSourceRanges` of this family: sources that may use the load-balancer IPs. `None` is everybody.
+    pub source_ranges: Option<Arc<Vec<Prefix<F>>>>,
+    /// ClientIP affinity and its timeout in seconds.
+    pub affinity: Option<NonZeroU32>,
     /// Its stable number.
     pub id: ServiceId,
     /// Which list cluster-IP traffic uses.
@@ -58,8 +60,6 @@ pub struct Service<F: Family> {
     pub external_policy: TrafficPolicy,
     /// The local list of §3.4.
     pub local: Endpoints<F>,
-    /// `loadBalancerSourceRanges` of this family: sources that may use the load-balancer IPs. `None` is everybody.
-    pub source_ranges: Option<Arc<[Prefix<F>]>>,
     /// What people call it.
     pub name: Arc<ServiceName>,
     /// With affinity, the backends of both lists: records of others are void.
@@ -67,4 +67,17 @@ pub struct Service<F: Family> {
     /// UDP only: where those endpoints listen, in order, that flows may stay with; others' flows are decided anew
     /// (§3.12). `None`: every flow may stay, because the protocol is another one or no endpoint serves.
     pub serving: Option<Sockets<F>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{V4, V6};
+    use std::mem::offset_of;
+
+    #[test]
+    fn a_service_is_two_lines_and_new_flows_read_the_first() {
+        assert_eq!((size_of::<Service<V4>>(), size_of::<Service<V6>>()), (128, 128));
+        assert_eq!((offset_of!(Service<V4>, local), offset_of!(Service<V6>, local)), (64, 64));
+    }
 }

@@ -5,7 +5,7 @@ use penstock_dataplane::{
     wire::Family,
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU32};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,7 +25,7 @@ struct ServiceView {
     addresses: Vec<AddressView>,
     internal_policy: TrafficPolicy,
     external_policy: TrafficPolicy,
-    affinity_seconds: Option<u64>,
+    affinity_seconds: Option<u32>,
     source_ranges: Option<Vec<String>>,
     cluster: ListView,
     local: ListView,
@@ -95,7 +95,7 @@ fn describe<F: Family>(service: &Service<F>, addresses: Vec<AddressView>) -> Ser
         addresses,
         internal_policy: service.internal_policy,
         external_policy: service.external_policy,
-        affinity_seconds: service.affinity.map(|timeout| timeout.as_secs()),
+        affinity_seconds: service.affinity.map(NonZeroU32::get),
         source_ranges: service
             .source_ranges
             .as_ref()

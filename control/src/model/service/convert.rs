@@ -10,7 +10,7 @@ use super::{
 use crate::{fault::Faults, objects::ObjectKey};
 use k8s_openapi::api::core::v1 as api;
 use penstock_dataplane::table::TrafficPolicy;
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32};
 
 /// `None` if the Service is not to be proxied (§3.1).
 pub(super) fn convert(
@@ -59,7 +59,7 @@ pub(super) fn convert(
         external_policy: local(&spec.external_traffic_policy),
         affinity: affinity
             .and_then(|config| config.client_ip.as_ref()?.timeout_seconds)
-            .and_then(|seconds| Some(Duration::from_secs(u64::try_from(seconds).ok()?))),
+            .and_then(|seconds| NonZeroU32::new(u32::try_from(seconds).ok()?)),
         health_check_node_port: number(spec.health_check_node_port.unwrap_or_default()),
     })
 }

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as api;
 use penstock_dataplane::table::{TrafficPolicy, Transport};
 use serde::Serialize;
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32};
 
 /// A Service that is to be proxied: not headless, no ExternalName, with a cluster IP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub struct Service {
     pub internal_policy: TrafficPolicy,
     /// For all other traffic.
     pub external_policy: TrafficPolicy,
-    /// The timeout of ClientIP affinity.
-    pub affinity: Option<Duration>,
+    /// The timeout of ClientIP affinity, in seconds.
+    pub affinity: Option<NonZeroU32>,
     /// Where external load balancers ask after local endpoints.
     pub health_check_node_port: Option<u16>,
 }

@@ -42,7 +42,7 @@ fn the_least_service_gets_its_defaults() {
 // S-2, S-3, S-4
 #[test]
 fn affinity_has_a_timeout_within_a_day() {
-    let seconds = |spec: &str| good(&format!("{PORT}, {spec}")).affinity.map(|timeout| timeout.as_secs());
+    let seconds = |spec: &str| good(&format!("{PORT}, {spec}")).affinity.map(NonZeroU32::get);
     assert_eq!(seconds("sessionAffinity: ClientIP"), Some(10800));
     assert_eq!(seconds("sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {}}"), Some(10800));
     assert_eq!(
@@ -54,7 +54,7 @@ fn affinity_has_a_timeout_within_a_day() {
             "{PORT}, sessionAffinity: ClientIP, sessionAffinityConfig: {{clientIP: {{timeoutSeconds: {given}}}}}"
         );
         if legal {
-            assert_eq!(good(&spec).affinity.unwrap().as_secs(), given);
+            assert_eq!(good(&spec).affinity.unwrap().get(), given);
         } else {
             refused(
                 &spec,

@@ -5,7 +5,7 @@
 
 use super::super::world::*;
 use crate::table::{FlowHash, Ring, TrafficPolicy, Transport};
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 const OLD: &[usize] = &[0, 1, 2];
 const NEW: &[usize] = &[0, 1, 2, 3, 4, 5, 6, 7];
@@ -42,7 +42,7 @@ fn moved<F: Net>(transport: Transport, old: &[usize], new: &[usize]) -> impl Ite
 
 fn world<F: Net>() -> World<F> {
     let mut world = World::new();
-    world.service(|service| service.affinity = Some(TIMEOUT));
+    world.service(|service| service.affinity = NonZeroU32::new(TIMEOUT.as_secs() as u32));
     world
 }
 
@@ -176,7 +176,7 @@ fn affinity_can_be_switched_off_and_on<F: Net>() {
         .map(|port| world.client(client).source_port(port).syn().expect_at_backend().who.backend)
         .collect();
     assert_eq!(used.len(), NEW.len(), "every flow for itself");
-    world.service(|service| service.affinity = Some(TIMEOUT));
+    world.service(|service| service.affinity = NonZeroU32::new(TIMEOUT.as_secs() as u32));
     world.pin_backends();
     let new = hashed::<F>(Transport::Tcp, NEW, client);
     for port in 200..215 {
@@ -186,7 +186,7 @@ fn affinity_can_be_switched_off_and_on<F: Net>() {
 
 fn workers_share_records<F: Net>() {
     let mut world = World::<F>::with(4, |_| {});
-    world.service(|service| service.affinity = Some(TIMEOUT));
+    world.service(|service| service.affinity = NonZeroU32::new(TIMEOUT.as_secs() as u32));
     let clients: Vec<_> = moved::<F>(Transport::Tcp, OLD, NEW).take(20).collect();
     clients.iter().for_each(|client| drop(world.client(*client).syn().expect_at_backend()));
     world.set_backends(NEW);

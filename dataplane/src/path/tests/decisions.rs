@@ -6,7 +6,7 @@ use crate::{
     table::{Endpoints, Locality, Prefix, TrafficPolicy, Transport, VipKind},
     wire::SctpChunk,
 };
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, num::NonZeroU32, sync::Arc};
 
 both_families! {
     every_kind_of_address_is_served,
@@ -245,7 +245,7 @@ fn source_ranges_cover_load_balancer_ips_only<F: Net>() {
     let mut world = World::<F>::new();
     let allowed = F::addr(Network::Clients, 0x300);
     world.service(|service| {
-        service.source_ranges = Some(Arc::from([
+        service.source_ranges = Some(Arc::new(vec![
             Prefix::new(F::addr(Network::Routers, 0), F::PREFIX_LEN),
             Prefix::new(allowed, (F::ADDR_LEN * 8 - 8) as u8),
         ]));
@@ -262,7 +262,7 @@ fn source_ranges_cover_load_balancer_ips_only<F: Net>() {
     }
     world.set_backends(&[]);
     world.client(0).syn().expect_drop(DropReason::SourceRange).moved("received source_range");
-    world.service(|service| service.source_ranges = Some(Arc::from([])));
+    world.service(|service| service.source_ranges = Some(Arc::default()));
     world.client(0).from(allowed, 7).syn().expect_drop(DropReason::SourceRange);
 }
 
@@ -273,7 +273,7 @@ fn a_load_balancer_ip_may_be_a_source<F: Net>() {
     let mut world = World::<F>::new();
     let own = F::addr(Network::Vips, LB_IP);
     let host = (F::ADDR_LEN * 8) as u8;
-    world.service(|service| service.source_ranges = Some(Arc::from([Prefix::new(own, host)])));
+    world.service(|service| service.source_ranges = Some(Arc::new(vec![Prefix::new(own, host)])));
     world.client(0).from(own, 5000).syn().expect_at_backend().reply(SYN_ACK).expect_at_client();
     world.client(0).syn().expect_drop(DropReason::SourceRange);
     let external = F::addr(Network::Vips, EXTERNAL_IP);
@@ -284,7 +284,7 @@ fn a_load_balancer_ip_may_be_a_source<F: Net>() {
 fn source_ranges_are_asked_for_new_flows_only<F: Net>() {
     let mut world = World::<F>::new();
     let who = world.client(0).connect().who();
-    world.service(|service| service.source_ranges = Some(Arc::from([])));
+    world.service(|service| service.source_ranges = Some(Arc::default()));
     world.resume(&who).send(ACK).expect_at_backend().reply(ACK).expect_at_client();
 }
 
@@ -308,7 +308,7 @@ fn an_external_ip_that_is_a_node_address_leaves_node_ports_alone<F: Net>() {
 
 fn affinity_keeps_a_client_on_one_backend<F: Net>() {
     let mut world = World::<F>::new();
-    world.service(|service| service.affinity = Some(std::time::Duration::from_secs(10_800)));
+    world.service(|service| service.affinity = NonZeroU32::new(10_800));
     let mut used = HashSet::new();
     for client in 0..20 {
         let home = world.client(client).syn().expect_at_backend().who.backend;

@@ -11,7 +11,7 @@ use crate::{
     wire::{Leaving, TcpFlags, V4, V6},
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 fn network() -> impl Strategy<Value = Network> {
     prop_oneof![
@@ -227,7 +227,7 @@ fn swap<F: Net>(world: &mut World<F>, change: u8) {
         2 => world.set_backends(&[]),
         3 => world.service(|service| service.local = Endpoints::Drop),
         4 => world.service(|service| service.external_policy = TrafficPolicy::Local),
-        5 => world.service(|service| service.source_ranges = Some(Arc::from([]))),
+        5 => world.service(|service| service.source_ranges = Some(Arc::default())),
         6 => world.tables(|tables| tables.next_hops = Default::default()),
         7 => world.tables(|tables| super::answers::set_next_hops(tables, |hop| hop.link = None)),
         8 => world.tables(|tables| super::answers::set_next_hops(tables, |hop| hop.mtu = 100)),
@@ -236,7 +236,7 @@ fn swap<F: Net>(world: &mut World<F>, change: u8) {
         11 => world.tables(|tables| {
             tables.snat_addresses = Arc::from([F::addr(Network::Node, 7), F::addr(Network::Node, 8)]);
         }),
-        12 => world.service(|service| service.affinity = Some(Duration::from_secs(1))),
+        12 => world.service(|service| service.affinity = NonZeroU32::new(1)),
         _ => world.tables(|tables| Arc::make_mut(&mut tables.locality).pods = None),
     }
 }

@@ -109,7 +109,7 @@ fn all_services_are_looked_at<F: Net>() {
         let mut service = udp.as_ref().clone();
         service.id = id;
         let backend = backend::<F>(Transport::Udp, 5);
-        service.serving = Some([(backend.addr, backend.port)].into());
+        service.serving = Some(Arc::new(vec![(backend.addr, backend.port)]));
         service.cluster = crate::table::Endpoints::Ring(crate::table::Ring::build(vec![backend]).unwrap());
         tables.services.set([(id.0 as usize, Some(Arc::new(service)))], &None);
         let vip = F::addr(Network::Vips, LB_IP);
@@ -162,6 +162,6 @@ fn other_changes_repair_nothing<F: Net>() {
     // Not a change of UDP slices.
     world.resume(&who).datagram().expect_at(0);
     world.set_serving(&[1, 2]);
-    world.service(|service| service.serving = Some([].into()));
+    world.service(|service| service.serving = Some(Arc::default()));
     world.resume(&tcp).send(ACK).expect_at(tcp.backend).reply(ACK).expect_at_client();
 }
