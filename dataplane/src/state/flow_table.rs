@@ -8,10 +8,10 @@
 //! The hash is seeded, so that nobody outside can aim at one bucket.
 
 use super::{
-    Direction, Entry, Flow, FlowState, Millis, Record, Timeouts, Tuple, index::Index, record::Account,
+    Direction, Entry, Flow, FlowState, Millis, Record, Timeouts, Tuple, account::Account, busy::BUSY,
+    index::Index,
 };
 use crate::{
-    io::BATCH,
     lane::Counted,
     pages::Table,
     prefetch::{prefetch, prefetch_at},
@@ -54,7 +54,7 @@ pub struct FlowTable<F: Family> {
     seed: [u64; 4],
     pub(super) index: Index,
     pub(super) records: Table<Record<F>>,
-    accounts: Table<Account>,
+    pub(super) accounts: Table<Account>,
     /// By flow: when to look at it again. Not later than it expires.
     pub(super) due: Table<Millis>,
     /// Flows that are there.
@@ -66,13 +66,10 @@ pub struct FlowTable<F: Family> {
     pub(super) sweep_hand: usize,
     evict_hand: usize,
     /// How many packets of a direction make a flow busy, if that is asked.
-    busy_after: Option<NonZeroU8>,
+    pub(super) busy_after: Option<NonZeroU8>,
     /// Flows that have been busy since the last look.
-    busy: ArrayVec<FlowId, BUSY>,
+    pub(super) busy: ArrayVec<FlowId, BUSY>,
 }
-
-/// Flows that a batch may find busy, twice: those of the last one may have to wait.
-const BUSY: usize = 2 * BATCH;
 
 impl Found {
     /// What the index says of it.
@@ -222,45 +219,6 @@ impl<F: Family> FlowTable<F> {
                 self.note_busy(id);
             }
         }
-    }
-
-    /// From now on a flow is busy when it has had so many packets of a direction, and again after every 256 more. It costs
-    /// nothing a packet: its record says that it is full earlier.
-    pub fn find_busy_after(&mut self, packets: NonZeroU8) {
-        self.busy_after = Some(packets);
-    }
-
-    /// Whether flows have been busy since the last look.
-    #[inline]
-    pub fn has_busy(&self) -> bool {
-        !self.busy.is_empty()
-    }
-
-    /// Those flows; some may have ended.
-    pub fn take_busy(&mut self) -> ArrayVec<FlowId, BUSY> {
-        std::mem::take(&mut self.busy)
-    }
-
-    /// A flow is to be among those. Where there are too many, it has to become busy again.
-    #[cold]
-    pub fn note_busy(&mut self, id: FlowId) {
-        if self.busy.last() != Some(&id) && self.busy.try_push(id).is_err() {
-            self.arm(id);
-        }
-    }
-
-    /// Has a flow become busy by its next packets, whatever it had before.
-    #[cold]
-    pub fn arm(&mut self, id: FlowId) {
-        if let (Some(after), Some(record)) = (self.busy_after, self.records.get_mut(id.0 as usize)) {
-            self.accounts[id.0 as usize].arm(record, after);
-        }
-    }
-
-    /// Whether a live flow has had so many packets of a direction as make it busy.
-    pub fn was_busy(&self, id: FlowId) -> bool {
-        let Some(after) = self.busy_after.map(|after| u64::from(after.get())) else { return false };
-        self.get(id).is_some_and(|flow| flow.traffic.iter().any(|traffic| traffic.packets >= after))
     }
 
     /// Takes over what the fast lane counted of a live flow that leaves it.
