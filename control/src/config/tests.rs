@@ -68,7 +68,7 @@ nodeName: gateway
 manifests: {path: /srv/manifests}
 interfaces:
 - {name: client0, roles: [client], queues: {first: 2, count: 4}, mode: native, zeroCopy: on}
-- {name: backend0, roles: [backend], queues: all, mode: generic, zeroCopy: off, addresses: [10.1.0.1/24], vlan: 7}
+- {name: backend0, roles: [backend], queues: all, mode: generic, addresses: [10.1.0.1/24], vlan: 7}
 workers: {count: 2, cores: [2, 3], idle: busy}
 snat: {addresses: [10.1.0.9, "fd00::9"]}
 ring: {rx: 1024, tx: 512}
@@ -215,6 +215,10 @@ fn each_interface_rule_names_path_value_and_remedy() {
     refused("[{name: a, queues: {last: 2}}]", "interfaces[0].queues.last: unknown field");
     refused("[{name: a, mode: fast}]", "interfaces[0].mode: \"fast\": must be one of auto, native, generic");
     refused("[{name: a, mode: generic, zeroCopy: on}]", "interfaces[0].zeroCopy: \"on\": is not possible");
+    refused(
+        "[{name: a}, {name: b, zeroCopy: off}, {name: c, zeroCopy: on}]",
+        "interfaces[1].zeroCopy: \"off\": is not possible beside interfaces[2].zeroCopy: on",
+    );
     refused("[{name: a, vlan: 4095}]", "interfaces[0].vlan: 4095: must be at most 4094");
     refused(
         "[{name: a, addresses: [10.0.0.1]}]",

@@ -65,7 +65,23 @@ pub(super) fn interfaces(raw: List<raw::Interface>, faults: &mut Faults) -> Vec<
             );
         }
     }
+    one_bind_mode(&interfaces, faults);
     interfaces
+}
+
+/// What one interface says of zero-copy holds for those that leave it open.
+fn one_bind_mode(interfaces: &[Interface], faults: &mut Faults) {
+    let find = |wanted| interfaces.iter().position(|interface| interface.zero_copy == wanted);
+    if let (Some(on), Some(off)) = (find(ZeroCopy::On), find(ZeroCopy::Off)) {
+        faults.value(
+            format!("interfaces[{off}].zeroCopy"),
+            "\"off\"",
+            format!(
+                "is not possible beside interfaces[{on}].zeroCopy: on, since the sockets of a worker share their \
+                 memory, which the kernel drives in one way; use the same or auto"
+            ),
+        );
+    }
 }
 
 fn interface(path: &str, raw: raw::Interface, faults: &mut Faults) -> Interface {
