@@ -1,6 +1,7 @@
 //! Tells when both gateways serve what was last written: a Service whose port, and whose slices' port, are new each
-//! time. Each kind of object is watched in order, so what was written before them is in force too. kube-proxy's
-//! families are programmed apart, so both are asked. It is TCP, so that its slices make nobody look at UDP flows.
+//! time. Each kind of object is watched in order, so what was written before them is in force too. Nodes are a kind of
+//! their own: the one endpoint that answers is hinted to the zone that the gateway's is in now. kube-proxy's families are
+//! programmed apart, so both are asked. It is TCP, so that its slices make nobody look at UDP flows.
 
 use std::{
     net::SocketAddr,
@@ -17,6 +18,9 @@ use crate::{
     places::{self, CANARY_PORTS, Family, Group},
     tries::{self, Outcome, Protocol, Try},
 };
+
+/// Where the gateway's Node may be.
+const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
 
 /// The canary's addresses.
 const IPS: [&str; 2] = ["10.96.255.254", "fd00:96::fffe"];
@@ -51,14 +55,26 @@ impl Canary {
         Ok(Canary::default())
     }
 
-    /// Changes it, after all else was written.
-    pub fn advance(&mut self, api: &Api) -> Result<()> {
+    /// Changes it, after all else was written. The gateway's Node is in `zone`.
+    pub fn advance(&mut self, api: &Api, zone: &str) -> Result<()> {
         self.generation = self.generation % 60_000 + 1;
         let service = json!({"spec": {"ports": [{"port": self.port()}]}});
         api.patch(&format!("{}/canary", services_path("canary")), &service)?;
-        let slice = json!({"ports": [{"port": self.backend_port(), "name": ""}]});
-        for family in ["ipv4", "ipv6"] {
-            api.patch(&format!("{}/{family}", slices_path("canary")), &slice)?;
+        let hinted = |zones: &[&str]| {
+            let zones: Vec<_> = zones.iter().map(|zone| json!({"name": zone})).collect();
+            json!({"forZones": zones})
+        };
+        let elsewhere: Vec<&str> = ZONES.into_iter().filter(|other| *other != zone).collect();
+        for family in Family::BOTH {
+            let slice = json!({
+                "ports": [{"port": self.backend_port(), "name": ""}],
+                "endpoints": [
+                    {"addresses": [places::backend(family, 1)], "hints": hinted(&[zone])},
+                    // It does not listen there.
+                    {"addresses": [places::backend(family, 2)], "hints": hinted(&elsewhere)},
+                ],
+            });
+            api.patch(&format!("{}/{}", slices_path("canary"), family.word().to_lowercase()), &slice)?;
         }
         Ok(())
     }

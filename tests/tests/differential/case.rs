@@ -36,7 +36,8 @@ pub struct Stored {
 /// Replaces what was compared before by `cases`, at both gateways, and waits until they serve them.
 pub fn put(cases: &[Case], arena: &mut Arena, canary: &mut Canary) -> Result<Vec<Stored>> {
     let api = arena.cluster.api().clone();
-    set_zone(&api, cases.first().map_or("zone-a", |case| case.zones[0]))?;
+    let zone = cases.first().map_or("zone-a", |case| case.zones[0]);
+    set_zone(&api, zone)?;
     let refused = at_once(0..SLOTS, |slot| {
         let (services, slices) = (services_path(&namespace(slot)), slices_path(&namespace(slot)));
         api.delete(&slices)?;
@@ -52,13 +53,14 @@ pub fn put(cases: &[Case], arena: &mut Arena, canary: &mut Canary) -> Result<Vec
         }
         Ok(refused)
     })?;
-    settle(cases, refused, arena, canary)
+    settle(cases, zone, refused, arena, canary)
 }
 
 /// Does what the cases say happens, and waits until both gateways serve what comes of it.
 pub fn change(cases: &mut [Case], arena: &mut Arena, canary: &mut Canary) -> Result<Vec<Stored>> {
     let api = arena.cluster.api().clone();
-    set_zone(&api, cases.first().map_or("zone-a", |case| case.zones[1]))?;
+    let zone = cases.first().map_or("zone-a", |case| case.zones[1]);
+    set_zone(&api, zone)?;
     let requests: Vec<_> = cases.iter_mut().map(Case::make_changes).collect();
     let refused = at_once(0..requests.len(), |index| {
         let mut refused = Vec::new();
@@ -72,17 +74,18 @@ pub fn change(cases: &mut [Case], arena: &mut Arena, canary: &mut Canary) -> Res
     for (case, refused) in cases.iter().zip(refused) {
         by_slot[case.slot] = refused;
     }
-    settle(cases, by_slot, arena, canary)
+    settle(cases, zone, by_slot, arena, canary)
 }
 
 /// Waits until both serve what was written, and reads back what that is.
 fn settle(
     cases: &[Case],
+    zone: &str,
     mut refused: Vec<Vec<String>>,
     arena: &mut Arena,
     canary: &mut Canary,
 ) -> Result<Vec<Stored>> {
-    canary.advance(arena.cluster.api())?;
+    canary.advance(arena.cluster.api(), zone)?;
     let documents = read_back(arena.cluster.api())?;
     arena.manifests.write("cluster.yaml", &documents)?;
     canary.wait(arena)?;

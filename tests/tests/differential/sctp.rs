@@ -5,15 +5,19 @@
 //! is the responder's text (RFC 9260 §3.3.2, §3.3.3, §6.8).
 
 use std::{
+    io::IoSliceMut,
     net::{IpAddr, SocketAddr},
     os::fd::{AsRawFd, OwnedFd},
 };
 
 use nix::{
+    cmsg_space,
     errno::Errno,
+    libc,
     sys::socket::{
-        AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, connect, recvfrom,
-        sendto, socket,
+        AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage,
+        bind, connect, recvfrom, recvmsg, sendto, setsockopt, socket,
+        sockopt::{Ipv4RecvErr, Ipv6RecvErr},
     },
 };
 use penstock_dataplane::wire::crc32c;
@@ -37,6 +41,10 @@ impl Raw {
         bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(own, 0)))?;
         if let Some(peer) = peer {
             connect(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(peer, 0)))?;
+            match peer {
+                IpAddr::V4(_) => setsockopt(&socket, Ipv4RecvErr, &true)?,
+                IpAddr::V6(_) => setsockopt(&socket, Ipv6RecvErr, &true)?,
+            }
         }
         Ok(Raw(socket))
     }
@@ -63,15 +71,47 @@ impl Raw {
         Ok((bytes.get(header..).unwrap_or_default().to_vec(), from))
     }
 
+    /// What the network says of packets from `from` to `to`. Raw sockets know no ports: errors of other flows between the same
+    /// addresses come here too, and are passed over.
+    fn error(&self, from: SocketAddr, to: SocketAddr) -> Option<Errno> {
+        loop {
+            let mut about = [0; 64];
+            let mut buffers = [IoSliceMut::new(&mut about)];
+            let mut space = cmsg_space!(libc::sock_extended_err, libc::sockaddr_in6);
+            let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+            let socket = self.0.as_raw_fd();
+            let message = recvmsg::<SockaddrStorage>(socket, &mut buffers, Some(&mut space), flags).ok()?;
+            let said = message.cmsgs().ok()?.find_map(|said| match said {
+                ControlMessageOwned::Ipv4RecvErr(error, _) | ControlMessageOwned::Ipv6RecvErr(error, _) => {
+                    Some(Errno::from_raw(error.ee_errno as i32))
+                }
+                _ => None,
+            });
+            if ports(&about) == Some((from.port(), to.port())) {
+                return said;
+            }
+        }
+    }
+
     /// Starts an association.
     pub fn start(&self, from: SocketAddr, to: SocketAddr) -> nix::Result<()> {
-        self.send(&packet(from.port(), to.port(), 0, INIT, &[]), to.ip())
+        let init = packet(from.port(), to.port(), 0, INIT, &[]);
+        // The first time it may be told of another flow's error.
+        self.send(&init, to.ip()).or_else(|_| self.send(&init, to.ip()))
     }
 
     /// The text of the answer to `start`, if it is here.
     pub fn answer(&self, from: SocketAddr, to: SocketAddr) -> nix::Result<String> {
         loop {
-            let (bytes, _) = self.receive()?;
+            let received = self.receive();
+            if let Some(error) = self.error(from, to) {
+                return Err(error);
+            }
+            let bytes = match received {
+                Ok((bytes, _)) => bytes,
+                Err(Errno::EAGAIN) => return Err(Errno::EAGAIN),
+                Err(_of_another) => continue,
+            };
             let is_mine = ports(&bytes) == Some((to.port(), from.port()));
             if is_mine && bytes.get(4..8) == Some(&TAG.to_be_bytes()) && bytes.get(12) == Some(&INIT_ACK) {
                 let cookie = bytes.get(FIXED + 4..).unwrap_or_default();
