@@ -206,7 +206,8 @@ fn first_packet(report: &mut Report) -> u64 {
             None => report.add(name, value, "ns", params::<V4>(&timing, mix)),
             Some(target) => report.add_target(name, value, "ns", target, params::<V4>(&timing, mix)),
         }
-        target = Some(round(value * 1.2));
+        // Of the quickest round: where others had the machine, that of one Service would allow for anything.
+        target = Some(round(timing.best_ns * 1.2));
     }
     allocations
 }
