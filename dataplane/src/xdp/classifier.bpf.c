@@ -22,13 +22,27 @@
  *      c. a later fragment whose first one was ours.
  *   4. the interface is a backend one: an ICMP error that quotes a packet sent to such a backend.
  */
-#include <linux/icmp.h>
 #include <linux/icmpv6.h>
 
 #include "bpf.h"
 #include "maps.h"
 #include "packet.h"
 #include "lane.bpf.h"
+
+/* ICMP's header (RFC 792), of which linux/icmp.h has a name for each use. That one includes the C library's headers for
+ * a processor of 32 bits, which few machines have. */
+struct icmp_header {
+	__u8 type;
+	__u8 code;
+	__be16 checksum;
+	__be32 rest;
+};
+
+enum icmp_error {
+	ICMP_DEST_UNREACH = 3,
+	ICMP_TIME_EXCEEDED = 11,
+	ICMP_PARAMETERPROB = 12,
+};
 
 /* Linux reassembles for 30 s: after that, an identification means another packet. */
 #define FRAGMENT_LIFETIME_NS 30000000000ULL
@@ -158,7 +172,7 @@ INLINE enum verdict judge_quoted(struct xdp_md *ctx, struct payload *quoted, int
 /* These two are functions of their own for the verifier's sake: see walk6. */
 __attribute__((noinline)) int judge_icmp4(struct xdp_md *ctx, __u32 at, __u32 backend)
 {
-	struct icmphdr *icmp = bytes(ctx, at, sizeof(*icmp));
+	struct icmp_header *icmp = bytes(ctx, at, sizeof(*icmp));
 	struct payload quoted;
 	struct iphdr *ip;
 
