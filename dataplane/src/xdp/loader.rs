@@ -16,7 +16,7 @@ use super::error::errno;
 use super::lane::{self, LaneMaps, LaneSize, Layout, LoadedMaps};
 use super::maps::{StateMaps, take_map};
 use super::pin::{self, FoundLink, Pins};
-use super::{ClassifierCounters, ClassifierError, ClassifierState, MAX_QUEUES};
+use super::{ClassifierCounters, ClassifierError, ClassifierState, MAX_QUEUES, verify};
 use crate::io::PortId;
 use crate::lane::HashSecret;
 
@@ -126,7 +126,8 @@ impl Classifier {
             _ => (),
         }
         let mut object = loader.load(OBJECT)?;
-        verify(program(&mut object)?).map_err(ClassifierError::Verify)?;
+        let program = program(&mut object)?;
+        verify::patiently(|| program.load()).map_err(ClassifierError::Verify)?;
         Ok(Classifier {
             state: StateMaps::take(&mut object)?,
             sockets: take_map(&mut object, "xsks")?,
@@ -277,19 +278,6 @@ impl fmt::Debug for Classifier {
 fn program(object: &mut Ebpf) -> Result<&mut Xdp, ClassifierError> {
     let program = object.program_mut("classify").ok_or(ClassifierError::Missing("program `classify`"))?;
     program.try_into().map_err(ClassifierError::Verify)
-}
-
-/// Loads a program. The verifier gives up with EAGAIN where a signal is pending; libbpf tries as often.
-fn verify(program: &mut Xdp) -> Result<(), ProgramError> {
-    const TRIES: u32 = 5;
-    for _ in 1..TRIES {
-        match program.load() {
-            Err(ProgramError::LoadError { io_error, .. })
-                if io_error.raw_os_error() == Some(libc::EAGAIN) => {}
-            result => return result,
-        }
-    }
-    program.load()
 }
 
 fn attach_as(

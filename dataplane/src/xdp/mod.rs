@@ -16,6 +16,7 @@ mod state;
 mod counters;
 mod maps;
 mod error;
+mod verify;
 mod lane;
 mod link;
 mod pin;

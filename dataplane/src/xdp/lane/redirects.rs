@@ -3,7 +3,7 @@
 //!
 //! Where the kernel has no BTF, or refuses, there are no counts, and the lane works without.
 
-use crate::io::PortId;
+use crate::{io::PortId, xdp::verify};
 use aya::{
     Btf, Ebpf, EbpfError,
     maps::{HashMap, MapData, MapError},
@@ -126,7 +126,7 @@ impl Redirects {
 fn attach(object: &mut Ebpf, program: &'static str, tracepoint: &str, btf: &Btf) -> Result<(), Unavailable> {
     let program = object.program_mut(program).ok_or(Unavailable::Missing(program))?;
     let program: &mut BtfTracePoint = program.try_into()?;
-    program.load(tracepoint, btf)?;
+    verify::patiently(|| program.load(tracepoint, btf))?;
     program.attach()?;
     Ok(())
 }

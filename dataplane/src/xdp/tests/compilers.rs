@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "the rest is for build scripts")]
 mod clang;
 
-use crate::io::testing::root_or_skip;
+use crate::{io::testing::root_or_skip, xdp::verify};
 use aya::{EbpfLoader, programs::Xdp};
 use std::{env::consts::ARCH, fs, path::Path, process::Command};
 
@@ -30,7 +30,7 @@ fn root_the_verifier_accepts_what_every_clang_here_builds() {
             let mut loader = EbpfLoader::new();
             let mut loaded = loader.override_global("lane_is_on", &lane_is_on, true).load(&bytes).unwrap();
             let program: &mut Xdp = loaded.program_mut("classify").unwrap().try_into().unwrap();
-            if let Err(error) = program.load() {
+            if let Err(error) = verify::patiently(|| program.load()) {
                 panic!("{clang}, lane_is_on = {lane_is_on}: {error:?}");
             }
             eprintln!("{clang}, lane_is_on = {lane_is_on}: accepted");
