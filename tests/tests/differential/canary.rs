@@ -15,12 +15,9 @@ use serde_json::json;
 use crate::{
     arena::{Arena, Side},
     case::{services_path, slices_path},
-    places::{self, CANARY_PORTS, Family, Group},
+    places::{self, CANARY_PORTS, Family, Group, ZONES},
     tries::{self, Outcome, Protocol, Try},
 };
-
-/// Where the gateway's Node may be.
-const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
 
 /// The canary's addresses.
 const IPS: [&str; 2] = ["10.96.255.254", "fd00:96::fffe"];

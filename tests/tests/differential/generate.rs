@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     case::{Case, SLOTS},
     change::{Change, is_sibling},
-    places::{self, BACKEND_PORTS, Family, Group},
+    places::{self, BACKEND_PORTS, Family, Group, ZONES},
     random::Random,
 };
 
@@ -53,8 +53,8 @@ fn agree(slice: &mut Value, others: &[Value]) {
 /// Where the gateway is, before and after: the same for all cases that are served at once.
 fn zones(seed: u64) -> [&'static str; 2] {
     let random = &mut Random::new(seed / SLOTS as u64);
-    let first = *random.pick(&["zone-a", "zone-b"]);
-    [first, if random.chance(30) { *random.pick(&["zone-a", "zone-b", "zone-c"]) } else { first }]
+    let first = *random.pick(&ZONES[..2]);
+    [first, if random.chance(30) { *random.pick(&ZONES) } else { first }]
 }
 
 /// Hands out each address once.

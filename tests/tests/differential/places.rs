@@ -14,6 +14,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Pods, whichever interface they come from.
 pub const CLUSTER_CIDR: [&str; 2] = ["10.2.0.0/15", "fd00:2::/31"];
 
+/// Where the gateway's Node may be. Endpoints are hinted to the first two.
+pub const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
+
 /// What backends listen on for the objects that are compared.
 pub const BACKEND_PORTS: [u16; 4] = [8080, 8081, 8082, 8083];
 
