@@ -9,7 +9,9 @@ use std::{num::NonZeroU32, time::Duration};
 
 const OLD: &[usize] = &[0, 1, 2];
 const NEW: &[usize] = &[0, 1, 2, 3, 4, 5, 6, 7];
-const TIMEOUT: Duration = Duration::from_secs(100);
+const SECONDS: u32 = 100;
+const AFFINITY: Option<NonZeroU32> = NonZeroU32::new(SECONDS);
+const TIMEOUT: Duration = Duration::from_secs(SECONDS as u64);
 
 both_families!(
     a_client_keeps_its_backend_when_others_come,
@@ -42,7 +44,7 @@ fn moved<F: Net>(transport: Transport, old: &[usize], new: &[usize]) -> impl Ite
 
 fn world<F: Net>() -> World<F> {
     let mut world = World::new();
-    world.service(|service| service.affinity = NonZeroU32::new(TIMEOUT.as_secs() as u32));
+    world.service(|service| service.affinity = AFFINITY);
     world
 }
 
@@ -176,7 +178,7 @@ fn affinity_can_be_switched_off_and_on<F: Net>() {
         .map(|port| world.client(client).source_port(port).syn().expect_at_backend().who.backend)
         .collect();
     assert_eq!(used.len(), NEW.len(), "every flow for itself");
-    world.service(|service| service.affinity = NonZeroU32::new(TIMEOUT.as_secs() as u32));
+    world.service(|service| service.affinity = AFFINITY);
     world.pin_backends();
     let new = hashed::<F>(Transport::Tcp, NEW, client);
     for port in 200..215 {
@@ -186,7 +188,7 @@ fn affinity_can_be_switched_off_and_on<F: Net>() {
 
 fn workers_share_records<F: Net>() {
     let mut world = World::<F>::with(4, |_| {});
-    world.service(|service| service.affinity = NonZeroU32::new(TIMEOUT.as_secs() as u32));
+    world.service(|service| service.affinity = AFFINITY);
     let clients: Vec<_> = moved::<F>(Transport::Tcp, OLD, NEW).take(20).collect();
     clients.iter().for_each(|client| drop(world.client(*client).syn().expect_at_backend()));
     world.set_backends(NEW);
