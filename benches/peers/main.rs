@@ -94,7 +94,7 @@ fn compare(plan: &Plan, owner: &Owner, results: &mut Results) -> Result<()> {
     for (number, (services, flows)) in plan.points.iter().enumerate() {
         let services = *services;
         say(&format!("{services} Services"));
-        objects.grow(services)?;
+        systems.asleep(|| objects.grow(services))?;
         systems.wait_until_served(Way::V4, services)?;
         if plan.has("forward") {
             for (place, &flows) in flows.iter().enumerate() {
