@@ -125,7 +125,7 @@ fn netns_promoted_flows_outlive_a_crash() {
 
 #[test]
 fn netns_nothing_stays_that_is_not_to() {
-    require_root!("bpftool");
+    require_root!();
     let pins = Pins::new();
     let mut lab = Lab::start(options("leaves", json!({"pinPath": pins.folder}))).unwrap();
     wait_for_the_lane(&mut lab);
