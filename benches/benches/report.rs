@@ -180,8 +180,7 @@ fn path<F: Numbered>(report: &mut Report, targets: [f64; 3]) -> u64 {
         let name = format!("path/hit/{}/{name}", F::SHORT);
         report.add_target(name, round(timing.median_ns), "ns", target, params::<F>(&timing, mix));
     }
-    let mut scene = Scene::<F>::new(100_000, 200_000, Mix::New);
-    let timing = misses(&mut scene, TIME);
+    let [timing] = misses(&mut [Scene::<F>::new(100_000, 200_000, Mix::New)], TIME);
     allocations += timing.allocations;
     let mix = json!({
         "packet_bytes": F::FRAME_BYTES, "nat": "DNAT+SNAT", "mix": "TCP SYN", "flows": 100_000, "backends": BACKENDS,
@@ -191,25 +190,25 @@ fn path<F: Numbered>(report: &mut Report, targets: [f64; 3]) -> u64 {
     allocations
 }
 
-/// New flows, each to one of many Services. Returns allocations.
+/// New flows, each to one of many Services, and to one alone. Returns allocations.
 fn first_packet(report: &mut Report) -> u64 {
-    let (mut allocations, mut target) = (0, None);
-    for (name, services) in [("services-1", 1), ("services-30k", 30_000)] {
-        let shape = Shape { services, backends: 10 };
-        let mut scene = Scene::<V4>::with(shape, 1000, 100_000, Mix::New);
-        let timing = misses(&mut scene, TIME);
-        allocations += timing.allocations;
-        let mix =
-            json!({ "services": services, "backends": shape.backends, "mix": "TCP SYN", "order": "random" });
-        let (name, value) = (format!("path/first-packet/{name}"), round(timing.median_ns));
-        match target {
-            None => report.add(name, value, "ns", params::<V4>(&timing, mix)),
-            Some(target) => report.add_target(name, value, "ns", target, params::<V4>(&timing, mix)),
-        }
-        // Of the quickest round: where others had the machine, that of one Service would allow for anything.
-        target = Some(round(timing.best_ns * 1.2));
-    }
-    allocations
+    const SERVICES: [u32; 2] = [1, 30_000];
+    const BACKENDS: u32 = 10;
+    let mut scenes = SERVICES.map(|services| {
+        let shape = Shape { services, backends: BACKENDS };
+        Scene::<V4>::with(shape, 1000, 100_000, Mix::New)
+    });
+    let timings = misses(&mut scenes, 2 * TIME);
+    let [one, many] = timings.map(|timing| round(timing.median_ns));
+    let [of_one, of_many] = [0, 1].map(|at| {
+        let services = SERVICES[at];
+        let mix = json!({ "services": services, "backends": BACKENDS, "mix": "TCP SYN", "order": "random" });
+        params::<V4>(&timings[at], mix)
+    });
+    report.add("path/first-packet/services-1", one, "ns", of_one);
+    // Flat within a fifth.
+    report.add_target("path/first-packet/services-30k", many, "ns", round(one * 1.2), of_many);
+    timings.iter().map(|timing| timing.allocations).sum()
 }
 
 /// A million flows have idled away; a worker ends some of them between each two batches of a thousand others.

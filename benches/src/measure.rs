@@ -33,20 +33,44 @@ pub struct Timing {
 /// Runs rounds for at least `time` and at least ten times. `round` does its preparations and returns how long the
 /// timed part took and how many allocations it made.
 pub fn rounds(units: usize, time: Duration, mut round: impl FnMut() -> (Duration, u64)) -> Timing {
+    let [timing] = rounds_in_turn(units, time, &mut [()], |()| round());
+    timing
+}
+
+/// The same of some subjects in turn, a round of each: what others do to a shared machine they then do to all of them, so
+/// that they can be compared.
+pub fn rounds_in_turn<S, const N: usize>(
+    units: usize,
+    time: Duration,
+    subjects: &mut [S; N],
+    mut round: impl FnMut(&mut S) -> (Duration, u64),
+) -> [Timing; N] {
+    const MOST: usize = 1 << 16;
     let started = Instant::now();
-    let (mut taken, mut allocations) = (Vec::with_capacity(1 << 16), 0);
-    while (started.elapsed() < time || taken.len() < 10) && taken.len() < taken.capacity() {
-        let (duration, allocated) = round();
-        allocations += allocated;
-        taken.push(duration.as_nanos() as f64 / units as f64);
+    let mut taken = [(); N].map(|()| (Vec::with_capacity(MOST), 0));
+    let mut number = 0;
+    while (started.elapsed() < time || number < 10) && number < MOST {
+        for (subject, (taken, allocations)) in subjects.iter_mut().zip(&mut taken) {
+            let (duration, allocated) = round(subject);
+            *allocations += allocated;
+            taken.push(duration.as_nanos() as f64 / units as f64);
+        }
+        number += 1;
     }
-    taken.sort_by(f64::total_cmp);
-    Timing {
-        median_ns: taken[taken.len() / 2],
-        best_ns: taken[0],
-        worst_ns: taken[taken.len() - 1],
-        rounds: taken.len(),
-        allocations,
+    taken.map(|(taken, allocations)| Timing::of(taken, allocations))
+}
+
+impl Timing {
+    /// Of rounds that took so long a unit.
+    fn of(mut taken: Vec<f64>, allocations: u64) -> Self {
+        taken.sort_by(f64::total_cmp);
+        Self {
+            median_ns: taken[taken.len() / 2],
+            best_ns: taken[0],
+            worst_ns: taken[taken.len() - 1],
+            rounds: taken.len(),
+            allocations,
+        }
     }
 }
 
@@ -75,15 +99,15 @@ pub fn hits<F: Numbered>(scene: &mut Scene<F>, time: Duration) -> Timing {
     timing
 }
 
-/// Rounds of new flows, per flow; between rounds they are forgotten.
-pub fn misses<F: Numbered>(scene: &mut Scene<F>, time: Duration) -> Timing {
-    let timing = rounds(RING, time, || {
+/// Rounds of new flows, per flow, in some scenes in turn; between rounds they are forgotten.
+pub fn misses<F: Numbered, const N: usize>(scenes: &mut [Scene<F>; N], time: Duration) -> [Timing; N] {
+    let timings = rounds_in_turn(RING, time, scenes, |scene| {
         scene.forget_new();
         scene.refill();
         timed(|| scene.process())
     });
-    scene.check();
-    timing
+    scenes.iter().for_each(Scene::check);
+    timings
 }
 
 /// Rounds of packets that are made ready by `ready`, for profilers: what they took, in words.
