@@ -5,7 +5,7 @@
 
 use crate::{io::PortId, xdp::verify};
 use aya::{
-    Btf, Ebpf, EbpfError,
+    Btf, Ebpf, EbpfError, EbpfLoader,
     maps::{HashMap, MapData, MapError},
     programs::{BtfTracePoint, ProgramError},
 };
@@ -78,7 +78,8 @@ impl Redirects {
 
     fn try_start(map: u32) -> Result<Self, Unavailable> {
         let btf = Btf::from_sys_fs()?;
-        let mut object = Ebpf::load(OBJECT)?;
+        // `Ebpf::load` would read the kernel's BTF twice.
+        let mut object = EbpfLoader::new().load(OBJECT)?;
         attach(&mut object, "devmap_xmit", "xdp_devmap_xmit", &btf)?;
         attach(&mut object, "redirect_err", "xdp_redirect_err", &btf)?;
         let counts = object.take_map("redirects").ok_or(Unavailable::Missing("map `redirects`"))?;
