@@ -38,11 +38,7 @@ struct icmp_header {
 	__be32 rest;
 };
 
-enum icmp_error {
-	ICMP_DEST_UNREACH = 3,
-	ICMP_TIME_EXCEEDED = 11,
-	ICMP_PARAMETERPROB = 12,
-};
+enum { ICMP_DEST_UNREACH = 3, ICMP_TIME_EXCEEDED = 11, ICMP_PARAMETERPROB = 12 };
 
 /* Linux reassembles for 30 s: after that, an identification means another packet. */
 #define FRAGMENT_LIFETIME_NS 30000000000ULL
