@@ -192,17 +192,13 @@ fn path<F: Numbered>(report: &mut Report, targets: [f64; 3]) -> u64 {
 
 /// New flows, each to one of many Services, and to one alone. Returns allocations.
 fn first_packet(report: &mut Report) -> u64 {
-    const SERVICES: [u32; 2] = [1, 30_000];
-    const BACKENDS: u32 = 10;
-    let mut scenes = SERVICES.map(|services| {
-        let shape = Shape { services, backends: BACKENDS };
-        Scene::<V4>::with(shape, 1000, 100_000, Mix::New)
-    });
+    let shapes = [1, 30_000].map(|services| Shape { services, backends: 10 });
+    let mut scenes = shapes.map(|shape| Scene::<V4>::with(shape, 1000, 100_000, Mix::New));
     let timings = misses(&mut scenes, 2 * TIME);
     let [one, many] = timings.map(|timing| round(timing.median_ns));
     let [of_one, of_many] = [0, 1].map(|at| {
-        let services = SERVICES[at];
-        let mix = json!({ "services": services, "backends": BACKENDS, "mix": "TCP SYN", "order": "random" });
+        let Shape { services, backends } = shapes[at];
+        let mix = json!({ "services": services, "backends": backends, "mix": "TCP SYN", "order": "random" });
         params::<V4>(&timings[at], mix)
     });
     report.add("path/first-packet/services-1", one, "ns", of_one);

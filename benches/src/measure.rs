@@ -45,17 +45,19 @@ pub fn rounds_in_turn<S, const N: usize>(
     subjects: &mut [S; N],
     mut round: impl FnMut(&mut S) -> (Duration, u64),
 ) -> [Timing; N] {
+    const LEAST: usize = 10;
     const MOST: usize = 1 << 16;
     let started = Instant::now();
     let mut taken = [(); N].map(|()| (Vec::with_capacity(MOST), 0));
-    let mut number = 0;
-    while (started.elapsed() < time || number < 10) && number < MOST {
+    for number in 0..MOST {
+        if number >= LEAST && started.elapsed() >= time {
+            break;
+        }
         for (subject, (taken, allocations)) in subjects.iter_mut().zip(&mut taken) {
             let (duration, allocated) = round(subject);
             *allocations += allocated;
             taken.push(duration.as_nanos() as f64 / units as f64);
         }
-        number += 1;
     }
     taken.map(|(taken, allocations)| Timing::of(taken, allocations))
 }
