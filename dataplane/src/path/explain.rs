@@ -265,7 +265,7 @@ fn source<F: Family>(
 
 fn others<F: Family>(ring: &Ring<F>, slot: usize, chosen: &Backend<F>, on_record: bool) -> Vec<OtherBackend> {
     let mut slots = vec![0usize; ring.backends().len()];
-    ring.slots().iter().for_each(|backend| slots[usize::from(*backend)] += 1);
+    ring.slots().for_each(|backend| slots[backend] += 1);
     let others = ring.backends().iter().zip(slots).filter(|(backend, _)| *backend != chosen);
     others
         .map(|(backend, slots)| OtherBackend {

@@ -12,8 +12,9 @@
 use super::{
     Backend,
     hash::{stable_hash, words},
+    slots::Slots,
 };
-use crate::{prefetch::prefetch, wire::Family};
+use crate::wire::Family;
 use std::sync::Arc;
 
 /// Ring sizes: primes about two apart. The paper's own sizes, 65537 and 655373, are the last two.
@@ -39,7 +40,7 @@ pub fn ring_size(backends: usize) -> u32 {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ring<F: Family> {
     backends: Arc<[Backend<F>]>,
-    slots: Arc<[u16]>,
+    slots: Slots,
 }
 
 impl<F: Family> Ring<F> {
@@ -58,7 +59,7 @@ impl<F: Family> Ring<F> {
         if backends.is_empty() {
             return None;
         }
-        let slots = populate(&backends, size);
+        let slots = Slots::pack(&populate(&backends, size), backends.len());
         Some(Self { backends: backends.into(), slots })
     }
 
@@ -68,10 +69,10 @@ impl<F: Family> Ring<F> {
         self.at(self.slot(hash))
     }
 
-    /// The backend of a slot. A slot beyond the ring is the last one.
+    /// The backend of a slot. A slot beyond the ring is some other one.
     #[inline]
     pub fn at(&self, slot: usize) -> &Backend<F> {
-        &self.backends[usize::from(self.slots[slot.min(self.slots.len() - 1)])]
+        &self.backends[self.slots.get(slot)]
     }
 
     /// The slot that `hash` falls into.
@@ -84,12 +85,12 @@ impl<F: Family> Ring<F> {
     /// Asks for a slot.
     #[inline]
     pub(crate) fn prefetch_slot(&self, slot: usize) {
-        prefetch(&self.slots[slot.min(self.slots.len() - 1)]);
+        self.slots.prefetch(slot);
     }
 
     /// Whether both are the same ring, which costs no look inside.
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.slots, &other.slots)
+        self.slots.is_same(&other.slots)
     }
 
     /// Its backends, in order of address and port.
@@ -110,8 +111,8 @@ impl<F: Family> Ring<F> {
     }
 
     /// For each slot, the index of its backend.
-    pub fn slots(&self) -> &[u16] {
-        &self.slots
+    pub fn slots(&self) -> impl ExactSizeIterator<Item = usize> {
+        self.slots.iter()
     }
 }
 
@@ -126,10 +127,9 @@ struct Walk {
 ///
 /// The last slots would cost most: of the M ln M steps half are spent on the last √M slots, where a walk has to go far for
 /// a free one. There the free slots are known and few, and how far each of them is on a walk is a multiplication.
-fn populate<F: Family>(backends: &[Backend<F>], size: u32) -> Arc<[u16]> {
+fn populate<F: Family>(backends: &[Backend<F>], size: u32) -> Vec<u16> {
     let mut walks: Vec<Walk> = backends.iter().map(|backend| walk(backend, size)).collect();
-    let mut shared: Arc<[u16]> = std::iter::repeat_n(EMPTY, size as usize).collect();
-    let slots = Arc::make_mut(&mut shared);
+    let mut slots = vec![EMPTY; size as usize];
     let mut turn = 0;
     for _ in size.isqrt()..size {
         let Walk { mut next, skip } = walks[turn];
@@ -148,7 +148,7 @@ fn populate<F: Family>(backends: &[Backend<F>], size: u32) -> Arc<[u16]> {
         walks[turn].next = Walk { next, ..walks[turn] }.after(size);
         turn = if turn + 1 < walks.len() { turn + 1 } else { 0 };
     }
-    shared
+    slots
 }
 
 fn walk<F: Family>(backend: &Backend<F>, size: u32) -> Walk {
@@ -214,7 +214,7 @@ mod tests {
 
     fn shares(ring: &Ring<V4>) -> Vec<usize> {
         let mut shares = vec![0; ring.backends().len()];
-        ring.slots().iter().for_each(|slot| shares[usize::from(*slot)] += 1);
+        ring.slots().for_each(|slot| shares[slot] += 1);
         shares
     }
 
@@ -250,8 +250,7 @@ mod tests {
         let after = Ring::with_size(kept, 65537).unwrap();
         let moved = (0..65537)
             .filter(|slot| {
-                let was = &before.backends()[usize::from(before.slots()[*slot])];
-                let is = &after.backends()[usize::from(after.slots()[*slot])];
+                let (was, is) = (before.at(*slot), after.at(*slot));
                 was.id.0 % 100 != 50 && was.id != is.id
             })
             .count();
@@ -270,17 +269,17 @@ mod tests {
     }
 
     /// The paper's population, word for word.
-    fn by_the_paper(backends: &[Backend<V4>], size: u32) -> Vec<u16> {
+    fn by_the_paper(backends: &[Backend<V4>], size: u32) -> Vec<usize> {
         let mut walks: Vec<Walk> = backends.iter().map(|backend| walk(backend, size)).collect();
-        let mut slots = vec![EMPTY; size as usize];
+        let mut slots = vec![None; size as usize];
         for taken in 0..size as usize {
             let index = taken % walks.len();
-            while slots[walks[index].next as usize] != EMPTY {
+            while slots[walks[index].next as usize].is_some() {
                 walks[index].next = walks[index].after(size);
             }
-            slots[walks[index].next as usize] = index as u16;
+            slots[walks[index].next as usize] = Some(index);
         }
-        slots
+        slots.into_iter().flatten().collect()
     }
 
     #[test]
@@ -290,7 +289,7 @@ mod tests {
         {
             let backends = backends(count);
             let ring = Ring::with_size(backends.clone(), size).unwrap();
-            assert_eq!(ring.slots(), by_the_paper(&backends, size), "{count} backends, {size} slots");
+            assert!(ring.slots().eq(by_the_paper(&backends, size)), "{count} backends, {size} slots");
         }
     }
 

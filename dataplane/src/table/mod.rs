@@ -5,6 +5,7 @@
 
 mod name;
 pub(crate) mod hash;
+mod slots;
 mod maglev;
 mod pins;
 mod service;

@@ -91,7 +91,7 @@ fn add_plain<F: Family>(tables: &Tables<F>, all: &mut BTreeMap<String, String>) 
         let lists = [cluster, local].map(|endpoints| match endpoints {
             Endpoints::Ring(ring) => {
                 let backends = ring.backends().iter().map(|backend| (backend.addr, backend.port));
-                format!("{:?} {:?}", backends.collect::<Vec<_>>(), ring.slots())
+                format!("{:?} {:?}", backends.collect::<Vec<_>>(), ring.slots().collect::<Vec<_>>())
             }
             none => format!("{none:?}"),
         });

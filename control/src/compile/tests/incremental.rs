@@ -31,7 +31,7 @@ fn plain<F: Family>(tables: &Tables<F>) -> Plain {
                 let next_hop = tables.next_hop(backend.next_hop);
                 (backend.addr, backend.port, next_hop)
             });
-            format!("{:?} {:?}", backends.collect::<Vec<_>>(), ring.slots())
+            format!("{:?} {:?}", backends.collect::<Vec<_>>(), ring.slots().collect::<Vec<_>>())
         }
         other => format!("{other:?}"),
     };

@@ -26,7 +26,7 @@ proptest! {
         let ring = Ring::build(backends.clone()).unwrap();
         prop_assert_eq!(ring.size(), ring_size(backends.len()) as usize);
         let mut shares = vec![0usize; backends.len()];
-        ring.slots().iter().for_each(|slot| shares[usize::from(*slot)] += 1);
+        ring.slots().for_each(|slot| shares[slot] += 1);
         prop_assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
         let mut others = backends;
         let turn = usize::from(turn) % others.len();
