@@ -8,6 +8,7 @@
 mod cluster;
 
 use cluster::{Cluster, Step};
+use penstock::allocator::Jemalloc;
 use penstock_benches::{
     alloc::{Counting, held_bytes},
     family::Numbered,
@@ -27,7 +28,7 @@ use serde_json::{Value, json};
 use std::{hint::black_box, time::Duration};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: Counting<Jemalloc> = Counting(Jemalloc);
 
 const FLOWS: [(&str, usize); 3] = [("1k", 1000), ("100k", 100_000), ("1m", 1_000_000)];
 /// How long one figure is measured.

@@ -7,6 +7,7 @@
 mod cluster;
 
 use cluster::{Cluster, Step};
+use penstock::allocator::Jemalloc;
 use std::{io::Write, time::Duration};
 
 const CHANGES: usize = 1000;
@@ -16,6 +17,9 @@ fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     status.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
 }
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse().expect("a number"));

@@ -3,12 +3,16 @@
 
 #![expect(clippy::print_stdout, reason = "a program that prints its result")]
 
+use penstock::allocator::Jemalloc;
 use penstock_benches::{
     family::Numbered,
     measure::fixed,
     scene::{Mix, Scene},
 };
 use penstock_dataplane::wire::{V4, V6};
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse().expect("a number"));

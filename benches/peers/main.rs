@@ -33,7 +33,11 @@ mod way;
 use std::{io::Write, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
-use penstock::netns::{Owner, require_root, sweep};
+use penstock::{
+    allocator::Jemalloc,
+    netns::{Owner, require_root, sweep},
+};
+use penstock_benches::alloc::Counting;
 
 use crate::{objects::Objects, plan::Plan, results::Results, systems::Systems, way::Way};
 
@@ -41,7 +45,7 @@ use crate::{objects::Objects, plan::Plan, results::Results, systems::Systems, wa
 const FLOWS_V6: u64 = 1000;
 
 #[global_allocator]
-static ALLOCATOR: penstock_benches::alloc::Counting = penstock_benches::alloc::Counting;
+static ALLOCATOR: Counting<Jemalloc> = Counting(Jemalloc);
 
 fn main() -> ExitCode {
     match run() {

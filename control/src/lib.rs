@@ -10,7 +10,8 @@
 //! load balancers and monitoring how it does, and [`api`] answers questions about it. What is wrong on the way is a
 //! [`fault`] of one field of one object, reported there, and never empties the tables. [`cli`] is the command line over
 //! all of it; [`replay`] runs the same tables over a capture, and [`demo`] shows everything at work in a network of
-//! namespaces, which [`netns`] builds; [`doctor`] says what keeps a machine from being a gateway.
+//! namespaces, which [`netns`] builds; [`doctor`] says what keeps a machine from being a gateway, and [`allocator`] is where
+//! the program has its memory from.
 
 pub mod fault;
 pub mod config;
@@ -37,3 +38,4 @@ pub mod netns;
 pub mod demo;
 pub mod doctor;
 pub mod cli;
+pub mod allocator;
