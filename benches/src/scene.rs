@@ -265,7 +265,7 @@ fn fill<F: Numbered>(tables: &mut Tables<F>, shape: Shape) {
             vips.tuples.insert(vip, transport, 80, Target { service: id, kind: VipKind::LoadBalancerIp });
             let ring = Ring::build(backends(shape.backends, id.0 * shape.backends)).expect("backends");
             let cluster = Endpoints::Ring(ring);
-            services.push(Some(Arc::new(Service {
+            services.push(Some(Service {
                 id,
                 name: Arc::new(ServiceName {
                     namespace: "default".into(),
@@ -281,7 +281,7 @@ fn fill<F: Numbered>(tables: &mut Tables<F>, shape: Shape) {
                 pins: Arc::default(),
                 serving: None,
                 source_ranges: None,
-            })));
+            }));
         }
     }
     tables.services = services.into_iter().collect();

@@ -19,6 +19,12 @@ pub(crate) fn prefetch<T>(value: &T) {
     lines::<T, false>(std::slice::from_ref(value), 0);
 }
 
+/// The same of the line that it begins in alone.
+#[inline(always)]
+pub(crate) fn prefetch_line<T>(value: &T) {
+    line::<false>(std::ptr::from_ref(value).cast());
+}
+
 /// The same into the nearest cache, for what is about to be read.
 #[inline(always)]
 pub(crate) fn prefetch_near<T>(values: &[T], at: usize) {
@@ -28,8 +34,8 @@ pub(crate) fn prefetch_near<T>(values: &[T], at: usize) {
 #[inline(always)]
 fn lines<T, const NEAREST: bool>(values: &[T], at: usize) {
     let start = values.as_ptr().wrapping_add(at).cast::<u8>();
-    for line in 0..size_of::<T>().div_ceil(LINE_BYTES) {
-        prefetch_line::<NEAREST>(start.wrapping_add(line * LINE_BYTES));
+    for number in 0..size_of::<T>().div_ceil(LINE_BYTES) {
+        line::<NEAREST>(start.wrapping_add(number * LINE_BYTES));
     }
 }
 
@@ -37,13 +43,13 @@ fn lines<T, const NEAREST: bool>(values: &[T], at: usize) {
 /// those of drivers do.
 #[inline(always)]
 pub(crate) fn prefetch_start(frame: &[u8], bytes: usize) {
-    for line in 0..bytes.div_ceil(LINE_BYTES) {
-        prefetch_line::<true>(frame.as_ptr().wrapping_add(line * LINE_BYTES));
+    for number in 0..bytes.div_ceil(LINE_BYTES) {
+        line::<true>(frame.as_ptr().wrapping_add(number * LINE_BYTES));
     }
 }
 
 #[inline(always)]
-fn prefetch_line<const NEAREST: bool>(at: *const u8) {
+fn line<const NEAREST: bool>(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};

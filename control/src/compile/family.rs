@@ -55,7 +55,7 @@ pub(super) struct FamilyTables<F: Family> {
     pub(super) services: BTreeMap<ObjectKey, Entry<F>>,
     /// The Services of the model as they were taken in last.
     seen: OrdMap<ObjectKey, Arc<Joined>>,
-    table: Pages<Option<Arc<Service<F>>>>,
+    table: Pages<Option<Service<F>>>,
     /// Something has changed that VIPs and NodePorts are claimed by.
     pub(super) claims_differ: bool,
     pub(super) index: Arc<VipIndex<F>>,
@@ -88,7 +88,7 @@ pub(super) struct Entry<F: Family> {
 /// A port of it.
 #[derive(Debug)]
 pub(super) struct Port<F: Family> {
-    pub(super) record: Arc<Service<F>>,
+    pub(super) record: Service<F>,
     pub(super) held: Held<F>,
     /// There are usable endpoints, but none in the local list.
     pub(super) lacks_local: bool,
@@ -233,7 +233,7 @@ impl<F: Family> FamilyTables<F> {
 }
 
 /// Records that are new, by their place; `None` where one is gone.
-pub(super) struct Records<F: Family>(pub(super) Vec<(ServiceId, Option<Arc<Service<F>>>)>);
+pub(super) struct Records<F: Family>(pub(super) Vec<(ServiceId, Option<Service<F>>)>);
 
 impl<F: Family> Default for Records<F> {
     fn default() -> Self {

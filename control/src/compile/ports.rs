@@ -92,7 +92,7 @@ impl<F: Family> FamilyTables<F> {
         let EndpointLists { cluster, local, lacks_local } =
             lists(&merged, wanted(service, port), place, numbers, &known);
         let pins = match service.affinity {
-            Some(_) => pins([&cluster, &local], old_record.as_deref(), &mut shared.pins_given),
+            Some(_) => pins([&cluster, &local], old_record.as_ref(), &mut shared.pins_given),
             None => Arc::default(),
         };
         let record = Service {
@@ -111,10 +111,9 @@ impl<F: Family> FamilyTables<F> {
             self.drop_backend(port.transport, *key, shared);
         }
         let record = match old_record {
-            Some(old) if *old == record => old,
+            Some(old) if old == record => old,
             old => {
-                let record = Arc::new(record);
-                records.0.push((id, Some(Arc::clone(&record))));
+                records.0.push((id, Some(record.clone())));
                 match old {
                     Some(_) => shared.changes.changed.push(reference(&record)),
                     None => shared.changes.added.services.push(reference(&record)),

@@ -116,11 +116,6 @@ pub(super) fn decide<F: Family>(
             found.push((new, target));
         }
     }
-    for (.., target) in &found {
-        if let Some(service) = tables.service(target.service) {
-            prefetch(&service.cluster);
-        }
-    }
     let mut admitted: Block<(&Newcomer<F>, Admitted<'_, F>)> = ArrayVec::new();
     for (new, target) in &found {
         if let Ok(taken) = select::admit(tables, &new.tuple, *target) {
@@ -128,15 +123,12 @@ pub(super) fn decide<F: Family>(
             admitted.push((new, taken));
         }
     }
-    for (_, taken) in &admitted {
-        prefetch(taken.backend());
-    }
-    for (_, taken) in &admitted {
-        tables.next_hops.prefetch(taken.backend().next_hop.0 as usize);
-    }
+    let backends: Block<_> = admitted.iter().map(|(_, taken)| taken.backend()).collect();
+    backends.iter().for_each(|backend| prefetch(*backend));
+    backends.iter().for_each(|backend| tables.next_hops.prefetch(backend.next_hop.0 as usize));
     stage.newcomers.begin(later.len().saturating_sub(second.len()));
-    for (Newcomer { index, tuple }, taken) in &admitted {
-        let choice = taken.choose(tables, tuple.source, None);
+    for ((Newcomer { index, tuple }, taken), backend) in admitted.iter().zip(backends) {
+        let choice = taken.choose(tables, tuple.source, backend, None);
         let reply = open::first_reply(tables, ports, tuple, &choice).map(|first| {
             let hash = flows.hash(&first);
             flows.prefetch_bucket(hash);

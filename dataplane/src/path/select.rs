@@ -99,7 +99,9 @@ pub fn decide<'t, F: Family>(
     remembered: Remembered<'_>,
 ) -> Decision<'t, F> {
     match target(tables, tuple).and_then(|target| admit(tables, tuple, target)) {
-        Ok(admitted) => Decision::Serve(admitted.choose(tables, tuple.source, Some(remembered))),
+        Ok(admitted) => {
+            Decision::Serve(admitted.choose(tables, tuple.source, admitted.backend(), Some(remembered)))
+        }
         Err(decision) => decision,
     }
 }
@@ -137,7 +139,7 @@ pub(super) fn admit<'t, F: Family>(
     tuple: &Tuple<F>,
     Target { service, kind }: Target,
 ) -> Result<Admitted<'t, F>, Decision<'t, F>> {
-    let Some(service) = tables.service(service).map(AsRef::as_ref) else {
+    let Some(service) = tables.service(service) else {
         return Err(Decision::UnservedPort(kind));
     };
     let refused = |refusal| Err(Decision::Refused { service, kind, refusal });
@@ -168,19 +170,20 @@ pub(super) fn admit<'t, F: Family>(
 }
 
 impl<'t, F: Family> Admitted<'t, F> {
-    /// The last step: the backend of the slot, or the one on record for this client, and whether it sees the client. Without
-    /// the records it is the slot's.
+    /// The last step: this backend, which is the slot's, or the one on record for this client, and whether it sees the client.
+    /// Without the records it is the slot's.
     #[inline]
     pub(super) fn choose(
         &self,
         tables: &Tables<F>,
         client: F::Addr,
+        likely: &Backend<F>,
         remembered: Option<Remembered<'_>>,
     ) -> Choice<'t, F> {
         let Self { service, ring, hash, slot, kind, source, list } = *self;
         let recorded = remembered.and_then(|remembered| recorded(service, client, ring, remembered));
         let record = recorded.map(|(record, _)| record);
-        let backend = recorded.map_or_else(|| *ring.at(slot), |(_, backend)| backend);
+        let backend = recorded.map_or(*likely, |(_, backend)| backend);
         let masquerade = masquerade(tables, service, kind, source, client == backend.addr);
         Choice { service, kind, source, list, ring, hash, slot, backend, record, masquerade }
     }

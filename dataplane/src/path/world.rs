@@ -165,7 +165,7 @@ impl<F: Net> World<F> {
     pub(crate) fn service(&mut self, change: impl Fn(&mut Service<F>)) {
         self.tables(|tables| {
             for service in tables.services.iter_mut().flatten() {
-                change(Arc::make_mut(service));
+                change(service);
             }
         });
     }
@@ -509,7 +509,7 @@ fn make_tables<F: Net>(tables: &mut Tables<F>) {
             vips.addresses.insert(vip, kind);
         }
         vips.node_ports.insert((transport, NODE_PORT), id);
-        services.push(Some(Arc::new(service(id, transport))));
+        services.push(Some(service(id, transport)));
     }
     let node = F::addr(Network::Node, NODE);
     vips.node_addresses.insert(node);

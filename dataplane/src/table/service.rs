@@ -79,5 +79,6 @@ mod tests {
     fn a_service_is_two_lines_and_new_flows_read_the_first() {
         assert_eq!((size_of::<Service<V4>>(), size_of::<Service<V6>>()), (128, 128));
         assert_eq!((offset_of!(Service<V4>, local), offset_of!(Service<V6>, local)), (64, 64));
+        assert_eq!(size_of::<Option<Service<V4>>>(), 128, "a row of a table of Services");
     }
 }

@@ -23,7 +23,7 @@ pub struct Tables<F: Family> {
     /// Destinations.
     pub vips: Arc<VipIndex<F>>,
     /// Service ports by [`ServiceId`]; free numbers are `None`.
-    pub services: Pages<Option<Arc<Service<F>>>>,
+    pub services: Pages<Option<Service<F>>>,
     /// Ways by [`NextHopId`].
     pub next_hops: Pages<NextHop<F>>,
     /// The largest packets that fit, in bytes of IP, by the port that clients are behind.
@@ -82,7 +82,7 @@ impl<F: Family> Default for Tables<F> {
 impl<F: Family> Tables<F> {
     /// The Service port with this number.
     #[inline]
-    pub fn service(&self, id: ServiceId) -> Option<&Arc<Service<F>>> {
+    pub fn service(&self, id: ServiceId) -> Option<&Service<F>> {
         self.services.get(id.0 as usize)?.as_ref()
     }
 

@@ -87,7 +87,7 @@ fn add_plain<F: Family>(tables: &Tables<F>, all: &mut BTreeMap<String, String>) 
     for service in tables.services.iter().flatten() {
         let Service {
             name, cluster, local, internal_policy, external_policy, affinity, source_ranges, ..
-        } = service.as_ref();
+        } = service;
         let lists = [cluster, local].map(|endpoints| match endpoints {
             Endpoints::Ring(ring) => {
                 let backends = ring.backends().iter().map(|backend| (backend.addr, backend.port));

@@ -164,7 +164,7 @@ pub(super) fn serving<'t, F: Family>(
     tables: &'t Tables<F>,
     address: &str,
     port: u16,
-) -> Option<&'t Arc<Service<F>>> {
+) -> Option<&'t Service<F>> {
     let address = F::from_ip(ip(address)).unwrap();
     match tables.vips.find(address, Transport::Tcp, port) {
         VipMatch::Service(target) => tables.service(target.service),

@@ -106,12 +106,12 @@ fn all_services_are_looked_at<F: Net>() {
             .flatten()
             .find(|service| service.name.transport == Transport::Udp)
             .unwrap();
-        let mut service = udp.as_ref().clone();
+        let mut service = udp.clone();
         service.id = id;
         let backend = backend::<F>(Transport::Udp, 5);
         service.serving = Some(Arc::new(vec![(backend.addr, backend.port)]));
         service.cluster = crate::table::Endpoints::Ring(crate::table::Ring::build(vec![backend]).unwrap());
-        tables.services.set([(id.0 as usize, Some(Arc::new(service)))], &None);
+        tables.services.set([(id.0 as usize, Some(service))], &None);
         let vip = F::addr(Network::Vips, LB_IP);
         let target = Target { service: id, kind: VipKind::LoadBalancerIp };
         Arc::make_mut(&mut tables.vips).tuples.insert(vip, Transport::Udp, SERVICE_PORT, target);
