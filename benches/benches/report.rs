@@ -41,6 +41,7 @@ fn main() {
     }
     let mut report = Report::default();
     let mut allocations = 0;
+    allocations += first_packet(&mut report);
     parse::<V4>(&mut report);
     parse::<V6>(&mut report);
     maglev(&mut report);
@@ -48,7 +49,6 @@ fn main() {
     flow_table::<V6>(&mut report);
     allocations += path::<V4>(&mut report, [15.0, 20.0, 25.0]);
     allocations += path::<V6>(&mut report, [15.0, 20.0, 25.0]);
-    allocations += first_packet(&mut report);
     expiry(&mut report);
     control(&mut report);
     report.add_target(

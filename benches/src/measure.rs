@@ -30,33 +30,35 @@ pub struct Timing {
     pub allocations: u64,
 }
 
-/// Runs rounds for at least `time` and at least ten times. `round` does its preparations and returns how long the
+/// Runs rounds for at least `time` and at least sixteen times. `round` does its preparations and returns how long the
 /// timed part took and how many allocations it made.
 pub fn rounds(units: usize, time: Duration, mut round: impl FnMut() -> (Duration, u64)) -> Timing {
     let [timing] = rounds_in_turn(units, time, &mut [()], |()| round());
     timing
 }
 
-/// The same of some subjects in turn, a round of each: what others do to a shared machine they then do to all of them, so
-/// that they can be compared.
+/// The same of some subjects in turn, sixteen rounds of each: what others do to a shared machine they then do to all of them,
+/// so that they can be compared, and most rounds find in the caches what their own subject left there.
 pub fn rounds_in_turn<S, const N: usize>(
     units: usize,
     time: Duration,
     subjects: &mut [S; N],
     mut round: impl FnMut(&mut S) -> (Duration, u64),
 ) -> [Timing; N] {
-    const LEAST: usize = 10;
+    const TURN: usize = 16;
     const MOST: usize = 1 << 16;
     let started = Instant::now();
     let mut taken = [(); N].map(|()| (Vec::with_capacity(MOST), 0));
-    for number in 0..MOST {
-        if number >= LEAST && started.elapsed() >= time {
+    for number in 0..MOST / TURN {
+        if number > 0 && started.elapsed() >= time {
             break;
         }
         for (subject, (taken, allocations)) in subjects.iter_mut().zip(&mut taken) {
-            let (duration, allocated) = round(subject);
-            *allocations += allocated;
-            taken.push(duration.as_nanos() as f64 / units as f64);
+            for _ in 0..TURN {
+                let (duration, allocated) = round(subject);
+                *allocations += allocated;
+                taken.push(duration.as_nanos() as f64 / units as f64);
+            }
         }
     }
     taken.map(|(taken, allocations)| Timing::of(taken, allocations))

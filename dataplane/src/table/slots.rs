@@ -56,7 +56,10 @@ impl Slots {
         let word = |indices: &[u16]| {
             indices.iter().rev().fold(0, |word: u32, index| word << width.bits() | u32::from(*index)) as u16
         };
-        let words = indices.chunks(1 << width.shift()).map(word).collect();
+        let words = match width {
+            Width::Sixteen => indices.into(),
+            _ => indices.chunks(1 << width.shift()).map(word).collect(),
+        };
         Self { words, len: indices.len() as u32, width }
     }
 
