@@ -5,7 +5,9 @@
 //!
 //! The way of a new flow is over lines that each name the next: destination, Service, slot of the ring, backend, next hop,
 //! index bucket of the first SNAT candidate. Of many Services none of them is in a cache, and one flow alone waits for all of
-//! them, one behind the other. Here a block takes each step together, and each step asks for what the next one reads.
+//! them, one behind the other. Here a block takes each step together, and then asks for what the next one reads: in a loop that
+//! does nothing else, since a processor goes no further than its window while it looks for the page of a line, and of a short loop
+//! more requests are in there.
 //!
 //! Nothing is changed, and nothing is believed of flows: whether a packet has one is asked again when its turn has come, since
 //! a packet before it may have opened it. What is decided here follows from the tables alone, which stay for the batch.
@@ -105,24 +107,26 @@ pub(super) fn decide<F: Family>(
         if let Some(tuple) = arrival.tuple(unusual, &frames[usize::from(arrival.index)])
             && !flows.holds(Entry::NONE, &tuple)
         {
-            tables.vips.tuples.prefetch(tuple.destination, tuple.transport, tuple.destination_port);
             new.push(Newcomer { index: arrival.index, tuple });
         }
+    }
+    for Newcomer { tuple, .. } in &new {
+        tables.vips.tuples.prefetch(tuple.destination, tuple.transport, tuple.destination_port);
     }
     let mut found: Block<(&Newcomer<F>, Target)> = ArrayVec::new();
     for new in &new {
         if let Ok(target) = select::target(tables, &new.tuple) {
-            tables.services.prefetch(target.service.0 as usize);
             found.push((new, target));
         }
     }
+    found.iter().for_each(|(_, target)| tables.services.prefetch(target.service.0 as usize));
     let mut admitted: Block<(&Newcomer<F>, Admitted<'_, F>)> = ArrayVec::new();
     for (new, target) in &found {
         if let Ok(taken) = select::admit(tables, &new.tuple, *target) {
-            taken.prefetch_slot();
             admitted.push((new, taken));
         }
     }
+    admitted.iter().for_each(|(_, taken)| taken.prefetch_slot());
     let backends: Block<_> = admitted.iter().map(|(_, taken)| taken.backend()).collect();
     backends.iter().for_each(|backend| prefetch(*backend));
     backends.iter().for_each(|backend| tables.next_hops.prefetch(backend.next_hop.0 as usize));
