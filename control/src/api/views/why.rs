@@ -221,7 +221,7 @@ fn of_family<F: Family>(tables: &Tables<F>, key: &ObjectKey) -> Vec<String> {
         let served = if inside == outside { inside } else { format!("{inside} inside, {outside} outside") };
         format!("{} {} port {:?}: {served}", F::NAME, service.name.transport, service.name.port_name)
     };
-    of_key.map(|service| line(service)).collect()
+    of_key.map(line).collect()
 }
 
 /// Whether clients on the link find a way to it.
