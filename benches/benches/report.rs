@@ -42,13 +42,13 @@ fn main() {
     let mut report = Report::default();
     let mut allocations = 0;
     allocations += first_packet(&mut report);
+    allocations += path::<V4>(&mut report, [15.0, 20.0, 25.0]);
+    allocations += path::<V6>(&mut report, [15.0, 20.0, 25.0]);
     parse::<V4>(&mut report);
     parse::<V6>(&mut report);
     maglev(&mut report);
     flow_table::<V4>(&mut report);
     flow_table::<V6>(&mut report);
-    allocations += path::<V4>(&mut report, [15.0, 20.0, 25.0]);
-    allocations += path::<V6>(&mut report, [15.0, 20.0, 25.0]);
     expiry(&mut report);
     control(&mut report);
     report.add_target(
