@@ -66,9 +66,16 @@ pub fn create_bridge(namespace: &Namespace, name: &str, mtu: u32) -> Result<Brid
 }
 
 impl Bridge {
-    /// Plugs `port`, an interface of the same namespace, into the bridge.
+    /// Plugs `port`, an interface of the same namespace, into the bridge. One core forwards all that comes by it, so that the
+    /// bridge keeps the order of packets, as a switch does: left to itself, a veth hands each of them to the core that sent it,
+    /// and a sender that is moved to another core overtakes itself.
     pub fn add(&self, namespace: &Namespace, port: &str) -> Result<(), NetnsError> {
-        namespace.ip(&format!("link set {port} master {}", self.name)).map(drop)
+        namespace.ip(&format!("link set {port} master {}", self.name))?;
+        // Only a namespace's own programs see its interfaces in sysfs. A kernel without the file has one core alone.
+        let first_core = format!(
+            "for cores in /sys/class/net/{port}/queues/rx-*/rps_cpus; do [ ! -e $cores ] || echo 1 > $cores; done"
+        );
+        namespace.run(&["sh", "-c", &first_core]).map(drop)
     }
 }
 

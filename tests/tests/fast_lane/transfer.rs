@@ -49,9 +49,6 @@ fn netns_a_gigabyte_takes_the_lane_byte_for_byte() {
     let mut random = File::open("/dev/urandom").unwrap().take(FILE_BYTES);
     std::io::copy(&mut random, &mut File::create(&original).unwrap()).unwrap();
     let original = original.to_string_lossy().into_owned();
-    // A veth holds 256 frames, and what is redirected beyond that is lost, where an AF_XDP socket is made to wait. A NIC has
-    // more room; here the window is made to fit.
-    lab.world.client.sysctl("net/ipv4/tcp_rmem", "4096 131072 262144").unwrap();
     wait_for_the_lane(&mut lab);
     let vips = lab.vips(ports::HTTP);
     let mut again = Vec::new();
