@@ -17,7 +17,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{Backlog, listen},
+};
 use penstock::netns::World;
 
 use crate::{
@@ -27,6 +30,9 @@ use crate::{
 
 /// Connections that are kept open for their clients.
 const KEPT: usize = 2048;
+/// Connections that may wait to be accepted: more than a side is ever sent at once. What is beyond the 128 that they are
+/// by themselves is dropped, and tried again a second later, when nobody waits any more.
+const AT_ONCE: i32 = 4096;
 
 /// The running servers of a world.
 pub struct Responder {
@@ -74,6 +80,7 @@ impl Sockets {
             let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port));
             let listener = TcpListener::bind(any).with_context(|| format!("cannot listen on port {port}"))?;
             listener.set_nonblocking(true)?;
+            listen(&listener, Backlog::new(AT_ONCE)?)?;
             self.listeners.push(listener);
         }
         for address in addresses {
