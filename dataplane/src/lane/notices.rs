@@ -17,7 +17,7 @@ const PORTS: usize = u8::MAX as usize + 1;
 pub struct Notices {
     /// Those in force.
     epochs: [AtomicU32; EPOCHS],
-    /// The time, as the workers have it: not newer than the last turn of any of them, which is 20 ms ago at most while there
+    /// The time, as the workers have it: not newer than the last turn of any of them, which is 4 ms ago at most while there
     /// is a worker at all.
     now: AtomicU32,
     /// Of the index, by family: the buckets in use, less one.

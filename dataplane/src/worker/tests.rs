@@ -108,6 +108,18 @@ impl Lab {
         }
     }
 
+    /// Asks forty times, after such pauses that none follows the workers' own rhythm: the shortest time, the median, and the
+    /// upper quartile.
+    fn ask_some(&self, pause: Duration) -> [Duration; 3] {
+        let ask = |client| {
+            std::thread::sleep(pause + pause * u32::from(client) / 200);
+            self.ask(client)
+        };
+        let mut times: Vec<_> = (0..40).map(ask).collect();
+        times.sort();
+        [times[0], times[20], times[30]]
+    }
+
     /// What all workers together have done.
     fn counters(&self) -> (u64, u64) {
         let reports = self.workers.iter().map(|worker| worker.report.read());
@@ -152,8 +164,8 @@ fn af_xdp_what_comes_to_the_wrong_worker_is_handed_over_and_counted() {
 }
 
 /// At most 2 % of a core, and a tenth of a millisecond until a sleeper is at work: with several workers too, one of which
-/// is woken by the other. Measured on two virtual cores that others load, optimised: 0.4 % of a core; answers after idle in
-/// 100 to 140 µs, median 160 to 215, where they take 26 to 45 while awake. The rest is the machine's own waking.
+/// is woken by the other. Measured on two virtual cores that others load, optimised: 0.6 to 1.6 % of a core; answers after idle
+/// in 70 to 115 µs, median 93 to 165, where they take 22 to 37 while awake. The rest is the machine's own waking.
 #[test]
 fn af_xdp_an_idle_worker_costs_little_and_is_awake_at_once() {
     in_namespace(|| {
@@ -165,23 +177,16 @@ fn af_xdp_an_idle_worker_costs_little_and_is_awake_at_once() {
             let looks: Vec<f64> = (0..4).map(|_| lab.busiest(Duration::from_millis(500))).collect();
             println!("{workers} workers: {looks:?} of a core for the busiest while idle");
             assert!(looks.iter().any(|share| *share <= 0.02), "{looks:?}");
-            let ask = |client| {
-                std::thread::sleep(Duration::from_millis(40));
-                lab.ask(client)
-            };
-            let mut times: Vec<_> = (0..40).map(ask).collect();
-            times.sort();
-            let mut awake: Vec<_> = (0..40).map(|client| lab.ask(client)).collect();
-            awake.sort();
-            println!(
-                "{workers} workers: first answer after idle in {:?}, median {:?}; while awake in {:?}, median {:?}",
-                times[0], times[20], awake[0], awake[20]
-            );
-            // Where others have the cores it takes several times as long; a wake that is lost shows as a whole sleep, 20 ms.
-            assert!(
-                times[0] <= Duration::from_millis(2) && times[20] <= Duration::from_millis(10),
-                "{times:?}"
-            );
+            // Here too the best of some looks counts. A packet that wakes nobody waits for the rest of a sleep: 2 ms on
+            // average, 4 if there is one after the other. Of three workers' packets two thirds are handed over.
+            for pause in [Duration::ZERO, Duration::from_millis(20)] {
+                let is_awake = (0..4).any(|_| {
+                    let times = lab.ask_some(pause);
+                    println!("{workers} workers: {pause:?} after an answer, the next takes {times:?}");
+                    times[2] <= Duration::from_millis(1)
+                });
+                assert!(is_awake, "{workers} workers: packets wait for a sleep's end");
+            }
             drop(lab);
             crate::io::testing::ip("link delete dev a");
         }
