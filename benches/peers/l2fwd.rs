@@ -2,19 +2,16 @@
 //!
 //! Started as a process of its own in its gateway, so that the processors it uses are counted as every other system's.
 
-use std::time::Duration;
-
 use anyhow::{Result, bail};
 use penstock_dataplane::{
     io::{AfXdp, AfXdpConfig, FrameBatch, PacketIo, PortId},
     wire::{EtherAddr, set_destination, set_source},
+    worker::LONGEST_SLEEP,
     xdp::{AttachPreference, Classifier, ClassifierState, InterfaceEntry},
 };
 
 use crate::bed::{GATEWAY_CORE, stay_on};
 
-/// As long as the appliance's workers sleep at most.
-const IDLE: Duration = Duration::from_millis(20);
 const IN: PortId = PortId(0);
 const OUT: PortId = PortId(1);
 
@@ -41,7 +38,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let mut batch = FrameBatch::new();
     loop {
         if io.receive(&mut batch) == 0 {
-            io.wait(IDLE, None);
+            io.wait(LONGEST_SLEEP, None);
         }
         for mut frame in batch.drain(..) {
             set_destination(&mut frame, destination);

@@ -15,7 +15,7 @@ mod thread;
 mod tests;
 
 pub use handoff::{Handoff, Mesh};
-pub use idle::Idle;
+pub use idle::{Idle, LONGEST_SLEEP};
 pub use query::{FlowFilter, FlowRecord, LaneRecord, Query, Uses};
 pub use report::{Report, WorkerReport};
 pub use thread::{Renewal, SpawnError, WorkerHandle, WorkerSettings, spawn};
