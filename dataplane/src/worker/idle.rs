@@ -8,9 +8,9 @@ use std::time::Duration;
 
 /// Empty turns after which an adaptive worker sleeps.
 const SPIN_TURNS: u32 = 200;
-/// An adaptive worker's longest sleep. A shorter one costs more of a core (on virtual processors, where a wake by a timer alone takes 30 to
-/// 60 µs: 3 % at 1 ms, 1 % at 4, 0.4 % at 20), a longer one leaves less in the caches of what the next packet needs: at 20 ms
-/// it is under way for 20 µs more than at 4.
+/// An adaptive worker's longest sleep. A shorter one costs more of a core (on virtual processors, where a wake by a timer
+/// alone takes 30 to 60 µs: 3 % at 1 ms, 1 % at 4, 0.4 % at 20), a longer one leaves less in the caches of what the next
+/// packet needs: at 20 ms it is under way for 20 µs more than at 4.
 pub const LONGEST_SLEEP: Duration = Duration::from_millis(4);
 /// The same of a worker that only packets wake.
 const SHORT_SLEEP: Duration = Duration::from_micros(200);

@@ -36,9 +36,9 @@ use std::{sync::Arc, time::Duration};
 /// How long a full turn of the expiry hand takes, in milliseconds.
 const SWEEP_PERIOD_MS: usize = 1000;
 /// The most places one turn looks at, and the most flows it ends, of each family: 5 µs in a row of such turns, and 30 µs where
-/// nothing of it is in any cache, code and page tables included. There is a turn each millisecond while
-/// there are packets, so that a million flows that have idled away are gone after 16 seconds; a worker that sleeps takes four
-/// times as long. Twice as many a turn would be 45 µs of the worst kind.
+/// nothing of it is in any cache, code and page tables included. There is a turn each millisecond while there are
+/// packets, so that a million flows that have idled away are gone after 16 seconds; a worker that has none and sleeps takes
+/// four times as long. Twice as many a turn would be 45 µs of the worst kind.
 pub const SWEEP_MOST: (usize, usize) = (4096, 64);
 
 /// See the module.

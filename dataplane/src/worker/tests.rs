@@ -174,9 +174,12 @@ fn af_xdp_an_idle_worker_costs_little_and_is_awake_at_once() {
             lab.ask(0);
             std::thread::sleep(Duration::from_millis(100));
             // Where others have the cores, a turn costs more than its own work: the best of some looks counts.
-            let looks: Vec<f64> = (0..4).map(|_| lab.busiest(Duration::from_millis(500))).collect();
-            println!("{workers} workers: {looks:?} of a core for the busiest while idle");
-            assert!(looks.iter().any(|share| *share <= 0.02), "{looks:?}");
+            let is_idle = (0..10).any(|_| {
+                let share = lab.busiest(Duration::from_millis(500));
+                println!("{workers} workers: {share:.4} of a core for the busiest while idle");
+                share <= 0.02
+            });
+            assert!(is_idle, "{workers} workers: more than 2 % of a core");
             // Here too the best of some looks counts. A packet that wakes nobody waits for the rest of a sleep: 2 ms on
             // average, 4 if there is one after the other. Of three workers' packets two thirds are handed over.
             for pause in [Duration::ZERO, Duration::from_millis(20)] {
