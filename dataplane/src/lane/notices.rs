@@ -17,8 +17,8 @@ const PORTS: usize = u8::MAX as usize + 1;
 pub struct Notices {
     /// Those in force.
     epochs: [AtomicU32; EPOCHS],
-    /// The time, as the workers have it: not newer than the last turn of any of them, which is 4 ms ago at most while there
-    /// is a worker at all.
+    /// The time, as the workers have it: not newer than the last turn of any of them, which is a
+    /// [sleep](crate::worker::LONGEST_SLEEP) ago at most while there is a worker at all.
     now: AtomicU32,
     /// Of the index, by family: the buckets in use, less one.
     last_buckets: [AtomicU32; 2],
